@@ -1,0 +1,152 @@
+//! What can be typed: every table and key of the file, with its default.
+//!
+//! The doc comments are the reference documentation: schema and README are made of them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
+
+use crate::address::{Cidr, ServerAddress};
+use crate::duration::{Time, Timeout};
+use crate::pattern::Pattern;
+use crate::rate::Ceiling;
+use crate::size::Size;
+use crate::table::table;
+use crate::value::{Fraction, Integer, List, Name, Named};
+use crate::word::{LogFilter, Method, Pseudonym};
+
+/// Most servers of an upstream.
+const MAX_SERVERS: usize = 1_000;
+
+/// Most upstreams.
+const MAX_UPSTREAMS: usize = 1_000;
+
+/// Most routes.
+const MAX_ROUTES: usize = 10_000;
+
+/// The burst of a rate.
+pub(crate) type Burst = Integer<1, { u32::MAX as u64 }>;
+
+table! {
+    /// The configuration of a flash-sale admission gateway.
+    FileConfig {
+        /// The listeners, and the bounds of the process.
+        inner server: FileServer,
+        /// The services behind the gateway, each under a name: `[upstreams.checkout]`.
+        required upstreams: Named<FileUpstream, MAX_UPSTREAMS>,
+        /// The classes of service, in order of priority: the first is served first. Left out: one tier, `l1`.
+        default tiers: List<FileTier, 0, MAX_TIERS> = List(Vec::new()),
+        /// What requests are for. The first match wins, no match is 404. Left out: everything goes to the only upstream.
+        default routes: List<FileRoute, 0, MAX_ROUTES> = List(Vec::new()),
+    }
+}
+
+table! {
+    /// The listeners, and the bounds of the process.
+    FileServer {
+        /// Where customers come in.
+        default listen: SocketAddr = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+        /// Metrics, health and control: on a thread of its own, never the public port.
+        default admin: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+        /// Threads that serve customers; 0: one per core.
+        default workers: Integer<0, 1_024> = Integer(0),
+        /// Connections that the kernel holds until they are accepted, per worker; bounded by `net.core.somaxconn`.
+        default backlog: Integer<1, 65_535> = Integer(4_096),
+        /// Connections of customers at once.
+        default max_connections: Integer<1, 10_000_000> = Integer(50_000),
+        /// Connections at once from one client address; 0: no limit of its own.
+        default max_connections_per_client: Integer<0, 10_000_000> = Integer(10_000),
+        /// Longest time from the first byte of a request's head to its last.
+        default header_timeout: Timeout = Timeout::from_secs(10),
+        /// Longest silence between two requests on a connection.
+        default idle_timeout: Timeout = Timeout::from_secs(60),
+        /// Longest time without a byte while a request's body is awaited.
+        default body_timeout: Timeout = Timeout::from_secs(30),
+        /// Longest time for requests in flight to finish after the signal to stop.
+        default drain: Time = Time::from_millis(30_000),
+        /// Longest head of a request; a longer one is 431.
+        default max_head: Size<1_024, 1_048_576> = Size(32 << 10),
+        /// Most header lines of a request; more are 431.
+        default max_headers: Integer<1, 1_000> = Integer(100),
+        /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+        default trusted_proxies: List<Cidr, 0, 1_000> = List(Vec::new()),
+        /// The name of this gateway in the `Via` header.
+        default via: Pseudonym = Pseudonym("floodgate".to_owned()),
+        /// What is logged: a level, or `target=level` pairs separated by commas.
+        default log: LogFilter = LogFilter("info".to_owned()),
+    }
+}
+
+table! {
+    /// A service behind the gateway.
+    FileUpstream {
+        /// Its servers, each `address:port` or `host:port`.
+        required servers: List<ServerAddress, 1, MAX_SERVERS>,
+        /// Permits: requests at this upstream at once, all servers together. 0 closes it.
+        default max_in_flight: Integer<0, 1_000_000> = Integer(64),
+        /// Places in the buffer of requests that wait for a permit, all tiers together. 0: nobody waits.
+        default buffer: Integer<0, { MAX_BUFFER as u64 }> = Integer(1_024),
+        /// Ceiling of what is admitted to this upstream: `"N/s"`, `"N/m"` or `"N/h"`; `"0/s"` is closed. Left out: none.
+        optional rate: Ceiling,
+        /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
+        optional burst: Burst,
+        /// Longest time to connect to a server.
+        default connect_timeout: Timeout = Timeout::from_secs(1),
+        /// Longest time that an unused connection to a server is kept.
+        default idle_timeout: Timeout = Timeout::from_secs(30),
+        /// Upgraded connections (WebSocket) at once; they hold no permit.
+        default max_upgraded: Integer<0, 1_000_000> = Integer(1_024),
+    }
+}
+
+table! {
+    /// A class of service.
+    FileTier {
+        /// Its name, in routes, metrics and refusals. Left out: `l1` for the first, `l2` for the second, and so on.
+        optional name: Name,
+        /// Longest stay in the buffer; `"0ms"`: never waits. Left out: 500ms for the first tier, 100ms for the second, 50ms for the others.
+        optional max_wait: Time,
+        /// From the head received to the answer complete, waiting included. Left out: 2s for the first tier, 3s for the second, 10s for the others.
+        optional deadline: Timeout,
+        /// Share of what the first tier leaves, against the other lower tiers.
+        default weight: Integer<1, 1_000> = Integer(1),
+        /// Where the breaker of this tier trips and resets. Left out: 0.95 and 0.80 for the first tier, 0.75 and 0.55 for the second, 0.60 and 0.45 for the others.
+        optional watermarks: FileWatermarks,
+        /// Ceiling of what is admitted in this tier, such as `"5000/s"`. Left out: none.
+        optional rate: Ceiling,
+        /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
+        optional burst: Burst,
+    }
+}
+
+table! {
+    /// A pair of levels of pressure, 0 to 1.
+    FileWatermarks {
+        /// At this pressure the breaker trips, and the tier is refused.
+        required high: Fraction,
+        /// At this pressure it resets; below `high`.
+        required low: Fraction,
+    }
+}
+
+table! {
+    /// What a request is for.
+    FileRoute {
+        /// Its name, in metrics; live state is carried over a reload by it. Left out: `route-1` for the first, and so on.
+        optional name: Name,
+        /// The methods that match. Left out: every method.
+        optional methods: List<Method, 1, 32>,
+        /// The paths that match: `{name}` is one segment, `{*name}` at the end the rest, also none.
+        default path: Pattern = Pattern::everything(),
+        /// The tier, by name. Left out: the last one, so that what nobody classified does not take the place of what somebody did.
+        optional tier: Name,
+        /// The upstream, by name. Left out: the only one.
+        optional upstream: Name,
+        /// Ceiling of what is admitted on this route, such as `"5000/s"`; `"0/s"` is closed. Left out: none.
+        optional rate: Ceiling,
+        /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
+        optional burst: Burst,
+        /// Longest body of a request; a longer one is 413.
+        default max_body: Size<0, { 1 << 40 }> = Size(1 << 20),
+    }
+}

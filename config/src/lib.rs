@@ -1,0 +1,50 @@
+//! The configuration of Floodgate: text in, checked values out. No threads, no sockets, no state.
+//!
+//! ```text
+//! text ── parse ──> FileConfig ── validate ──> Config
+//!  load.rs          file.rs        validate.rs  config.rs
+//!  reader.rs        what was typed warn.rs      what is meant
+//! ```
+//!
+//! All problems are reported at once, each with its place and a suggestion ([`Problems`]).
+//!
+//! ```
+//! let config = floodgate_config::parse(
+//!     "minimal.toml",
+//!     "[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\n",
+//! )?;
+//! assert_eq!(config.tiers[0].name, "l1");
+//!
+//! let problems = floodgate_config::parse("typo.toml", "[upstreams.checkout]\nserver = []\n").unwrap_err();
+//! assert!(problems.to_string().contains("did you mean `servers`?"));
+//! # Ok::<(), floodgate_config::Problems>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod address;
+mod config;
+mod duration;
+mod file;
+mod load;
+mod names;
+mod pattern;
+mod problem;
+mod rate;
+mod reader;
+mod schema;
+mod size;
+mod source;
+mod suggest;
+mod table;
+mod validate;
+mod value;
+mod warn;
+mod word;
+
+pub use address::{Cidr, ServerAddress};
+pub use config::{Config, Route, Server, Tier, Upstream};
+pub use load::{LoadError, Loaded, MAX_FILE, check, load, parse};
+pub use pattern::{Pattern, Segment};
+pub use problem::{Problem, Problems, Severity};
+pub use schema::schema;
+pub use source::Place;

@@ -1,0 +1,100 @@
+//! The body of an answer: our own few bytes, or the upstream's stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::exchange::Exchange;
+use crate::forward::UpstreamBody;
+
+/// Why a stream was cut: hyper ends the connection without finishing the message.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub struct ResponseBody {
+    kind: Kind,
+    /// Dropped with the body, so the exchange lasts until the last byte is hyper's.
+    exchange: Option<Exchange>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Full(Option<Bytes>),
+    Upstream(Box<UpstreamBody>),
+}
+
+// === impl ResponseBody ===
+
+impl ResponseBody {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self { kind: Kind::Full(None), exchange: None }
+    }
+
+    /// These bytes.
+    pub fn full(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full((!bytes.is_empty()).then_some(bytes)), exchange: None }
+    }
+
+    /// What still comes from an upstream.
+    pub fn upstream(body: UpstreamBody) -> Self {
+        Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
+    }
+
+    /// Whether nothing has to come from anywhere any more.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self.kind, Kind::Full(_))
+    }
+
+    /// Keeps `exchange` until the body is gone.
+    pub fn keep(mut self, exchange: Exchange) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match &mut this.kind {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Upstream(body) => {
+                let polled = body.poll_frame(cx);
+                let ended = body.is_end_stream();
+                if let Some(exchange) = &mut this.exchange {
+                    match &polled {
+                        Poll::Ready(Some(Err(_))) => exchange.cut(),
+                        Poll::Ready(_) if ended => exchange.complete(),
+                        _ => {}
+                    }
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Kind::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Arguments and exit codes: 0 good, 1 the check or the demonstration failed, 2 it could not be done.
+
+mod check;
+mod run;
+mod signals;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Floodgate: a flash-sale admission gateway.
+///
+/// It stands in front of checkout services and refuses, in microseconds, what they cannot serve,
+/// the least important first.
+#[derive(Debug, Parser)]
+#[command(name = "floodgate", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration: exit 0 if it is good, 1 with all problems if it is not
+    Check {
+        /// The configuration
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print the problems as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the gateway until it is told to stop (SIGTERM or SIGINT drain, a second one stops at once)
+    Run {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print "listening ADDRESS admin ADDRESS" to standard output once ready
+        #[arg(long)]
+        print_addresses: bool,
+    },
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.command {
+            Command::Check { file, json } => check::check(&file, json),
+            Command::Run { config, print_addresses } => run::run(&config, print_addresses),
+            Command::Schema => say(&format!("{:#}", floodgate_config::schema())),
+        }
+    }
+}
+
+/// Prints a line to standard output. A reader that has gone away is no error of ours.
+fn say(line: &str) -> ExitCode {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error.to_string()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints one sentence to standard error; what was asked for cannot be done.
+fn complain(sentence: &str) -> ExitCode {
+    let _nobody_to_tell = writeln!(io::stderr().lock(), "floodgate: {sentence}");
+    ExitCode::from(2)
+}

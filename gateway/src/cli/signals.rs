@@ -1,0 +1,53 @@
+//! SIGTERM and SIGINT: the first drains, the second stops at once.
+
+use std::process::ExitCode;
+
+use floodgate_gateway::gateway::Gateway;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::complain;
+
+/// Waits for a signal, drains, stops.
+pub(crate) fn wait(gateway: Gateway) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("cannot wait for signals: {error}")),
+    };
+    let drained = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        signals.next().await;
+        tokio::select! {
+            () = gateway.drain() => {}
+            () = signals.next() => tracing::warn!("second signal: stopping at once"),
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    gateway.stop();
+    match drained {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("cannot wait for signals: {error}")),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

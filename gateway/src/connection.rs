@@ -1,0 +1,70 @@
+//! One downstream connection: turnstile, hyper, and what comes after HTTP.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::core::Core;
+use crate::discard;
+use crate::headers::Peer;
+use crate::http1::HeadLimits;
+use crate::proxy::{self, Client};
+use crate::shared::ConnectionSlot;
+use crate::turnstile::{Link, Patience, Turnstile};
+
+/// hyper's buffer for a head that the turnstile has passed, and for answers.
+const BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end.
+pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: ConnectionSlot) {
+    let (limits, patience) = {
+        let live = core.live();
+        let server = &live.config.server;
+        let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
+        let patience = Patience {
+            head: server.header_timeout,
+            idle: server.idle_timeout,
+            body: server.body_timeout,
+        };
+        (limits, patience)
+    };
+    let link = Rc::<Link>::default();
+    let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
+    let client = Client { core, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
+    let service = service_fn(move |request| {
+        let answer = proxy::handle(client.clone(), request);
+        // hyper polls a service without pinning it.
+        Box::pin(async { Ok::<_, Infallible>(answer.await) })
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .max_headers(limits.headers)
+        .max_buf_size(limits.bytes.max(BUFFER))
+        .header_read_timeout(None);
+    // In a box of its own: inline in the task an idle connection would keep several KiB.
+    let mut http = Box::new(builder.serve_connection(turnstile, service));
+    let result = std::future::poll_fn(|cx| match http.poll_without_shutdown(cx) {
+        // hyper does not ask for more of an answer that its client does not read.
+        Poll::Pending if link.is_overdue(Instant::now) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+    });
+    let result = result.await;
+    let parts = http.into_parts();
+    let (socket, pending) = parts.io.into_parts();
+    drop(parts.service);
+    if let (Some(Ok(())), Some(tunnel)) = (result, link.take_tunnel()) {
+        let early = [&parts.read_buf[..], &pending[..]].concat();
+        tunnel.run(socket, &early).await;
+    } else if link.is_cut() {
+        discard::reset(&socket);
+    } else {
+        discard::close(socket).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! The process: threads for the cores and the admin listener, from the first bind to the last byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use floodgate_config::Config;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::sync::watch;
+
+use crate::admin::Admin;
+use crate::metrics::names;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::{clock, limits, listener, worker};
+
+/// How often a drain looks whether everything is finished.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// A gateway that is running.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts to serve `config`.
+    ///
+    /// # Errors
+    /// One sentence that says what is in the way and what to do.
+    pub fn start(config: Config) -> Result<Self, String> {
+        let server = config.server.clone();
+        let cores = match server.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let max_connections = limits::fit_connections(&config)?;
+        let listeners = listener::bind_all(server.listen, cores, server.backlog)?;
+        let admin_listener = listener::bind_all(server.admin, 1, 128)?.remove(0);
+        let address = |listener: &std::net::TcpListener| {
+            listener.local_addr().map_err(|error| error.to_string())
+        };
+        let (listen, admin) = (address(&listeners[0])?, address(&admin_listener)?);
+        let prometheus = recorder();
+        let snapshot = Snapshot::compile(config, None, cores, clock::now());
+        metrics::gauge!(names::CONFIG_GENERATION).set(snapshot.generation as f64);
+        metrics::counter!(names::CONFIG_RELOADS, "result" => "applied").increment(1);
+        let shared = Shared::new(snapshot, cores, max_connections);
+        let (stop, stopped) = watch::channel(false);
+        let mut threads = Vec::new();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+            threads.push(spawn(format!("core-{index}"), move || {
+                worker::run(index, shared, listener, stopped)
+            })?);
+        }
+        let api = Admin::new(Arc::clone(&shared), prometheus);
+        threads.push(spawn("admin".to_owned(), move || api.run(admin_listener, stopped))?);
+        tracing::info!(%listen, %admin, cores, max_connections, "listening");
+        Ok(Self { shared, listen, admin, stop, threads })
+    }
+
+    /// Where customers come in.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where the admin listener is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Live state, for who runs in the same process.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Refuses what comes and what waits, and waits until what is in flight is finished or the
+    /// configured time is over.
+    pub async fn drain(&self) {
+        self.shared.draining.store(true, Relaxed);
+        let snapshot = self.shared.snapshot.load_full();
+        let limit = snapshot.config.server.drain;
+        tracing::info!(active = self.shared.active(), limit = ?limit, "draining");
+        for upstream in &snapshot.upstreams {
+            upstream.limiter.drain(clock::now());
+        }
+        let finished = async {
+            while self.shared.active() > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        match tokio::time::timeout(limit, finished).await {
+            Ok(()) => tracing::info!("drained"),
+            Err(_) => tracing::warn!(
+                active = self.shared.active(),
+                "drain time is over, requests are cut"
+            ),
+        }
+    }
+
+    /// Stops all threads. What is still in flight is cut.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread had panicked");
+            }
+        }
+    }
+}
+
+fn spawn(
+    name: String,
+    run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<JoinHandle<()>, String> {
+    let body = move || {
+        if let Err(error) = run() {
+            tracing::error!(%error, "a thread ended");
+        }
+    };
+    std::thread::Builder::new().name(name).spawn(body).map_err(|error| {
+        format!("cannot start a thread: {error}; raise the limit of processes (ulimit -u)")
+    })
+}
+
+/// The process-wide recorder of the slow metrics; made once, shared by every gateway in the process.
+fn recorder() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder is installed, slow metrics go there");
+        }
+        handle
+    };
+    HANDLE.get_or_init(install).clone()
+}

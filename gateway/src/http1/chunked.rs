@@ -1,0 +1,265 @@
+//! A strict reader of chunked framing: says how many bytes may be passed on.
+//!
+//! It follows RFC 9112 §7.1 to the letter where readers differ: line ends are CRLF, sizes are plain
+//! hexadecimal, extensions hold no control characters. A size line and the trailer section are only
+//! passed on once they are whole, so that whoever reads behind us always stands at a clean border.
+
+use crate::reason::Reason;
+
+/// Longest size line, extensions included.
+const MAX_SIZE_LINE: usize = 1024;
+/// All extensions of one body together (RFC 9112 §7.1.1 asks for a limit on the sum).
+const MAX_EXTENSIONS: usize = 8 * 1024;
+/// Longest trailer section, and the most fields in it.
+const MAX_TRAILERS: usize = 8 * 1024;
+const MAX_TRAILER_FIELDS: usize = 32;
+
+/// Where in a chunked body the next byte stands.
+#[derive(Debug)]
+pub struct Chunked {
+    at: At,
+    extensions: usize,
+}
+
+#[derive(Debug)]
+enum At {
+    Size,
+    Data(u64),
+    DataEnd,
+    Done,
+}
+
+/// What may be done with the bytes that were shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// So many of them may be passed on.
+    pub pass: usize,
+    /// With them the body is complete.
+    pub done: bool,
+}
+
+// === impl Chunked ===
+
+impl Chunked {
+    /// In front of the first size line.
+    pub fn new() -> Self {
+        Self { at: At::Size, extensions: 0 }
+    }
+
+    /// Reads on over `bytes`, which begin where the last step's `pass` ended.
+    ///
+    /// # Errors
+    /// The framing is broken at the first byte that was not passed; what came before it in this very
+    /// call is not passed either.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Step, Reason> {
+        let mut pass = 0;
+        while pass < bytes.len() {
+            let rest = &bytes[pass..];
+            let taken = match self.at {
+                At::Size => self.read_size(rest)?,
+                At::Data(left) => {
+                    let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let left = left - taken as u64;
+                    self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
+                    taken
+                }
+                At::DataEnd => match rest {
+                    [b'\r', b'\n', ..] => {
+                        self.at = At::Size;
+                        2
+                    }
+                    [b'\r'] => 0,
+                    _ => return Err(Reason::BadRequest),
+                },
+                At::Done => break,
+            };
+            if taken == 0 {
+                break;
+            }
+            pass += taken;
+        }
+        Ok(Step { pass, done: matches!(self.at, At::Done) })
+    }
+
+    /// A size line; for the last chunk together with the trailer section. 0 while incomplete.
+    fn read_size(&mut self, bytes: &[u8]) -> Result<usize, Reason> {
+        let window = &bytes[..bytes.len().min(MAX_SIZE_LINE)];
+        let Some(end) = window.iter().position(|&b| b == b'\n') else {
+            split_size_line(window.strip_suffix(b"\r").unwrap_or(window))?;
+            return if bytes.len() < MAX_SIZE_LINE { Ok(0) } else { Err(Reason::BadRequest) };
+        };
+        let line = window[..end].strip_suffix(b"\r").ok_or(Reason::BadRequest)?;
+        let (size, extension) = parse_size_line(line)?;
+        if size == 0 {
+            let Some(trailers) = read_trailers(&bytes[end + 1..])? else { return Ok(0) };
+            self.at = At::Done;
+            return Ok(end + 1 + trailers);
+        }
+        self.extensions += extension;
+        if self.extensions > MAX_EXTENSIONS {
+            return Err(Reason::BadRequest);
+        }
+        self.at = At::Data(size);
+        Ok(end + 1)
+    }
+}
+
+/// Size and length of the extensions of a whole line, without its CRLF.
+fn parse_size_line(line: &[u8]) -> Result<(u64, usize), Reason> {
+    let (size, extension) = split_size_line(line)?;
+    let starts_well = extension.is_empty() || extension.trim_ascii_start().first() == Some(&b';');
+    if size.is_empty() || !starts_well {
+        return Err(Reason::BadRequest);
+    }
+    let value = size.iter().fold(0, |n, &digit| n * 16 + u64::from(hex(digit)));
+    Ok((value, extension.len()))
+}
+
+/// Digits and the rest of a line that may still grow, if it can become a good one.
+fn split_size_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (size, extension) = line.split_at(digits);
+    let starts_well = matches!(extension.trim_ascii_start(), [] | [b';', ..]);
+    let holds_text = extension.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7f));
+    // 15 digits cannot overflow; a chunk of an exabyte is a mistake or an attack.
+    if (digits == 0 && !line.is_empty()) || digits > 15 || !starts_well || !holds_text {
+        return Err(Reason::BadRequest);
+    }
+    Ok((size, extension))
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+/// Length of the trailer section with its empty line, or `None` while it is incomplete.
+fn read_trailers(bytes: &[u8]) -> Result<Option<usize>, Reason> {
+    match bytes {
+        [] | [b'\r'] => return Ok(None),
+        [b'\r', b'\n', ..] => return Ok(Some(2)),
+        _ => {}
+    }
+    let window = &bytes[..bytes.len().min(MAX_TRAILERS)];
+    if window.iter().enumerate().any(|(at, &b)| b == b'\n' && (at == 0 || window[at - 1] != b'\r'))
+    {
+        return Err(Reason::BadRequest);
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
+    match httparse::parse_headers(window, &mut fields) {
+        Ok(httparse::Status::Complete((len, fields))) => {
+            if fields.iter().any(|field| is_forbidden_trailer(field.name)) {
+                return Err(Reason::BadRequest);
+            }
+            Ok(Some(len))
+        }
+        Ok(httparse::Status::Partial) if window.len() < MAX_TRAILERS => Ok(None),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Reason::BadRequest),
+    }
+}
+
+/// Fields that would change framing or routing after the fact (RFC 9110 §6.5.1).
+fn is_forbidden_trailer(name: &str) -> bool {
+    ["content-length", "host", "transfer-encoding", "connection", "authorization", "te", "upgrade"]
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of `body` at once, and byte by byte: both must agree.
+    fn read(body: &[u8]) -> Result<Step, Reason> {
+        let whole = Chunked::new().read(body);
+        let mut drip = Chunked::new();
+        let (mut start, mut done) = (0, false);
+        for end in 1..=body.len() {
+            match drip.read(&body[start..end]) {
+                Ok(step) => {
+                    start += step.pass;
+                    done = step.done;
+                }
+                Err(reason) => {
+                    assert_eq!(whole, Err(reason), "{}", body.escape_ascii());
+                    return whole;
+                }
+            }
+            if done {
+                break;
+            }
+        }
+        assert_eq!(whole, Ok(Step { pass: start, done }), "{}", body.escape_ascii());
+        whole
+    }
+
+    #[test]
+    fn a_good_body_passes_whole_and_not_further() {
+        for body in [
+            &b"0\r\n\r\n"[..],
+            b"5\r\nhello\r\n0\r\n\r\n",
+            b"5;a=b\r\nhello\r\n0\r\n\r\n",
+            b"A\r\n0123456789\r\n0\r\n\r\n",
+            b"1 ; a=\"b;c\"\r\nx\r\n0\r\n\r\n",
+            b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n",
+            b"00001\r\nx\r\n000\r\n\r\n",
+        ] {
+            assert_eq!(
+                read(body),
+                Ok(Step { pass: body.len(), done: true }),
+                "{}",
+                body.escape_ascii()
+            );
+            let more = [body, b"GET /"].concat();
+            assert_eq!(Chunked::new().read(&more), Ok(Step { pass: body.len(), done: true }));
+        }
+    }
+
+    #[test]
+    fn whatever_reads_two_ways_is_refused() {
+        for body in [
+            &b"x\r\n"[..],
+            b"\r\n",
+            b" 5\r\nhello\r\n",
+            b"5 \r\nhello\r\n",
+            b"0x5\r\nhello\r\n",
+            b"-1\r\n",
+            b"+5\r\nhello\r\n",
+            b"5\nhello\r\n",
+            b"5\r\nhelloX\r\n",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"5\r\nhello0\r\n\r\n",
+            b"5;a=\0\r\nhello\r\n",
+            b"5;a\nb\r\nhello\r\n",
+            b"5;a\rb\r\n",
+            b"fffffffffffffffff\r\n",
+            b"5_0\r\n",
+            b"0\r\nX : y\r\n\r\n",
+            b"0\r\nContent-Length: 1\r\n\r\n",
+            b"0\r\nX: y\n\r\n",
+            b"0\r\n\n",
+            b"0\r\n X: y\r\n\r\n",
+            b"5,5\r\nhello\r\n",
+        ] {
+            assert_eq!(
+                Chunked::new().read(body),
+                Err(Reason::BadRequest),
+                "{}",
+                body.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn lines_and_trailers_are_bounded() {
+        let long = [&b"5;"[..], &[b'a'; MAX_SIZE_LINE], b"\r\n"].concat();
+        assert_eq!(Chunked::new().read(&long), Err(Reason::BadRequest));
+        let many = [&[b"1;", &[b'a'; 900][..], b"\r\nx\r\n"].concat().repeat(10)[..], b"0\r\n\r\n"]
+            .concat();
+        assert_eq!(Chunked::new().read(&many), Err(Reason::BadRequest));
+        let trailers = [&b"0\r\nX: "[..], &[b'a'; MAX_TRAILERS]].concat();
+        assert_eq!(Chunked::new().read(&trailers), Err(Reason::BadRequest));
+    }
+}

@@ -1,0 +1,342 @@
+//! One request head: whole, well-formed, and with a framing that only reads one way.
+
+use std::mem::MaybeUninit;
+
+use http::Method;
+
+use super::host::is_valid_authority;
+use crate::reason::Reason;
+
+/// Longest request target. RFC 9110 §4.1 asks for at least 8,000 octets.
+const MAX_TARGET: usize = 16 * 1024;
+
+/// Upper end of the `max_headers` key: the parser's table lies on the stack.
+pub const MAX_HEADERS: usize = 256;
+
+/// Empty lines that are skipped in front of a request line (RFC 9112 §2.2 asks for one).
+const MAX_LEADING_LINES: usize = 4;
+
+/// How large a head may be.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes, request line and all fields together.
+    pub bytes: usize,
+    /// Number of header fields, at most [`MAX_HEADERS`].
+    pub headers: usize,
+}
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Framing {
+    /// A chunked body.
+    Chunked,
+    /// This many bytes; 0 when there is no body.
+    Length(u64),
+}
+
+/// A head that may be passed on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// Bytes it takes, the empty line included.
+    pub len: usize,
+    /// What follows it.
+    pub framing: Framing,
+}
+
+/// Reads one head off the front of `bytes`: `None` while it is incomplete.
+///
+/// # Errors
+/// The reason to refuse with when no way of completing `bytes` makes a request that may be passed on.
+pub fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Reason> {
+    refuse_many_empty_lines(bytes)?;
+    let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let headers = &mut table[..limits.headers.min(MAX_HEADERS)];
+    let mut request = httparse::Request::new(&mut []);
+    let len = match request.parse_with_uninit_headers(bytes, headers) {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() > limits.bytes => {
+            return Err(if request.path.is_none() {
+                Reason::UriTooLong
+            } else {
+                Reason::HeadTooLarge
+            });
+        }
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
+        Err(httparse::Error::Version) => return Err(version_reason(bytes)),
+        Err(_) => return Err(Reason::BadRequest),
+    };
+    let target = request.path.unwrap_or_default();
+    if target.len() > MAX_TARGET {
+        return Err(Reason::UriTooLong);
+    }
+    if len > limits.bytes {
+        return Err(Reason::HeadTooLarge);
+    }
+    if has_bare_line_feed(&bytes[..len]) {
+        return Err(Reason::BadRequest);
+    }
+    let method = request.method.unwrap_or_default();
+    let is_http_11 = request.version == Some(1);
+    check_target(method, target.as_bytes())?;
+    let framing = check_fields(request.headers, is_http_11)?;
+    Ok(Some(Head { len, framing }))
+}
+
+fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
+    let empty = bytes.chunks(2).take_while(|line| *line == b"\r\n").count();
+    if empty > MAX_LEADING_LINES { Err(Reason::BadRequest) } else { Ok(()) }
+}
+
+/// A version that is written correctly but is not ours gets 505, everything else 400.
+fn version_reason(bytes: &[u8]) -> Reason {
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match line {
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Reason::VersionNotSupported
+        }
+        _ => Reason::BadRequest,
+    }
+}
+
+/// A line feed that no carriage return precedes: two readers may disagree where the line ends.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    head.iter().enumerate().any(|(at, &b)| b == b'\n' && (at == 0 || head[at - 1] != b'\r'))
+}
+
+/// RFC 9112 §3.2: the four forms of a target, and who may use them.
+fn check_target(method: &str, target: &[u8]) -> Result<(), Reason> {
+    if method == Method::CONNECT.as_str() {
+        return Err(Reason::NotImplemented);
+    }
+    if target == b"*" {
+        let may = method == Method::OPTIONS.as_str();
+        return if may { Ok(()) } else { Err(Reason::BadRequest) };
+    }
+    let path = if target.first() == Some(&b'/') { target } else { absolute_path(target)? };
+    let query = path.iter().position(|&b| b == b'?').unwrap_or(path.len());
+    let good = path[..query].iter().all(|&b| is_path_byte(b))
+        && path[query..].iter().all(|&b| is_query_byte(b));
+    if good { Ok(()) } else { Err(Reason::BadRequest) }
+}
+
+/// Path and query of an absolute-form target whose authority is good.
+fn absolute_path(target: &[u8]) -> Result<&[u8], Reason> {
+    let colon = target.iter().position(|&b| b == b':').ok_or(Reason::BadRequest)?;
+    let (scheme, rest) = target.split_at(colon);
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return Err(Reason::BadRequest);
+    }
+    let rest = rest.strip_prefix(b"://").ok_or(Reason::BadRequest)?;
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if is_valid_authority(authority) { Ok(path) } else { Err(Reason::BadRequest) }
+}
+
+/// RFC 3986 plus what browsers leave as it is (WHATWG URL, path percent-encode set).
+fn is_path_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x40..=0x5b | 0x5d..=0x5f | 0x61..=0x7e)
+}
+
+/// As [`is_path_byte`] for the query, which starts with its question mark.
+fn is_query_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
+}
+
+/// Goes over the fields once: framing, Host, Connection, Expect.
+fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Framing, Reason> {
+    let mut length = None;
+    let mut chunked = false;
+    let mut host = false;
+    for field in fields {
+        let name = field.name;
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                if host || !is_valid_authority(field.value) {
+                    return Err(Reason::BadRequest);
+                }
+                host = true;
+            }
+            6 if name.eq_ignore_ascii_case("expect") => {
+                if is_http_11 && !field.value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Reason::ExpectationFailed);
+                }
+            }
+            10 if name.eq_ignore_ascii_case("connection") => check_connection(field.value)?,
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                if length.is_some() {
+                    return Err(Reason::BadRequest);
+                }
+                length = Some(content_length(field.value)?);
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                if chunked || !is_http_11 {
+                    return Err(Reason::BadRequest);
+                }
+                check_transfer_encoding(field.value)?;
+                chunked = true;
+            }
+            _ => {}
+        }
+    }
+    if is_http_11 && !host {
+        return Err(Reason::BadRequest);
+    }
+    match (chunked, length) {
+        // A request with both is how requests are smuggled (RFC 9112 §6.1).
+        (true, Some(_)) => Err(Reason::BadRequest),
+        (true, None) => Ok(Framing::Chunked),
+        (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
+    }
+}
+
+/// Digits only. A list of equal values may be refused (RFC 9110 §8.6), so it is.
+fn content_length(value: &[u8]) -> Result<u64, Reason> {
+    // 18 digits always fit; nobody sends an exabyte.
+    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Reason::BadRequest);
+    }
+    Ok(value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+}
+
+/// Exactly `chunked`. Other codings before it are not implemented; anything else is malformed.
+fn check_transfer_encoding(value: &[u8]) -> Result<(), Reason> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii).rev();
+    let last_is_chunked = codings.next().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
+    let others_are_known = codings.all(|coding| {
+        [&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"]
+            .iter()
+            .any(|known| coding.eq_ignore_ascii_case(known))
+    });
+    Err(if last_is_chunked && others_are_known {
+        Reason::NotImplemented
+    } else {
+        Reason::BadRequest
+    })
+}
+
+/// A Connection option must not take framing or Host away (RFC 9110 §7.6.1).
+fn check_connection(value: &[u8]) -> Result<(), Reason> {
+    let takes_away = value.split(|&b| b == b',').map(<[u8]>::trim_ascii).any(|option| {
+        [&b"content-length"[..], b"transfer-encoding", b"host"]
+            .iter()
+            .any(|name| option.eq_ignore_ascii_case(name))
+    });
+    if takes_away { Err(Reason::BadRequest) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, headers: 100 };
+
+    fn check(head: &str) -> Result<Option<Head>, Reason> {
+        parse(head.as_bytes(), LIMITS)
+    }
+
+    fn with(field: &str) -> Result<Framing, Reason> {
+        check(&format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"))
+            .map(|head| head.expect("whole").framing)
+    }
+
+    #[test]
+    fn a_plain_head_is_measured_to_its_last_byte() {
+        let head = "GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n";
+        let more = format!("{head}GET /next");
+        assert_eq!(check(&more), Ok(Some(Head { len: head.len(), framing: Framing::Length(0) })));
+        assert_eq!(check(&head[..head.len() - 1]), Ok(None));
+    }
+
+    #[test]
+    fn framing_reads_one_way_only() {
+        assert_eq!(with("Content-Length: 10"), Ok(Framing::Length(10)));
+        assert_eq!(with("Transfer-Encoding: CHUNKED"), Ok(Framing::Chunked));
+        for bad in [
+            "Content-Length: +1",
+            "Content-Length: 0x1",
+            "Content-Length: 1, 1",
+            "Content-Length: ",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: 99999999999999999999",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: , chunked",
+            "Transfer-Encoding: identity",
+            "Transfer-Encoding: chunked;q=1",
+            "Transfer-Encoding: chunked, gzip",
+        ] {
+            assert_eq!(with(bad), Err(Reason::BadRequest), "{bad}");
+        }
+        assert_eq!(with("Transfer-Encoding: gzip, chunked"), Err(Reason::NotImplemented));
+        assert_eq!(
+            check("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Err(Reason::BadRequest)
+        );
+    }
+
+    #[test]
+    fn bare_line_feeds_folds_and_empty_lines_are_refused() {
+        for bad in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+        ] {
+            assert_eq!(check(bad), Err(Reason::BadRequest), "{bad:?}");
+        }
+        assert!(check("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").is_ok_and(|head| head.is_some()));
+    }
+
+    #[test]
+    fn targets_have_four_forms() {
+        let ask = |line: &str| check(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        for good in ["GET /", "OPTIONS *", "GET http://b/c", "GET http://b", "GET /a%20b?c={d}|e"] {
+            assert!(ask(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "GET *",
+            "GET a",
+            "GET b:80",
+            "GET http://u@b/",
+            "GET http:///c",
+            "GET /#f",
+            "GET /a\"b",
+            "GET ftp://b/",
+            "GET /ä",
+            "GET /a\\b",
+        ] {
+            assert_eq!(ask(bad), Err(Reason::BadRequest), "{bad}");
+        }
+        assert_eq!(ask("CONNECT a:443"), Err(Reason::NotImplemented));
+    }
+
+    #[test]
+    fn too_much_has_names_of_its_own() {
+        let long = "x".repeat(MAX_TARGET);
+        assert_eq!(
+            check(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")),
+            Err(Reason::UriTooLong)
+        );
+        let many = "X: y\r\n".repeat(100);
+        assert_eq!(
+            check(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")),
+            Err(Reason::HeadTooLarge)
+        );
+        let wide = "x".repeat(LIMITS.bytes);
+        assert_eq!(check(&format!("GET / HTTP/1.1\r\nHost: {wide}")), Err(Reason::HeadTooLarge));
+        assert_eq!(check(&"G".repeat(LIMITS.bytes + 1)), Err(Reason::UriTooLong));
+        assert_eq!(check("GET / HTTP/2.0\r\n\r\n"), Err(Reason::VersionNotSupported));
+        assert_eq!(check("GET / HTTP/1.1x\r\n\r\n"), Err(Reason::BadRequest));
+    }
+}

@@ -1,0 +1,13 @@
+//! HTTP/1.1 as bytes: which heads and bodies are good enough to be passed on.
+//!
+//! hyper is a fine parser but not a gatekeeper: it forgives what an intermediary must not forward
+//! (RFC 9112 §§2.2, 3.2, 6.1, 6.3, 7.1). Every byte from downstream is therefore checked here first,
+//! by the [turnstile](crate::turnstile), before hyper sees it.
+
+mod chunked;
+mod head;
+mod host;
+
+pub use chunked::{Chunked, Step};
+pub use head::{Framing, Head, HeadLimits, parse};
+pub use host::is_valid_authority;

@@ -1,0 +1,40 @@
+//! Every metric name and label, once.
+
+/// Requests that came, by route and tier.
+pub const ARRIVALS: &str = "floodgate_arrivals_total";
+/// Requests that got a permit, by route and tier.
+pub const ADMITTED: &str = "floodgate_admitted_total";
+/// Requests by how they ended: `completed`, `failed`, `rejected`, `abandoned`.
+pub const REQUESTS: &str = "floodgate_requests_total";
+/// Refusals by reason.
+pub const REJECTIONS: &str = "floodgate_rejections_total";
+/// Admitted requests that failed, by reason.
+pub const FAILURES: &str = "floodgate_failures_total";
+/// Requests at an upstream now.
+pub const IN_FLIGHT: &str = "floodgate_in_flight";
+/// How many may be there at once.
+pub const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+/// Upgraded connections now, apart from the permits.
+pub const UPGRADED: &str = "floodgate_upgraded_connections";
+/// Waiting requests by upstream and tier.
+pub const QUEUE_DEPTH: &str = "floodgate_queue_depth";
+/// Time from arrival to permit of those who waited, by tier.
+pub const QUEUE_WAIT: &str = "floodgate_queue_wait_seconds";
+/// Time spent per stage and tier: `upstream` permit to last byte, `total` head to last byte.
+pub const STAGE: &str = "floodgate_stage_seconds";
+/// 0 closed, 1 open, by upstream and tier.
+pub const BREAKER_STATE: &str = "floodgate_breaker_state";
+/// Times the breaker tripped, by upstream and tier.
+pub const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
+/// 0..1, how full, by upstream.
+pub const PRESSURE: &str = "floodgate_pressure";
+/// 1 while an upstream server is left out since it refused connections.
+pub const SERVER_EJECTED: &str = "floodgate_server_ejected";
+/// Number of the live configuration.
+pub const CONFIG_GENERATION: &str = "floodgate_config_generation";
+/// Loads of a configuration by result: `applied`, `rejected`, `unchanged`.
+pub const CONFIG_RELOADS: &str = "floodgate_config_reloads_total";
+/// Downstream connections by state: `open`, `upgraded`.
+pub const CONNECTIONS: &str = "floodgate_connections";
+/// Connections closed at the door by reason: `total_limit`, `client_limit`.
+pub const CONNECTIONS_REFUSED: &str = "floodgate_connections_refused_total";

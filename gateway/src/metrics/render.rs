@@ -1,0 +1,196 @@
+//! The shards as Prometheus text, beside what the exporter knows.
+
+use std::fmt::{Display, Write};
+
+use super::{Totals, names};
+use crate::clock;
+use crate::reason::Reason;
+use crate::snapshot::Snapshot;
+
+/// Appends everything that a snapshot counts to `text`.
+pub fn render(snapshot: &Snapshot, text: &mut String) {
+    let mut page = Page(text);
+    routes(snapshot, &mut page);
+    upstreams(snapshot, &mut page);
+    tiers(snapshot, &mut page);
+}
+
+fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
+    let mut rows: Vec<_> = snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            (
+                route.name.as_str(),
+                snapshot.tiers[route.tier.index()].name.as_str(),
+                route.stats.sums(),
+            )
+        })
+        .collect();
+    rows.push(("", "", snapshot.unmatched.sums()));
+    page.family(names::ARRIVALS, "counter", "Requests that came.");
+    for (route, tier, sums) in &rows {
+        page.sample(names::ARRIVALS, &[("route", route), ("tier", tier)], sums.arrivals);
+    }
+    page.family(names::ADMITTED, "counter", "Requests that got a permit.");
+    for (route, tier, sums) in &rows {
+        page.sample(names::ADMITTED, &[("route", route), ("tier", tier)], sums.admitted);
+    }
+    page.family(names::REQUESTS, "counter", "Requests by how they ended.");
+    for (route, tier, sums) in &rows {
+        let outcomes = [
+            ("completed", sums.completed),
+            ("failed", sums.failed),
+            ("rejected", sums.all_rejected()),
+            ("abandoned", sums.abandoned),
+        ];
+        for (outcome, count) in outcomes {
+            page.sample(
+                names::REQUESTS,
+                &[("route", route), ("tier", tier), ("outcome", outcome)],
+                count,
+            );
+        }
+    }
+    page.family(names::REJECTIONS, "counter", "Refused requests by reason.");
+    for (route, tier, sums) in &rows {
+        page.by_reason(names::REJECTIONS, route, tier, &sums.rejected);
+    }
+    page.family(names::FAILURES, "counter", "Admitted requests that failed, by reason.");
+    for (route, tier, sums) in &rows {
+        page.by_reason(names::FAILURES, route, tier, &sums.failures);
+    }
+}
+
+fn upstreams(snapshot: &Snapshot, page: &mut Page<'_>) {
+    let now = clock::now();
+    let rows: Vec<_> = snapshot
+        .upstreams
+        .iter()
+        .map(|upstream| (upstream, upstream.limiter.status(now)))
+        .collect();
+    page.family(names::IN_FLIGHT, "gauge", "Requests at an upstream now.");
+    for (upstream, status) in &rows {
+        page.sample(names::IN_FLIGHT, &[("upstream", &upstream.name)], status.in_flight);
+    }
+    page.family(names::IN_FLIGHT_LIMIT, "gauge", "How many may be there at once.");
+    for (upstream, status) in &rows {
+        page.sample(names::IN_FLIGHT_LIMIT, &[("upstream", &upstream.name)], status.limit);
+    }
+    page.family(names::UPGRADED, "gauge", "Upgraded connections now.");
+    for (upstream, _) in &rows {
+        page.sample(names::UPGRADED, &[("upstream", &upstream.name)], upstream.upgraded.count());
+    }
+    page.family(names::PRESSURE, "gauge", "How full, 0 to 1.");
+    for (upstream, status) in &rows {
+        page.sample(names::PRESSURE, &[("upstream", &upstream.name)], status.pressure);
+    }
+    let tiers: Vec<_> = rows
+        .iter()
+        .flat_map(|(upstream, status)| {
+            status
+                .tiers
+                .iter()
+                .zip(&snapshot.tiers)
+                .map(|(row, tier)| (&upstream.name, &tier.name, row))
+        })
+        .collect();
+    page.family(names::QUEUE_DEPTH, "gauge", "Waiting requests.");
+    for (upstream, tier, row) in &tiers {
+        page.sample(names::QUEUE_DEPTH, &[("upstream", upstream), ("tier", tier)], row.waiting);
+    }
+    page.family(names::BREAKER_STATE, "gauge", "0 closed, 1 open.");
+    for (upstream, tier, row) in &tiers {
+        page.sample(
+            names::BREAKER_STATE,
+            &[("upstream", upstream), ("tier", tier)],
+            u8::from(row.open),
+        );
+    }
+    page.family(names::BREAKER_TRIPS, "counter", "Times the breaker tripped.");
+    for (upstream, tier, row) in &tiers {
+        page.sample(names::BREAKER_TRIPS, &[("upstream", upstream), ("tier", tier)], row.trips);
+    }
+    page.family(names::SERVER_EJECTED, "gauge", "1 while a server is left out.");
+    for (upstream, _) in &rows {
+        for server in &upstream.servers {
+            let labels =
+                [("upstream", upstream.name.as_str()), ("server", &server.address.to_string())];
+            page.sample(names::SERVER_EJECTED, &labels, u8::from(server.is_ejected(now)));
+        }
+    }
+}
+
+fn tiers(snapshot: &Snapshot, page: &mut Page<'_>) {
+    page.family(names::QUEUE_WAIT, "histogram", "Arrival to permit of admitted requests.");
+    for tier in &snapshot.tiers {
+        page.histogram(
+            names::QUEUE_WAIT,
+            &[("tier", &tier.name)],
+            &tier.stats.totals(|shard| &shard.queue_wait),
+        );
+    }
+    page.family(names::STAGE, "histogram", "Time per stage.");
+    for tier in &snapshot.tiers {
+        let upstream = tier.stats.totals(|shard| &shard.upstream);
+        page.histogram(names::STAGE, &[("stage", "upstream"), ("tier", &tier.name)], &upstream);
+        let total = tier.stats.totals(|shard| &shard.total);
+        page.histogram(names::STAGE, &[("stage", "total"), ("tier", &tier.name)], &total);
+    }
+}
+
+/// Text in the making. Writing to a string cannot fail.
+struct Page<'a>(&'a mut String);
+
+// === impl Page ===
+
+impl Page<'_> {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if at == 0 { '{' } else { ',' });
+            self.write(format_args!("{label}=\""));
+            for character in text.chars() {
+                match character {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    other => self.0.push(other),
+                }
+            }
+            self.0.push('"');
+        }
+        self.write(format_args!("}} {value}\n"));
+    }
+
+    /// Only reasons that have occurred: a route has some thirty that never will.
+    fn by_reason(&mut self, name: &str, route: &str, tier: &str, counts: &[u64]) {
+        for (reason, &count) in Reason::ALL.iter().zip(counts) {
+            if count > 0 {
+                self.sample(
+                    name,
+                    &[("route", route), ("tier", tier), ("reason", reason.as_str())],
+                    count,
+                );
+            }
+        }
+    }
+
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], totals: &Totals) {
+        for (end, count) in totals.cumulative() {
+            let end = if end.is_finite() { end.to_string() } else { "+Inf".to_owned() };
+            let labels = [labels, &[("le", end.as_str())]].concat();
+            self.sample(&format!("{name}_bucket"), &labels, count);
+        }
+        self.sample(&format!("{name}_sum"), labels, totals.seconds());
+        self.sample(&format!("{name}_count"), labels, totals.count());
+    }
+
+    fn write(&mut self, arguments: std::fmt::Arguments<'_>) {
+        let _infallible = self.0.write_fmt(arguments);
+    }
+}

@@ -1,0 +1,146 @@
+//! Per-core counters of routes and tiers, and their sums.
+
+use super::{Counter, Histogram, Totals};
+use crate::reason::Reason;
+
+const REASONS: usize = Reason::ALL.len();
+
+/// One core's counters of one route, on cache lines of their own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct RouteShard {
+    /// Requests that came.
+    pub arrivals: Counter,
+    /// Requests that got a permit.
+    pub admitted: Counter,
+    /// Answered to the last byte.
+    pub completed: Counter,
+    /// Left before there was a permit.
+    pub abandoned: Counter,
+    /// Admitted and not answered to the last byte, whoever's fault.
+    pub failed: Counter,
+    /// Refused, by [`Reason::index`].
+    pub rejected: [Counter; REASONS],
+    /// Why admitted ones failed, by [`Reason::index`]; the client's leaving is in none.
+    pub failures: [Counter; REASONS],
+}
+
+/// One core's latencies of one tier.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TierShard {
+    /// Arrival to permit, of those who waited.
+    pub queue_wait: Histogram,
+    /// Permit to last byte.
+    pub upstream: Histogram,
+    /// Head to last byte of completed requests.
+    pub total: Histogram,
+}
+
+/// A route's counters, a shard per core.
+#[derive(Debug)]
+pub struct RouteStats(Box<[RouteShard]>);
+
+/// A tier's latencies, a shard per core.
+#[derive(Debug)]
+pub struct TierStats(Box<[TierShard]>);
+
+/// A route's counters, added up. The ledger closes: `arrivals` = `admitted` + all `rejected` +
+/// `abandoned` + those waiting, `admitted` = `completed` + `failed` + those in flight.
+#[derive(Clone, Debug)]
+pub struct Sums {
+    /// See [`RouteShard::arrivals`]; the other fields likewise.
+    pub arrivals: u64,
+    #[expect(missing_docs)]
+    pub admitted: u64,
+    #[expect(missing_docs)]
+    pub completed: u64,
+    #[expect(missing_docs)]
+    pub abandoned: u64,
+    #[expect(missing_docs)]
+    pub failed: u64,
+    #[expect(missing_docs)]
+    pub rejected: [u64; REASONS],
+    #[expect(missing_docs)]
+    pub failures: [u64; REASONS],
+}
+
+// === impl RouteShard ===
+
+impl Default for RouteShard {
+    fn default() -> Self {
+        Self {
+            arrivals: Counter::new(),
+            admitted: Counter::new(),
+            completed: Counter::new(),
+            abandoned: Counter::new(),
+            failed: Counter::new(),
+            rejected: [const { Counter::new() }; REASONS],
+            failures: [const { Counter::new() }; REASONS],
+        }
+    }
+}
+
+// === impl RouteStats ===
+
+impl RouteStats {
+    /// At zero, for `cores` cores.
+    pub fn new(cores: usize) -> Self {
+        Self((0..cores).map(|_| RouteShard::default()).collect())
+    }
+
+    /// The shard of one core.
+    pub fn shard(&self, core: usize) -> &RouteShard {
+        &self.0[core]
+    }
+
+    /// All cores together. Counters are read one after the other, so a running storm may show a
+    /// request in one and not yet in the next.
+    pub fn sums(&self) -> Sums {
+        let sum = |field: fn(&RouteShard) -> &Counter| {
+            self.0.iter().map(|shard| field(shard).value()).sum()
+        };
+        let table = |field: fn(&RouteShard) -> &[Counter; REASONS]| {
+            std::array::from_fn(|at| self.0.iter().map(|shard| field(shard)[at].value()).sum())
+        };
+        Sums {
+            completed: sum(|shard| &shard.completed),
+            failed: sum(|shard| &shard.failed),
+            rejected: table(|shard| &shard.rejected),
+            failures: table(|shard| &shard.failures),
+            abandoned: sum(|shard| &shard.abandoned),
+            admitted: sum(|shard| &shard.admitted),
+            arrivals: sum(|shard| &shard.arrivals),
+        }
+    }
+}
+
+// === impl TierStats ===
+
+impl TierStats {
+    /// Empty, for `cores` cores.
+    pub fn new(cores: usize) -> Self {
+        Self((0..cores).map(|_| TierShard::default()).collect())
+    }
+
+    /// The shard of one core.
+    pub fn shard(&self, core: usize) -> &TierShard {
+        &self.0[core]
+    }
+
+    /// All cores' samples of one histogram.
+    pub fn totals(&self, histogram: fn(&TierShard) -> &Histogram) -> Totals {
+        let mut totals = Totals::default();
+        self.0.iter().for_each(|shard| totals.add(histogram(shard)));
+        totals
+    }
+}
+
+// === impl Sums ===
+
+impl Sums {
+    /// Refusals of all reasons.
+    pub fn all_rejected(&self) -> u64 {
+        self.rejected.iter().sum()
+    }
+}

@@ -1,0 +1,150 @@
+//! Why a request was not answered by its upstream: one closed list, and the status of each.
+//!
+//! The same string stands in the metric label, in `x-floodgate-reason`, in the JSON body and in the
+//! load test's report.
+
+use floodgate_limiter::Rejection;
+use http::StatusCode;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $status:literal $text:literal,)*) => {
+        /// Why a request was not answered by its upstream.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            /// All of them, in the order of [`Reason::index`].
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The string that stands for it everywhere.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            const fn code(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Malformed, or framed so that two readers might disagree.
+    BadRequest = 400 "bad_request",
+    /// The body is longer than the route allows.
+    BodyTooLarge = 413 "body_too_large",
+    /// The buffer has no place left, or a higher tier needed this one.
+    BufferFull = 503 "buffer_full",
+    /// `max_in_flight = 0`: the operator closed the upstream.
+    Closed = 503 "closed",
+    /// The deadline cannot be met, or passed before the upstream was asked.
+    Deadline = 503 "deadline",
+    /// The process is shutting down.
+    Draining = 503 "draining",
+    /// An `Expect` other than `100-continue`.
+    ExpectationFailed = 417 "expectation_failed",
+    /// More header bytes or fields than allowed.
+    HeadTooLarge = 431 "head_too_large",
+    /// An error of the gateway's own.
+    Internal = 500 "internal",
+    /// Method that is never forwarded.
+    MethodNotAllowed = 405 "method_not_allowed",
+    /// No route matches.
+    NoRoute = 404 "no_route",
+    /// CONNECT, or a transfer coding other than chunked.
+    NotImplemented = 501 "not_implemented",
+    /// Waited `max_wait`, or would have to.
+    QueueTimeout = 503 "queue_timeout",
+    /// The ceiling of a route, a tier or an upstream.
+    Rate = 503 "rate",
+    /// The client took too long to send its head or its body.
+    RequestTimeout = 408 "request_timeout",
+    /// The upstream broke.
+    UpstreamError = 502 "upstream_error",
+    /// The upstream did not answer within the deadline.
+    UpstreamTimeout = 504 "upstream_timeout",
+    /// As many upgraded connections as allowed.
+    UpgradeLimit = 503 "upgrade_limit",
+    /// The request target is too long.
+    UriTooLong = 414 "uri_too_long",
+    /// Not HTTP/1.0 or HTTP/1.1.
+    VersionNotSupported = 505 "version_not_supported",
+    /// The tier's breaker is open.
+    Watermark = 503 "watermark",
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Position in [`Reason::ALL`], for tables.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Status of the answer.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether coming back later may help: such answers carry `Retry-After`.
+    pub const fn is_retryable(self) -> bool {
+        self.code() == 503
+    }
+
+    /// Whether the connection is of no use any more: where the next request would begin is unknown.
+    pub const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::Draining
+                | Self::ExpectationFailed
+                | Self::HeadTooLarge
+                | Self::NotImplemented
+                | Self::RequestTimeout
+                | Self::UriTooLong
+                | Self::VersionNotSupported
+        )
+    }
+}
+
+impl From<Rejection> for Reason {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::BufferFull => Self::BufferFull,
+            Rejection::Closed => Self::Closed,
+            Rejection::Deadline => Self::Deadline,
+            Rejection::Draining => Self::Draining,
+            Rejection::QueueTimeout => Self::QueueTimeout,
+            Rejection::Rate => Self::Rate,
+            Rejection::Watermark => Self::Watermark,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limiter_and_the_gateway_use_the_same_words() {
+        for rejection in [
+            Rejection::BufferFull,
+            Rejection::Closed,
+            Rejection::Deadline,
+            Rejection::Draining,
+            Rejection::QueueTimeout,
+            Rejection::Rate,
+            Rejection::Watermark,
+        ] {
+            assert_eq!(Reason::from(rejection).as_str(), rejection.as_str());
+            assert!(Reason::from(rejection).is_retryable());
+        }
+    }
+
+    #[test]
+    fn the_index_is_the_place_in_the_list() {
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), at);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One operation, many times over, for `benches/instructions.sh` to count instructions with.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use floodgate_limiter::{
+    Decision, Gcra, Limiter, Limits, Rate, TierId, TierLimits, Timestamp, Watermarks,
+};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(operation), Some(times)) = (args.next(), args.next()) else { return usage() };
+    let Ok(times) = times.parse::<u64>() else { return usage() };
+    match run(&operation, times) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => usage(),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: instructions loop|gate|refuse|permit|wait|peek|take TIMES");
+    ExitCode::from(2)
+}
+
+/// Whether `operation` is known.
+fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> {
+    let tier = TierLimits {
+        max_wait: Duration::from_secs(3_600),
+        weight: NonZeroU32::MIN,
+        watermarks: Watermarks::new(1.0, 0.5)?,
+    };
+    let limiter = Limiter::new(&Limits::new(1, 2, vec![tier; 3])?);
+    let Some(first) = TierId::new(0) else { return Ok(false) };
+    let now = Timestamp::from_nanos(1_000_000_000);
+    let acquire = || limiter.acquire(first, now, Timestamp::MAX);
+    let hourly = Gcra::new(Rate::new(1, Duration::from_secs(3_600), 1)?);
+    let fast = Gcra::new(Rate::new(1_000_000_000, Duration::from_secs(1), 1)?);
+    let mut context = Context::from_waker(Waker::noop());
+    match operation {
+        "loop" => (0..times).for_each(|n| drop(black_box(n))),
+        "gate" => {
+            let _full = [acquire(), acquire(), acquire()];
+            (0..times).for_each(|_| drop(black_box(limiter.check(first))));
+        }
+        "refuse" => {
+            let _full = [acquire(), acquire(), acquire()];
+            (0..times).for_each(|_| drop(black_box(acquire())));
+        }
+        "permit" => (0..times).for_each(|_| {
+            if let Decision::Admit(permit) = acquire() {
+                permit.release(now);
+            }
+        }),
+        "wait" => {
+            let Decision::Admit(mut permit) = acquire() else { return Ok(false) };
+            for _ in 0..times {
+                let Decision::Wait(mut ticket) = acquire() else { return Ok(false) };
+                permit.release(now);
+                let Poll::Ready(given) = Pin::new(&mut ticket).poll(&mut context) else {
+                    return Ok(false);
+                };
+                permit = given.map_err(|rejection| rejection.as_str())?;
+            }
+        }
+        "peek" => {
+            hourly.take(now).map_err(|_| "refused")?;
+            (0..times).for_each(|_| drop(black_box(hourly.peek(now))));
+        }
+        "take" => (0..times).for_each(|n| {
+            drop(black_box(fast.take(now + Duration::from_nanos(n))));
+        }),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}

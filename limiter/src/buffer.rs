@@ -1,0 +1,412 @@
+//! The bounded buffer: who gets a place, who is next, and what is refused at the gate.
+//!
+//! Everything here runs under the limiter's lock and touches no atomic.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::breaker::{Breaker, State as BreakerState};
+use crate::delay::WaitWindow;
+use crate::gate::Gate;
+use crate::limits::{Limits, TierLimits};
+use crate::queue::{Entry, List, Slab, State};
+use crate::rejection::Rejection;
+use crate::status::TierStatus;
+use crate::tier::{MAX_TIERS, TierId};
+use crate::timestamp::{Timestamp, saturating_nanos};
+use crate::watermarks::Watermarks;
+
+/// What a weight of 1 moves a tier's pass on by when it is served.
+const STRIDE: u64 = 1 << 32;
+
+/// One tier's queue and breaker.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    limits: TierLimits,
+    /// Its own, or a higher tier's where that is the lower: a higher tier is never refused before a lower one.
+    watermarks: Watermarks,
+    /// It may enter while fewer than this wait in all.
+    places: u32,
+    list: List,
+    /// Where it stands in the order of service among the lower tiers: the least is next.
+    pass: u64,
+    breaker: Breaker,
+    pressure: f64,
+    /// Expected wait of a newcomer.
+    estimate: Duration,
+}
+
+/// How fast the upstream takes: what estimates are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service {
+    pub(crate) limit: u32,
+    /// Mean time from a permit to its return; zero: not known yet.
+    pub(crate) mean: Duration,
+}
+
+impl Service {
+    /// The time in which `requests` permits come back.
+    pub(crate) fn time_for(self, requests: u64) -> Duration {
+        let nanos = saturating_nanos(self.mean).saturating_mul(requests);
+        Duration::from_nanos(nanos / u64::from(self.limit.max(1)))
+    }
+}
+
+/// What becomes of a newcomer that found no permit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// It takes the place of this waiter.
+    Displace(u32),
+    /// It takes a free one.
+    Free,
+    Refuse(Rejection),
+}
+
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    slab: Slab,
+    tiers: Vec<Tier>,
+    waiting: u32,
+    capacity: u32,
+    queue_delay_target: Duration,
+    trip_spacing: Duration,
+    /// Pass of the lower tier that was served last: where one that begins to wait joins.
+    pass: u64,
+    waits: WaitWindow,
+    queue_delay: Duration,
+    external_pressure: f64,
+    draining: bool,
+}
+
+impl Buffer {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let mut buffer = Self {
+            slab: Slab::new(),
+            tiers: Vec::new(),
+            waiting: 0,
+            capacity: 0,
+            queue_delay_target: Duration::ZERO,
+            trip_spacing: Duration::ZERO,
+            pass: 0,
+            waits: WaitWindow::default(),
+            queue_delay: Duration::ZERO,
+            external_pressure: 0.0,
+            draining: false,
+        };
+        buffer.apply(limits);
+        buffer
+    }
+
+    /// Takes over new limits. Nobody is evicted; waiters of a tier that is gone go to the end of the last one.
+    pub(crate) fn apply(&mut self, limits: &Limits) {
+        self.capacity = limits.buffer();
+        self.slab.reserve(self.capacity);
+        self.queue_delay_target = limits.delay_target();
+        self.trip_spacing = limits.spacing();
+
+        let mut gone = self.tiers.split_off(limits.tiers().len().min(self.tiers.len()));
+        if let Some(last) = self.tiers.len().checked_sub(1) {
+            for tier in &mut gone {
+                self.slab.append(&mut self.tiers[last].list, &mut tier.list, last as u8);
+            }
+        }
+        let mut watermarks: Option<Watermarks> = None;
+        for (index, &tier_limits) in limits.tiers().iter().enumerate() {
+            let effective = watermarks
+                .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
+            watermarks = Some(effective);
+            let places = places(effective, self.capacity);
+            match self.tiers.get_mut(index) {
+                Some(tier) => {
+                    tier.limits = tier_limits;
+                    tier.watermarks = effective;
+                    tier.places = places;
+                }
+                None => self.tiers.push(Tier {
+                    limits: tier_limits,
+                    watermarks: effective,
+                    places,
+                    list: List::EMPTY,
+                    pass: self.pass,
+                    breaker: Breaker::new(),
+                    pressure: 0.0,
+                    estimate: Duration::ZERO,
+                }),
+            }
+        }
+    }
+
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub(crate) fn set_external_pressure(&mut self, pressure: f64) {
+        // A NaN is no pressure.
+        self.external_pressure = if pressure > 0.0 { pressure.min(1.0) } else { 0.0 };
+    }
+
+    /// Where a newcomer of `tier` goes that has to be served by `deadline`. Judges by the last [`refresh`](Self::refresh).
+    pub(crate) fn place(
+        &self,
+        tier: usize,
+        limit: u32,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> Place {
+        if let Some(rejection) = self.refusal(tier, limit) {
+            return Place::Refuse(rejection);
+        }
+        if self.is_unbuffered(tier) {
+            return Place::Refuse(Rejection::BufferFull);
+        }
+        if now + self.tiers[tier].estimate > deadline {
+            return Place::Refuse(Rejection::Deadline);
+        }
+        match self.newest_below(tier) {
+            Some(newest) if self.is_blocked(tier) => Place::Displace(newest),
+            _ => Place::Free,
+        }
+    }
+
+    /// Adds a waiter at the end of `tier`.
+    pub(crate) fn push(&mut self, tier: usize, now: Timestamp, deadline: Timestamp) -> u32 {
+        let waits = &mut self.tiers[tier];
+        if waits.list.is_empty() {
+            // The later of the two: having been idle earns nothing, and neither does coming back at once.
+            waits.pass = waits.pass.max(self.pass);
+        }
+        let timeout = now + waits.limits.max_wait;
+        let (expires, cause) = if deadline <= timeout {
+            (deadline, Rejection::Deadline)
+        } else {
+            (timeout, Rejection::QueueTimeout)
+        };
+        self.waiting += 1;
+        self.slab.push(&mut waits.list, Entry::new(tier as u8, now, expires, cause))
+    }
+
+    /// The waiter to be served next, taken off its queue; its entry is still to be settled.
+    pub(crate) fn pop(&mut self) -> Option<u32> {
+        let index = self.next_tier().and_then(|tier| self.tiers[tier].list.oldest())?;
+        self.unlink(index);
+        Some(index)
+    }
+
+    /// Takes a waiter off its queue.
+    pub(crate) fn unlink(&mut self, index: u32) {
+        let tier = usize::from(self.slab.entry(index).tier);
+        self.slab.unlink(&mut self.tiers[tier].list, index);
+        self.waiting -= 1;
+    }
+
+    /// Gives the waiter at `index`, off its queue, a permit.
+    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> Option<Waker> {
+        let entry = self.slab.entry(index);
+        let (tier, wait) = (usize::from(entry.tier), now.saturating_since(entry.since));
+        let waker = entry.settle(State::Granted(now));
+        self.waits.record(wait, now);
+        self.charge(tier);
+        waker
+    }
+
+    /// Refuses the waiter at `index`, off its queue.
+    pub(crate) fn refuse(&mut self, index: u32, rejection: Rejection) -> Option<Waker> {
+        self.slab.entry(index).settle(State::Refused(rejection))
+    }
+
+    /// What the waiter at `index` is refused for if it has expired, which counts as a wait.
+    pub(crate) fn expiry(&mut self, index: u32, now: Timestamp) -> Option<Rejection> {
+        let &mut Entry { since, expires, cause, .. } = self.slab.entry(index);
+        if expires > now {
+            return None;
+        }
+        self.waits.record(now.saturating_since(since), now);
+        Some(cause)
+    }
+
+    pub(crate) fn entry(&mut self, index: u32) -> &mut Entry {
+        self.slab.entry(index)
+    }
+
+    /// Gives the entry at `index`, off its queue, back for reuse.
+    pub(crate) fn free(&mut self, index: u32) -> State {
+        self.slab.free(index)
+    }
+
+    /// Brings pressures, breakers and estimates up to `now`.
+    pub(crate) fn refresh(&mut self, now: Timestamp, service: Service) {
+        // The time that the newest has to wait for the others: with one waiter left there is no delay, however slow the
+        // upstream, or shedding would empty the buffer and leave the upstream idle (as CoDel, RFC 8289, never drops the
+        // last packet).
+        let others = u64::from(self.waiting.saturating_sub(1));
+        self.queue_delay = self.waits.mean().min(service.time_for(others));
+        let delay = if self.queue_delay_target.is_zero() {
+            f64::from(u8::from(!self.queue_delay.is_zero()))
+        } else {
+            self.queue_delay.as_secs_f64() / self.queue_delay_target.as_secs_f64()
+        };
+        let mut immovable = 0;
+        for index in 0..self.tiers.len() {
+            let estimate = service.time_for(u64::from(self.ahead(index)) + 1);
+            let tier = &mut self.tiers[index];
+            immovable += tier.list.len();
+            let occupancy = f64::from(immovable) / f64::from(self.capacity.max(1));
+            let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
+            tier.pressure = pressure.max(self.external_pressure).min(1.0);
+            tier.breaker.observe(tier.pressure, tier.watermarks, now, self.trip_spacing);
+            tier.estimate = estimate;
+        }
+    }
+
+    /// The gate word as of the last [`refresh`](Self::refresh). Tiers that do not exist read as the last one.
+    pub(crate) fn gate(&self, limit: u32) -> Gate {
+        let mut gate = Gate::default();
+        if limit == 0 {
+            gate.close();
+        }
+        if self.draining {
+            gate.drain();
+        }
+        for bit in 0..MAX_TIERS {
+            let index = bit.min(self.tiers.len() - 1);
+            if self.is_unbuffered(index) {
+                gate.unbuffer(bit);
+            }
+            if let Some(rejection) = self.refusal(index, limit) {
+                gate.refuse(bit, rejection);
+            }
+        }
+        gate
+    }
+
+    /// Expected waits of newcomers, tier by tier.
+    pub(crate) fn estimates(&self) -> impl Iterator<Item = Duration> {
+        self.tiers.iter().map(|tier| tier.estimate)
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// The place of `tier` among those that exist.
+    pub(crate) fn index_of(&self, tier: TierId) -> usize {
+        tier.index().min(self.tiers.len() - 1)
+    }
+
+    pub(crate) const fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    pub(crate) const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    pub(crate) const fn queue_delay(&self) -> Duration {
+        self.queue_delay
+    }
+
+    pub(crate) fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// Why a newcomer of tier `index` is refused whoever it is, if it is; permits are then not to be had either, or not
+    /// to be given.
+    fn refusal(&self, index: usize, limit: u32) -> Option<Rejection> {
+        let tier = &self.tiers[index];
+        let sheds =
+            self.tiers[..=index].iter().any(|tier| tier.breaker.state() == BreakerState::Shedding);
+        if sheds || (self.is_blocked(index) && self.newest_below(index).is_none()) {
+            let full = tier.places == self.capacity && self.waiting >= self.capacity.max(1);
+            return Some(if full { Rejection::BufferFull } else { Rejection::Watermark });
+        }
+        // An estimate can be far off after the upstream froze for a while. With a round of permits ahead, it
+        // is corrected by their coming back before this newcomer would have its turn; with fewer, it could refuse
+        // everybody and so never be corrected.
+        let late = saturating_nanos(tier.estimate).saturating_mul(9) / 8
+            > saturating_nanos(tier.limits.max_wait);
+        (late && self.waiting > 0 && self.ahead(index) >= limit).then_some(Rejection::QueueTimeout)
+    }
+
+    /// Whether tier `index` can enter only in the place of another.
+    fn is_blocked(&self, index: usize) -> bool {
+        let tier = &self.tiers[index];
+        let held = tier.breaker.state() == BreakerState::Holding
+            && tier.pressure >= tier.watermarks.high();
+        // At least 1: where there are no places, a newcomer may still find a permit.
+        held || self.waiting >= tier.places.max(1)
+    }
+
+    fn is_unbuffered(&self, index: usize) -> bool {
+        self.capacity == 0 || self.tiers[index].limits.max_wait.is_zero()
+    }
+
+    /// The newest waiter of the lowest tier below tier `index`.
+    fn newest_below(&self, index: usize) -> Option<u32> {
+        self.tiers[index + 1..].iter().rev().find_map(|tier| tier.list.newest())
+    }
+
+    /// How many waiters are to be expected served before a newcomer of tier `index`.
+    fn ahead(&self, index: usize) -> u32 {
+        let own = self.tiers[index].list.len();
+        let [first, lower @ ..] = self.tiers.as_slice() else { return 0 };
+        if index == 0 || own == 0 {
+            return first.list.len();
+        }
+        let weights: u64 = lower
+            .iter()
+            .filter(|tier| !tier.list.is_empty())
+            .map(|tier| u64::from(tier.limits.weight.get()))
+            .sum();
+        // At most 2^20 waiters times 7 weights of 32 bits.
+        let own_turns = u64::from(own) * weights / u64::from(self.tiers[index].limits.weight.get());
+        let ahead = u64::from(first.list.len()) + own_turns;
+        u32::try_from(ahead).unwrap_or(u32::MAX).min(self.waiting)
+    }
+
+    /// The first tier strictly first, then the lower one whose pass is the least (stride scheduling: Waldspurger and
+    /// Weihl, 1995).
+    fn next_tier(&self) -> Option<usize> {
+        if self.tiers.first().is_some_and(|first| !first.list.is_empty()) {
+            return Some(0);
+        }
+        (1..self.tiers.len())
+            .filter(|&index| !self.tiers[index].list.is_empty())
+            .min_by_key(|&index| self.tiers[index].pass)
+    }
+
+    /// Moves the pass of `tier` on by one service.
+    fn charge(&mut self, tier: usize) {
+        if tier == 0 {
+            return;
+        }
+        let served = &mut self.tiers[tier];
+        self.pass = served.pass;
+        served.pass += (STRIDE / u64::from(served.limits.weight.get())).max(1);
+        // Only differences count.
+        if self.pass > u64::MAX / 2 {
+            for tier in &mut self.tiers {
+                tier.pass = tier.pass.saturating_sub(self.pass);
+            }
+            self.pass = 0;
+        }
+    }
+}
+
+impl Tier {
+    pub(crate) fn status(&self) -> TierStatus {
+        TierStatus {
+            waiting: self.list.len(),
+            open: self.breaker.state() != BreakerState::Closed,
+            trips: self.breaker.trips(),
+            pressure: self.pressure,
+            estimated_wait: self.estimate,
+        }
+    }
+}
+
+/// How many places of `capacity` a tier with these watermarks may fill: at least one, if there is any.
+fn places(watermarks: Watermarks, capacity: u32) -> u32 {
+    // The fraction of a millionth takes back what the product may be too large by: 0.1 * 30 > 3.
+    let places = (watermarks.high() * f64::from(capacity) - 1e-6).ceil();
+    (places as u32).clamp(1, capacity.max(1)).min(capacity)
+}

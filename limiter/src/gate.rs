@@ -1,0 +1,108 @@
+//! The gate word: what is refused right now, tier by tier, in one load.
+//!
+//! ```text
+//!  33        32       31..24      23..16   15..8        7..0
+//! +----------+--------+------------+------+-------------+-----------+
+//! | draining | closed | unbuffered | late | buffer full | watermark |
+//! +----------+--------+------------+------+-------------+-----------+
+//! ```
+//!
+//! One bit per tier in each mask. The word is computed from the buffer, written under its lock and only when it changes, so
+//! that in a storm its cache line stays shared by all cores and a refusal is one load of it. A reader may act on a word
+//! that is a moment old; whoever gets past it is judged again under the lock.
+
+use crate::rejection::Rejection;
+use crate::tier::TierId;
+
+const BUFFER_FULL: u32 = 8;
+const LATE: u32 = 16;
+const UNBUFFERED: u32 = 24;
+const CLOSED: u64 = 1 << 32;
+const DRAINING: u64 = 1 << 33;
+/// The bits of tier 0 that refuse whether or not a permit is free.
+const REFUSED: u64 = 1 | 1 << BUFFER_FULL | 1 << LATE;
+
+/// The gate word as it was read or is to be written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Gate(pub(crate) u64);
+
+impl Gate {
+    pub(crate) const fn close(&mut self) {
+        self.0 |= CLOSED;
+    }
+
+    pub(crate) const fn drain(&mut self) {
+        self.0 |= DRAINING;
+    }
+
+    /// `tier` is refused for `rejection`: one of the three that a buffer gives.
+    pub(crate) const fn refuse(&mut self, tier: usize, rejection: Rejection) {
+        self.0 |= match rejection {
+            Rejection::BufferFull => 1 << BUFFER_FULL,
+            Rejection::QueueTimeout => 1 << LATE,
+            _ => 1,
+        } << tier;
+    }
+
+    /// `tier` never waits: without a free permit it is refused at once.
+    pub(crate) const fn unbuffer(&mut self, tier: usize) {
+        self.0 |= 1 << UNBUFFERED << tier;
+    }
+
+    /// Why `tier` is refused, if it is.
+    pub(crate) const fn rejection(self, tier: TierId) -> Option<Rejection> {
+        let tier = tier.index();
+        // One test for the common case; which bit it was matters to the refused alone.
+        if self.0 & (CLOSED | DRAINING | REFUSED << tier) == 0 {
+            return None;
+        }
+        Some(if self.0 & DRAINING != 0 {
+            Rejection::Draining
+        } else if self.0 & CLOSED != 0 {
+            Rejection::Closed
+        } else if self.0 >> BUFFER_FULL >> tier & 1 != 0 {
+            Rejection::BufferFull
+        } else if self.0 >> tier & 1 != 0 {
+            Rejection::Watermark
+        } else {
+            Rejection::QueueTimeout
+        })
+    }
+
+    /// Whether `tier` never waits.
+    pub(crate) const fn is_unbuffered(self, tier: TierId) -> bool {
+        self.0 >> UNBUFFERED >> tier.index() & 1 != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_refuses_its_own_tier_for_its_own_reason() {
+        for reason in [Rejection::BufferFull, Rejection::QueueTimeout, Rejection::Watermark] {
+            for refused in 0..8u8 {
+                let mut gate = Gate::default();
+                gate.refuse(refused.into(), reason);
+                for tier in 0..8 {
+                    let expected = (tier == refused).then_some(reason);
+                    assert_eq!(gate.rejection(TierId::new(tier).unwrap()), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tier_that_never_waits_is_not_refused_by_that_alone() {
+        let tier = TierId::new(7).unwrap();
+        let mut gate = Gate::default();
+        gate.unbuffer(7);
+        assert_eq!(gate.rejection(tier), None);
+        assert!(gate.is_unbuffered(tier));
+        gate.close();
+        assert_eq!(gate.rejection(tier), Some(Rejection::Closed));
+        gate.drain();
+        assert_eq!(gate.rejection(tier), Some(Rejection::Draining));
+    }
+}

@@ -1,0 +1,55 @@
+//! Pure admission: who may go to an upstream now, who waits, who is refused.
+//!
+//! No HTTP, no file format, no runtime, no clock: `now` is an argument.
+//!
+//! ```
+//! use std::{num::NonZeroU32, time::Duration};
+//! use floodgate_limiter::{Decision, Limiter, Limits, TierId, TierLimits, Timestamp, Watermarks};
+//!
+//! let tier = TierLimits {
+//!     max_wait: Duration::from_millis(500),
+//!     weight: NonZeroU32::MIN,
+//!     watermarks: Watermarks::new(0.95, 0.80)?,
+//! };
+//! let limiter = Limiter::new(&Limits::new(1, 0, vec![tier])?);
+//! let (first, now) = (TierId::new(0).unwrap(), Timestamp::from_nanos(0));
+//!
+//! let Decision::Admit(permit) = limiter.acquire(first, now, Timestamp::MAX) else { panic!() };
+//! assert!(matches!(limiter.acquire(first, now, Timestamp::MAX), Decision::Reject(_)));
+//! permit.release(now + Duration::from_millis(3));
+//! assert!(matches!(limiter.acquire(first, now, Timestamp::MAX), Decision::Admit(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod breaker;
+mod buffer;
+mod delay;
+mod gate;
+mod gcra;
+mod limiter;
+mod limits;
+mod permit;
+mod queue;
+mod rate;
+mod rejection;
+mod status;
+mod sync;
+mod ticket;
+mod tier;
+mod timestamp;
+mod wakers;
+mod watermarks;
+mod word;
+
+pub use gcra::Gcra;
+pub use limiter::{Decision, Limiter};
+pub use limits::{Limits, LimitsError, MAX_BUFFER, TierLimits};
+pub use permit::Permit;
+pub use rate::{Rate, RateError};
+pub use rejection::Rejection;
+pub use status::{Status, TierStatus};
+pub use ticket::Ticket;
+pub use tier::{MAX_TIERS, TierId};
+pub use timestamp::Timestamp;
+pub use watermarks::{Watermarks, WatermarksError};

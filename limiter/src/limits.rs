@@ -1,0 +1,155 @@
+//! What one limiter may let in and hold back: its configuration as values.
+
+use std::error::Error;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::tier::MAX_TIERS;
+use crate::watermarks::Watermarks;
+
+/// The most places a buffer can have.
+pub const MAX_BUFFER: u32 = 1_000_000;
+
+/// What a limiter does with one tier.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TierLimits {
+    /// Longest stay in the buffer; zero: never waits.
+    pub max_wait: Duration,
+    /// Share of what the first tier leaves, against the other lower tiers. The first tier's own is not used.
+    pub weight: NonZeroU32,
+    /// Where this tier's breaker trips and resets.
+    pub watermarks: Watermarks,
+}
+
+/// The limits of one upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    max_in_flight: u32,
+    buffer: u32,
+    tiers: Vec<TierLimits>,
+    queue_delay_target: Duration,
+    trip_spacing: Duration,
+}
+
+impl Limits {
+    /// Up to `max_in_flight` permits (0: closed), up to `buffer` waiters of all tiers together (0: nobody waits), and
+    /// 1..=[`MAX_TIERS`] tiers in order of priority.
+    ///
+    /// # Errors
+    /// Says which number is out of range and what is legal.
+    pub fn new(
+        max_in_flight: u32,
+        buffer: u32,
+        tiers: Vec<TierLimits>,
+    ) -> Result<Self, LimitsError> {
+        if buffer > MAX_BUFFER {
+            return Err(LimitsError::BufferTooLarge(buffer));
+        }
+        if tiers.is_empty() {
+            return Err(LimitsError::NoTiers);
+        }
+        if tiers.len() > MAX_TIERS {
+            return Err(LimitsError::TooManyTiers(tiers.len()));
+        }
+        Ok(Self {
+            max_in_flight,
+            buffer,
+            tiers,
+            queue_delay_target: Duration::from_millis(20),
+            trip_spacing: Duration::from_secs(1),
+        })
+    }
+
+    /// The mean wait that counts as a pressure of 1 for the lower tiers.
+    ///
+    /// 20 ms unless told, the threshold of DAGOR (Zhou et al., "Overload Control for Scaling WeChat Microservices",
+    /// 2018). Zero: any wait at all is a pressure of 1.
+    #[must_use]
+    pub fn queue_delay_target(mut self, target: Duration) -> Self {
+        self.queue_delay_target = target;
+        self
+    }
+
+    /// The least time between two trips of one breaker, 1 s unless told: bounds flapping.
+    #[must_use]
+    pub fn trip_spacing(mut self, spacing: Duration) -> Self {
+        self.trip_spacing = spacing;
+        self
+    }
+
+    /// The most permits at once; 0: closed.
+    #[must_use]
+    pub fn max_in_flight(&self) -> u32 {
+        self.max_in_flight
+    }
+
+    /// The most waiters at once, all tiers together; 0: nobody waits.
+    #[must_use]
+    pub fn buffer(&self) -> u32 {
+        self.buffer
+    }
+
+    /// The tiers in order of priority.
+    #[must_use]
+    pub fn tiers(&self) -> &[TierLimits] {
+        &self.tiers
+    }
+
+    pub(crate) fn delay_target(&self) -> Duration {
+        self.queue_delay_target
+    }
+
+    pub(crate) fn spacing(&self) -> Duration {
+        self.trip_spacing
+    }
+}
+
+/// Why some numbers are no [`Limits`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LimitsError {
+    /// More than [`MAX_BUFFER`] places.
+    BufferTooLarge(u32),
+    /// No tier at all.
+    NoTiers,
+    /// More than [`MAX_TIERS`] tiers.
+    TooManyTiers(usize),
+}
+
+impl fmt::Display for LimitsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BufferTooLarge(buffer) => {
+                write!(f, "a buffer of {buffer} is too large: at most {MAX_BUFFER} places")
+            }
+            Self::NoTiers => write!(f, "there must be at least one tier"),
+            Self::TooManyTiers(tiers) => {
+                write!(f, "{tiers} tiers are too many: at most {MAX_TIERS}")
+            }
+        }
+    }
+}
+
+impl Error for LimitsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let tier = TierLimits {
+            max_wait: Duration::from_millis(50),
+            weight: NonZeroU32::MIN,
+            watermarks: Watermarks::new(0.9, 0.5).unwrap(),
+        };
+        assert_eq!(Limits::new(1, 1, vec![]), Err(LimitsError::NoTiers));
+        assert_eq!(Limits::new(1, 1, vec![tier; 9]), Err(LimitsError::TooManyTiers(9)));
+        assert_eq!(
+            Limits::new(1, MAX_BUFFER + 1, vec![tier]),
+            Err(LimitsError::BufferTooLarge(MAX_BUFFER + 1))
+        );
+        assert!(Limits::new(0, 0, vec![tier; 8]).is_ok());
+    }
+}

@@ -1,0 +1,52 @@
+//! The right to be at the upstream now.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limiter::Limiter;
+use crate::timestamp::Timestamp;
+
+/// One of the requests in flight, until it is given back.
+///
+/// Dropping it gives it back too, at the latest time that the limiter has seen: that is for a panic or a cancelled future;
+/// where the time is known, [`release`](Self::release) measures the service better.
+#[must_use = "a permit that is dropped is given back at once"]
+pub struct Permit {
+    /// Empty once given back.
+    limiter: Option<Arc<Limiter>>,
+    since: Timestamp,
+}
+
+impl Permit {
+    pub(crate) const fn new(limiter: Arc<Limiter>, since: Timestamp) -> Self {
+        Self { limiter: Some(limiter), since }
+    }
+
+    /// Gives it to the next waiter, or back.
+    pub fn release(mut self, now: Timestamp) {
+        if let Some(limiter) = self.limiter.take() {
+            limiter.give_back(self.since, now);
+        }
+    }
+
+    /// When it was given.
+    #[must_use]
+    pub const fn since(&self) -> Timestamp {
+        self.since
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(limiter) = self.limiter.take() {
+            let now = limiter.latest();
+            limiter.give_back(self.since, now);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("since", &self.since).finish_non_exhaustive()
+    }
+}
