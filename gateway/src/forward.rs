@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use floodgate_limiter::Timestamp;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use crate::admission::Admitted;
 use crate::body::{BodyError, ResponseBody};
 use crate::clock;
+use crate::headers;
 use crate::pool::{Lease, Pool};
 use crate::reason::Reason;
 use crate::request_body::{Fault, RequestBody};
@@ -36,6 +37,8 @@ pub struct UpstreamBody {
     ahead: Option<Result<Frame<Bytes>, BodyError>>,
     /// Gone once the body has ended.
     held: Option<Held>,
+    /// The connection carries nothing after this answer.
+    is_last: bool,
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -76,9 +79,12 @@ pub async fn forward(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Switched(response.map(drop), lease));
     }
-    let (head, incoming) = response.into_parts();
+    let (mut head, incoming) = response.into_parts();
+    // Without keep-alive unless it says so, and hyper would go on in its version.
+    let is_last = head.version == Version::HTTP_10;
+    headers::to_downstream(&mut head)?;
     let held = Some(Held { lease, _admitted: admitted });
-    let mut body = UpstreamBody { incoming, ahead: None, held, deadline: timer };
+    let mut body = UpstreamBody { incoming, ahead: None, held, is_last, deadline: timer };
     let body = match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => ResponseBody::full(bytes),
         None => ResponseBody::upstream(body),
@@ -256,7 +262,9 @@ impl UpstreamBody {
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
     fn end(&mut self, cx: &mut Context<'_>) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.held.take()
+            && !self.is_last
+        {
             held.lease.give_back(cx);
         }
     }

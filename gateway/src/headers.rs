@@ -7,8 +7,9 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
     MAX_FORWARDS, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::{Method, Uri, Version, request};
+use http::{Method, Uri, Version, request, response};
 
+use crate::reason::Reason;
 use crate::respond::REASON_HEADER;
 
 /// What is left of the deadline, told to the upstream.
@@ -73,7 +74,7 @@ pub fn to_upstream(
     head: &mut request::Parts,
     peer: &Peer,
     trusted: bool,
-    via: &HeaderValue,
+    via: &[HeaderValue; 2],
     upgrade: Option<HeaderValue>,
 ) {
     let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
@@ -82,6 +83,7 @@ pub fn to_upstream(
     head.headers.remove(TRAILER);
     strip_claims(&mut head.headers);
     set_provenance(&mut head.headers, peer, trusted);
+    let via = &via[usize::from(head.version != Version::HTTP_10)];
     head.headers.append(VIA, via.clone());
     if head.method == Method::OPTIONS {
         decrement_max_forwards(&mut head.headers);
@@ -105,12 +107,49 @@ pub fn set_deadline(headers: &mut HeaderMap, left: Duration) {
 }
 
 /// What an answer's head goes through before it is passed on.
-pub fn to_downstream(headers: &mut HeaderMap) {
+///
+/// # Errors
+/// Its framing cannot be trusted (RFC 9112 §6.3): the answer has to be replaced and its connection
+/// closed.
+pub fn to_downstream(head: &mut response::Parts) -> Result<(), Reason> {
+    let headers = &mut head.headers;
     if headers.contains_key(TRANSFER_ENCODING) {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+        let is_chunked =
+            codings.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !is_chunked || codings.next().is_some() {
+            return Err(Reason::UpstreamError);
+        }
         headers.remove(CONTENT_LENGTH);
+    } else {
+        unify_content_length(headers)?;
     }
     strip_hop_by_hop(headers);
     headers.remove(REASON_HEADER);
+    // Whatever the upstream speaks, this is what we speak.
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Several equal lengths become one; anything else that is not one number is an error.
+fn unify_content_length(headers: &mut HeaderMap) -> Result<(), Reason> {
+    let mut fields = headers.get_all(CONTENT_LENGTH).into_iter();
+    let Some(first) = fields.next() else { return Ok(()) };
+    let is_number = |value: &[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    if fields.next().is_none() && is_number(first.as_bytes()) {
+        return Ok(());
+    }
+    let mut lengths = headers
+        .get_all(CONTENT_LENGTH)
+        .into_iter()
+        .flat_map(|field| field.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii));
+    let length = lengths.next().filter(|length| is_number(length)).ok_or(Reason::UpstreamError)?;
+    if lengths.any(|other| other != length) {
+        return Err(Reason::UpstreamError);
+    }
+    let length = HeaderValue::from_bytes(length).map_err(|_| Reason::UpstreamError)?;
+    headers.insert(CONTENT_LENGTH, length);
+    Ok(())
 }
 
 /// All options of all Connection fields.
@@ -184,18 +223,25 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &[u8]) {
 
 fn decrement_max_forwards(headers: &mut HeaderMap) {
     if let Entry::Occupied(mut field) = headers.entry(MAX_FORWARDS) {
-        let left = field.get().to_str().ok().and_then(|text| text.parse::<u64>().ok());
-        match left {
+        match max_forwards(field.get()) {
             Some(left) => drop(field.insert(HeaderValue::from(left.saturating_sub(1)))),
             None => drop(field.remove()),
         }
     }
 }
 
+fn max_forwards(field: &HeaderValue) -> Option<u64> {
+    let digits = field.as_bytes();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| {
+        digits.iter().fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
+    })
+}
+
 /// Whether an OPTIONS request ends here: its `Max-Forwards` is 0.
 pub fn ends_here(head: &request::Parts) -> bool {
     head.method == Method::OPTIONS
-        && head.headers.get(MAX_FORWARDS).is_some_and(|left| left.as_bytes() == b"0")
+        && head.headers.get(MAX_FORWARDS).and_then(max_forwards) == Some(0)
 }
 
 /// The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2); path and query stay as
@@ -220,7 +266,13 @@ mod tests {
         let (mut head, ()) = request.body(()).unwrap().into_parts();
         let upgrade = wanted_upgrade(head.version, &head.headers);
         let peer = Peer::new("192.0.2.1".parse().unwrap());
-        to_upstream(&mut head, &peer, trusted, &HeaderValue::from_static("1.1 floodgate"), upgrade);
+        to_upstream(
+            &mut head,
+            &peer,
+            trusted,
+            &[HeaderValue::from_static("1.0 floodgate"), HeaderValue::from_static("1.1 floodgate")],
+            upgrade,
+        );
         head
     }
 

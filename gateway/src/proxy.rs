@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use floodgate_limiter::Timestamp;
-use http::header::{CONNECTION, EXPECT, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -108,6 +108,9 @@ async fn serve(
         &live.via,
         upgrade,
     );
+    if !head.headers.contains_key(HOST) {
+        head.headers.insert(HOST, upstream.host());
+    }
     headers::set_deadline(&mut head.headers, deadline.saturating_since(clock::now()));
     let fault = Rc::<Fault>::default();
     let body = RequestBody::new(body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
@@ -124,10 +127,7 @@ async fn serve(
         Err(reason) => Err(reason),
     };
     match answer {
-        Ok(mut response) => {
-            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                headers::to_downstream(response.headers_mut());
-            }
+        Ok(response) => {
             if response.body().is_whole() {
                 exchange.complete();
             } else {

@@ -96,6 +96,7 @@ impl Reason {
         matches!(
             self,
             Self::BadRequest
+                | Self::BodyTooLarge
                 | Self::Draining
                 | Self::ExpectationFailed
                 | Self::HeadTooLarge

@@ -29,8 +29,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Requests that belong to no route.
     pub unmatched: Arc<RouteStats>,
-    /// Our entry in the Via chain.
-    pub via: HeaderValue,
+    /// Our entry in the Via chain, for requests that came as HTTP/1.0 and as HTTP/1.1.
+    pub via: [HeaderValue; 2],
 }
 
 /// A route's live state; what was typed stands in the configuration under the same index.
@@ -134,8 +134,10 @@ impl Snapshot {
             upstreams: upstreams.collect(),
             unmatched: previous
                 .map_or_else(|| Arc::new(RouteStats::new(cores)), |p| Arc::clone(&p.unmatched)),
-            via: HeaderValue::try_from(format!("1.1 {}", config.server.via))
-                .unwrap_or_else(|_| HeaderValue::from_static("1.1 floodgate")),
+            via: ["1.0", "1.1"].map(|version| {
+                HeaderValue::try_from(format!("{version} {}", config.server.via))
+                    .unwrap_or_else(|_| HeaderValue::from_static("1.1 floodgate"))
+            }),
             config,
         }
     }
@@ -185,6 +187,14 @@ impl Upstream {
             upgraded: old.map_or_else(Arc::default, |old| Arc::clone(&old.upgraded)),
             max_upgraded: typed.max_upgraded,
         }
+    }
+
+    /// What stands in Host when the client, speaking HTTP/1.0, named none.
+    pub fn host(&self) -> HeaderValue {
+        let first = self.servers.first().map(|server| server.address.to_string());
+        first
+            .and_then(|host| host.try_into().ok())
+            .unwrap_or_else(|| HeaderValue::from_static("upstream"))
     }
 
     /// A place for one more upgraded connection, if there is one.

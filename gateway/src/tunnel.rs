@@ -44,8 +44,9 @@ impl Tunnel {
         std::future::poll_fn(|cx| lease.poll_drive(cx)).await.map_err(|_| Reason::UpstreamError)?;
         let (socket, ahead) = lease.into_socket();
         link.set_tunnel(Self { socket, ahead, _slot: slot });
-        let mut response = head.map(|()| ResponseBody::empty());
-        headers::to_downstream(response.headers_mut());
+        let (mut head, ()) = head.into_parts();
+        headers::to_downstream(&mut head)?;
+        let mut response = Response::from_parts(head, ResponseBody::empty());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, protocol);
         Ok(response)

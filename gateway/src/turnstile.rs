@@ -37,6 +37,9 @@ thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
+/// Bytes of later requests that are read while one is being answered.
+const MAX_AHEAD: usize = SCRATCH;
+
 /// What hyper gets in place of a bad head.
 const PLACEHOLDER: &[u8] = b"GET / HTTP/1.1\r\nhost: placeholder\r\nconnection: close\r\n\r\n";
 /// The same when the client asked by HEAD and expects no body.
@@ -91,6 +94,8 @@ pub struct Turnstile<S> {
     at: At,
     timer: Option<Pin<Box<Sleep>>>,
     since: Instant,
+    /// A head has passed since the connection was last idle.
+    was_busy: bool,
     /// No head has passed yet: a new connection has to speak as fast as one that has begun to.
     fresh: bool,
 }
@@ -177,6 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             at: At::Head,
             timer: None,
             since: Instant::now(),
+            was_busy: false,
             fresh: true,
         }
     }
@@ -216,7 +222,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             }
             if self.holds_a_later_head() {
                 self.link.next.replace(Some(cx.waker().clone()));
-                return Poll::Pending;
+                if self.pending.len() >= MAX_AHEAD {
+                    return Poll::Pending;
+                }
             }
             match self.poll_fill(cx)? {
                 Poll::Ready(0) => return Poll::Ready(Ok(())),
@@ -231,8 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
         }
     }
 
-    /// The next request has come before the present one is answered. It waits; and while something
-    /// waits, the client's leaving is not looked for.
+    /// The next request has come before the present one is answered. It waits; what comes behind it
+    /// is read only to see whether the client leaves.
     fn holds_a_later_head(&self) -> bool {
         matches!(self.at, At::Head) && self.link.busy.get() && !self.pending.is_empty()
     }
@@ -278,6 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             Ok(Some(head)) => {
                 self.searched = 0;
                 self.fresh = false;
+                self.was_busy = true;
                 self.checked = head.len;
                 self.at = match head.framing {
                     Framing::Chunked => At::Chunked(Chunked::new()),
@@ -329,6 +338,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
 
     /// Ready when the client took too long: either `own` holds what to say, or the connection ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.at, At::Head)
+            && !self.link.busy.get()
+            && std::mem::take(&mut self.was_busy)
+        {
+            // The time of an answer is not the client's.
+            self.since = Instant::now();
+        }
         loop {
             let limit = match self.at {
                 At::Head if self.link.busy.get() => return Poll::Pending,

@@ -11,7 +11,7 @@ use crate::reason::Reason;
 const MAX_TARGET: usize = 16 * 1024;
 
 /// Upper end of the `max_headers` key: the parser's table lies on the stack.
-pub const MAX_HEADERS: usize = 256;
+pub(super) const MAX_HEADERS: usize = 256;
 
 /// Empty lines that are skipped in front of a request line (RFC 9112 §2.2 asks for one).
 const MAX_LEADING_LINES: usize = 4;
@@ -21,7 +21,7 @@ const MAX_LEADING_LINES: usize = 4;
 pub struct HeadLimits {
     /// Bytes, request line and all fields together.
     pub bytes: usize,
-    /// Number of header fields, at most [`MAX_HEADERS`].
+    /// Number of header fields, at most 256.
     pub headers: usize,
 }
 
@@ -92,8 +92,9 @@ fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
 fn version_reason(bytes: &[u8]) -> Reason {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match line {
-        [.., b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+    let mut words = line.split(|&b| b == b' ').skip(2);
+    match (words.next(), words.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Reason::VersionNotSupported
