@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock;
 use crate::shared::Shared;
+use crate::token::Token;
 use crate::{metrics, status};
 
 /// Connections at once.
@@ -33,14 +34,16 @@ const UPKEEP: Duration = Duration::from_secs(1);
 pub struct Admin {
     shared: Arc<Shared>,
     prometheus: PrometheusHandle,
+    token: Option<Token>,
 }
 
 // === impl Admin ===
 
 impl Admin {
-    /// Tells of `shared`, and of what the exporter behind `prometheus` recorded.
-    pub fn new(shared: Arc<Shared>, prometheus: PrometheusHandle) -> Self {
-        Self { shared, prometheus }
+    /// Tells of `shared`, and of what the exporter behind `prometheus` recorded, to whoever has
+    /// `token`; to everybody if there is none.
+    pub fn new(shared: Arc<Shared>, prometheus: PrometheusHandle, token: Option<Token>) -> Self {
+        Self { shared, prometheus, token }
     }
 
     /// Serves until `stop` says so. Blocks its thread.
@@ -100,7 +103,17 @@ impl Admin {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match request.uri().path() {
+        let path = request.uri().path();
+        // Probes have no token, and learn nothing that a connection would not tell them.
+        let is_probe = matches!(path, "/healthz" | "/readyz");
+        if !is_probe && !self.token.as_ref().is_none_or(|token| token.is_in(request.headers())) {
+            let text =
+                "this needs the header `Authorization: Bearer TOKEN` with the gateway's token\n";
+            let mut response = plain(StatusCode::UNAUTHORIZED, text);
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        match path {
             "/metrics" => {
                 let mut text = self.prometheus.render();
                 metrics::render(&self.shared.snapshot.load_full(), &mut text);

@@ -14,6 +14,7 @@ use crate::admin::Admin;
 use crate::metrics::names;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::token::Token;
 use crate::{clock, limits, listener, worker};
 
 /// How often a drain looks whether everything is finished.
@@ -42,6 +43,7 @@ impl Gateway {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
+        let token = Token::from_environment(server.admin)?;
         let max_connections = limits::fit_connections(&config)?;
         let listeners = listener::bind_all(server.listen, cores, server.backlog)?;
         let admin_listener = listener::bind_all(server.admin, 1, 128)?.remove(0);
@@ -62,7 +64,7 @@ impl Gateway {
                 worker::run(index, shared, listener, stopped)
             })?);
         }
-        let api = Admin::new(Arc::clone(&shared), prometheus);
+        let api = Admin::new(Arc::clone(&shared), prometheus, token);
         threads.push(spawn("admin".to_owned(), move || api.run(admin_listener, stopped))?);
         tracing::info!(%listen, %admin, cores, max_connections, "listening");
         Ok(Self { shared, listen, admin, stop, threads })

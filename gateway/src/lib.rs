@@ -35,6 +35,7 @@ pub mod server;
 pub mod shared;
 pub mod snapshot;
 pub mod status;
+pub mod token;
 pub mod tunnel;
 pub mod turnstile;
 pub mod worker;

@@ -289,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 self.was_busy = true;
                 self.checked = head.len;
                 self.at = match head.framing {
-                    Framing::Chunked => At::Chunked(Chunked::new()),
+                    Framing::Chunked => At::Chunked(Chunked::default()),
                     Framing::Length(0) => At::Head,
                     Framing::Length(length) => At::Length(length),
                 };

@@ -16,8 +16,6 @@ use crate::shared::Shared;
 
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// Accepts in a row before the core looks after its other connections.
-const ACCEPT_BURST: usize = 64;
 
 /// Serves core `index` until `stop` says so. Blocks its thread.
 ///
@@ -42,7 +40,6 @@ pub fn run(
 }
 
 async fn accept(core: Rc<Core>, listener: tokio::net::TcpListener) {
-    let mut in_a_row = 0;
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
@@ -64,10 +61,6 @@ async fn accept(core: Rc<Core>, listener: tokio::net::TcpListener) {
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-        }
-        in_a_row += 1;
-        if in_a_row % ACCEPT_BURST == 0 {
-            tokio::task::yield_now().await;
         }
     }
 }

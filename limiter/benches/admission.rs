@@ -1,6 +1,7 @@
 //! One thread: the cost of each answer, beside tokio's semaphore and governor's limiter in the same run.
 //!
 //! `cargo bench -p floodgate-limiter --bench admission`
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark, not an API")]
 
 mod support;
 

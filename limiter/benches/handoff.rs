@@ -8,6 +8,7 @@
 //! places; who finds them full, or empty, yields and tries again.
 //!
 //! `full` is the case of a flash sale: the cost of the push that fails.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark, not an API")]
 
 mod support;
 

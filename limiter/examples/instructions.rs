@@ -46,14 +46,14 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
     let fast = Gcra::new(Rate::new(1_000_000_000, Duration::from_secs(1), 1)?);
     let mut context = Context::from_waker(Waker::noop());
     match operation {
-        "loop" => (0..times).for_each(|n| drop(black_box(n))),
+        "loop" => repeat(times, |n| n),
         "gate" => {
             let _full = [acquire(), acquire(), acquire()];
-            (0..times).for_each(|_| drop(black_box(limiter.check(first))));
+            repeat(times, |_| limiter.check(first));
         }
         "refuse" => {
             let _full = [acquire(), acquire(), acquire()];
-            (0..times).for_each(|_| drop(black_box(acquire())));
+            repeat(times, |_| acquire());
         }
         "permit" => (0..times).for_each(|_| {
             if let Decision::Admit(permit) = acquire() {
@@ -73,12 +73,16 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
         }
         "peek" => {
             hourly.take(now).map_err(|_| "refused")?;
-            (0..times).for_each(|_| drop(black_box(hourly.peek(now))));
+            repeat(times, |_| hourly.peek(now));
         }
-        "take" => (0..times).for_each(|n| {
-            drop(black_box(fast.take(now + Duration::from_nanos(n))));
-        }),
+        "take" => repeat(times, |n| fast.take(now + Duration::from_nanos(n))),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn repeat<T>(times: u64, operation: impl Fn(u64) -> T) {
+    for n in 0..times {
+        black_box(operation(black_box(n)));
+    }
 }

@@ -69,6 +69,11 @@ impl Gate {
         })
     }
 
+    /// The tiers that are refused because there are too many: bit 0 is tier 0.
+    pub(crate) const fn refused_for_capacity(self) -> u8 {
+        (self.0 | self.0 >> BUFFER_FULL) as u8
+    }
+
     /// Whether `tier` never waits.
     pub(crate) const fn is_unbuffered(self, tier: TierId) -> bool {
         self.0 >> UNBUFFERED >> tier.index() & 1 != 0

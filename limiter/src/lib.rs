@@ -24,6 +24,7 @@
 
 mod breaker;
 mod buffer;
+mod control;
 mod delay;
 mod gate;
 mod gcra;

@@ -20,7 +20,6 @@ use crate::limits::Limits;
 use crate::permit::Permit;
 use crate::queue::State;
 use crate::rejection::Rejection;
-use crate::status::{Status, TierStatus};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, lock};
 use crate::ticket::Ticket;
 use crate::tier::{MAX_TIERS, TierId};
@@ -45,8 +44,8 @@ pub struct Limiter {
     /// Read by every arrival, written only when what is refused changes.
     gate: Padded<GateLine>,
     /// Written by every admission.
-    counters: Padded<Counters>,
-    buffer: Padded<Mutex<Buffer>>,
+    pub(crate) counters: Padded<Counters>,
+    pub(crate) buffer: Padded<Mutex<Buffer>>,
 }
 
 struct GateLine {
@@ -55,10 +54,10 @@ struct GateLine {
     estimates: [AtomicU64; MAX_TIERS],
 }
 
-struct Counters {
+pub(crate) struct Counters {
     /// A [`Word`].
-    state: AtomicU64,
-    limit: AtomicU32,
+    pub(crate) state: AtomicU64,
+    pub(crate) limit: AtomicU32,
     /// Exponentially weighted mean of the service time in nanoseconds; 0: not known yet. Read, then
     /// written: of two permits returned at once one may go uncounted, which moves a mean of many by an eighth of one.
     mean_service: AtomicU64,
@@ -96,6 +95,13 @@ impl Limiter {
     #[inline]
     pub fn check(&self, tier: TierId) -> Result<(), Rejection> {
         self.read_gate().rejection(tier).map_or(Ok(()), Err)
+    }
+
+    /// The tiers that are refused for capacity right now (`watermark` or `buffer_full`), a bit each, bit 0 for tier 0. One
+    /// load: all bits are of the same moment. Tiers that do not exist read as the last one.
+    #[must_use]
+    pub fn refused_for_capacity(&self) -> u8 {
+        self.read_gate().refused_for_capacity()
     }
 
     /// Asks for a permit at `now`, to be used before `deadline`.
@@ -291,92 +297,14 @@ impl Limiter {
         false
     }
 
-    // --- control ---
-
-    /// Changes the limits live. A higher limit is handed to waiters at once; a lower one evicts nobody and gives nothing
-    /// until enough has come back; 0 refuses the waiters as [`Rejection::Closed`]; a smaller buffer evicts nobody.
-    pub fn apply(&self, limits: &Limits, now: Timestamp) {
-        {
-            let mut buffer = lock(&self.buffer);
-            buffer.apply(limits);
-            self.counters.limit.store(limits.max_in_flight(), Ordering::Release);
-            self.publish(&mut buffer, now);
-        }
-        if limits.max_in_flight() == 0 {
-            self.in_batches(now, |buffer, wakers| {
-                // Another change may have opened it since.
-                self.limit() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
-            });
-        } else {
-            self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
-        }
-    }
-
-    /// Refuses waiters and newcomers as [`Rejection::Draining`] from now on; permits are not touched.
-    pub fn drain(&self, now: Timestamp) {
-        self.in_batches(now, |buffer, wakers| {
-            buffer.drain();
-            self.refuse_all(buffer, wakers, Rejection::Draining)
-        });
-    }
-
-    /// A pressure from outside the buffer, 0..1, such as memory in use over its limit. It counts for every tier, until it
-    /// is set anew.
-    pub fn set_external_pressure(&self, pressure: f64, now: Timestamp) {
-        let mut buffer = lock(&self.buffer);
-        buffer.set_external_pressure(pressure);
-        self.publish(&mut buffer, now);
-    }
-
-    /// Everything that can be seen, as of `now`. Takes the lock: for people and scrapers, not for requests.
-    #[must_use]
-    pub fn status(&self, now: Timestamp) -> Status {
-        let mut buffer = lock(&self.buffer);
-        self.publish(&mut buffer, now);
-        let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
-        Status {
-            in_flight: self.word().in_flight(),
-            limit: self.limit(),
-            waiting: buffer.waiting(),
-            capacity: buffer.capacity(),
-            pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
-            mean_service: self.service().mean,
-            queue_delay: buffer.queue_delay(),
-            draining: buffer.is_draining(),
-            tiers,
-        }
-    }
-
-    /// Whether all permits that are free have been given to waiters.
-    fn hand_out(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
-        while !wakers.is_full() {
-            if self.word().in_flight() >= self.limit() {
-                return true;
-            }
-            let Some(next) = buffer.pop() else { return true };
-            if let Some(cause) = buffer.expiry(next, now) {
-                self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
-                wakers.push(buffer.refuse(next, cause));
-            } else {
-                self.counters.state.fetch_add(IN_FLIGHT - WAITING, Ordering::AcqRel);
-                wakers.push(buffer.grant(next, now));
-            }
-        }
-        false
-    }
-
-    /// Whether no waiter is left.
-    fn refuse_all(&self, buffer: &mut Buffer, wakers: &mut Wakers, rejection: Rejection) -> bool {
-        while !wakers.is_full() {
-            let Some(next) = buffer.pop() else { return true };
-            self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
-            wakers.push(buffer.refuse(next, rejection));
-        }
-        false
-    }
+    // --- under the lock ---
 
     /// Repeats `step` under the lock until it is done, and wakes outside of it what each has settled.
-    fn in_batches(&self, now: Timestamp, mut step: impl FnMut(&mut Buffer, &mut Wakers) -> bool) {
+    pub(crate) fn in_batches(
+        &self,
+        now: Timestamp,
+        mut step: impl FnMut(&mut Buffer, &mut Wakers) -> bool,
+    ) {
         let mut wakers = Wakers::default();
         let mut done = false;
         while !done {
@@ -389,7 +317,7 @@ impl Limiter {
     }
 
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
-    fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
+    pub(crate) fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
         let service = self.service();
         buffer.refresh(now, service);
         // Relaxed: the words stand for themselves, nothing else is read on the strength of them. Written only on change:
@@ -420,11 +348,11 @@ impl Limiter {
             .map_err(Word)
     }
 
-    fn word(&self) -> Word {
+    pub(crate) fn word(&self) -> Word {
         Word(self.counters.state.load(Ordering::Acquire))
     }
 
-    fn limit(&self) -> u32 {
+    pub(crate) fn limit(&self) -> u32 {
         self.counters.limit.load(Ordering::Acquire)
     }
 
@@ -432,7 +360,7 @@ impl Limiter {
         Gate(self.gate.gate.load(Ordering::Relaxed))
     }
 
-    fn service(&self) -> Service {
+    pub(crate) fn service(&self) -> Service {
         let mean = Duration::from_nanos(self.counters.mean_service.load(Ordering::Relaxed));
         Service { limit: self.limit(), mean }
     }

@@ -1,5 +1,6 @@
 //! What a limiter does, case by case.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
 
@@ -133,6 +134,19 @@ fn queue_delay_sheds_the_lower_tiers_only() {
     tickets.clear();
     assert_eq!(limiter.status(at(2_400)).pressure, 0.0);
     assert_eq!(limiter.check(id(1)), Ok(()));
+}
+
+#[test]
+fn shedding_for_delay_ends_while_one_still_waits_however_slow_the_upstream() {
+    let limiter = Limiter::new(&Limits::new(1, 100, vec![tier(9_000, 1, 0.9, 0.5); 2]).unwrap());
+    let mut permit = admitted(&limiter, 0, at(0));
+    let mut tickets: Vec<_> = (0..6).map(|_| waiting(&limiter, 1, at(0))).collect();
+    for (step, refused) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
+        permit.release(at(step * 600));
+        permit = answer(&mut tickets.remove(0)).unwrap().unwrap();
+        assert_eq!(limiter.check(id(1)).is_err(), refused, "after {step}");
+    }
+    assert_eq!(limiter.status(at(3_000)).waiting, 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every interleaving of the short races, under loom:
-//! `RUSTFLAGS="--cfg loom" cargo test -p floodgate-limiter --test loom --release`.
+//! `RUSTFLAGS="--cfg loom" cargo test -p floodgate-limiter --test loom`.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -52,7 +53,7 @@ fn waiting(limiter: &Arc<Limiter>) -> Ticket {
 /// Preemptions beyond this find nothing new in practice (Musuvathi and Qadeer, 2007) and take hours.
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(5);
     builder.check(f);
 }
 
@@ -115,6 +116,21 @@ fn a_raised_limit_reaches_who_waits() {
         thread.join().unwrap();
         drop(held);
         assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn a_raised_limit_is_not_taken_by_a_newcomer_past_who_waits() {
+    model(|| {
+        let limiter = Limiter::new(&limits(1, 2));
+        let _held = admitted(&limiter);
+        let waits = waiting(&limiter);
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || other.apply(&limits(2, 2), NOW));
+        let newcomer = acquire(&limiter);
+        assert!(matches!(newcomer, Decision::Wait(_)), "overtook: {newcomer:?}");
+        drop(block_on(waits).unwrap());
+        thread.join().unwrap();
     });
 }
 

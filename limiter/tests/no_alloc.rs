@@ -3,6 +3,7 @@
 //! That a refusal writes no shared memory is shown here by comparing everything the limiter holds before and after. Its
 //! cost, and that there is no lock and no exchange on its way, is shown in instructions by `benches/instructions.sh`.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! Threads against one limiter: nothing is lost, nothing is given twice.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
 

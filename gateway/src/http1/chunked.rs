@@ -14,7 +14,7 @@ const MAX_EXTENSIONS: usize = 8 * 1024;
 const MAX_TRAILERS: usize = 8 * 1024;
 const MAX_TRAILER_FIELDS: usize = 32;
 
-/// Where in a chunked body the next byte stands.
+/// Where in a chunked body the next byte stands; in front of the first size line by default.
 #[derive(Debug)]
 pub struct Chunked {
     at: At,
@@ -40,12 +40,13 @@ pub struct Step {
 
 // === impl Chunked ===
 
-impl Chunked {
-    /// In front of the first size line.
-    pub fn new() -> Self {
+impl Default for Chunked {
+    fn default() -> Self {
         Self { at: At::Size, extensions: 0 }
     }
+}
 
+impl Chunked {
     /// Reads on over `bytes`, which begin where the last step's `pass` ended.
     ///
     /// # Errors
@@ -173,8 +174,8 @@ mod tests {
 
     /// All of `body` at once, and byte by byte: both must agree.
     fn read(body: &[u8]) -> Result<Step, Reason> {
-        let whole = Chunked::new().read(body);
-        let mut drip = Chunked::new();
+        let whole = Chunked::default().read(body);
+        let mut drip = Chunked::default();
         let (mut start, mut done) = (0, false);
         for end in 1..=body.len() {
             match drip.read(&body[start..end]) {
@@ -213,7 +214,7 @@ mod tests {
                 body.escape_ascii()
             );
             let more = [body, b"GET /"].concat();
-            assert_eq!(Chunked::new().read(&more), Ok(Step { pass: body.len(), done: true }));
+            assert_eq!(Chunked::default().read(&more), Ok(Step { pass: body.len(), done: true }));
         }
     }
 
@@ -244,7 +245,7 @@ mod tests {
             b"5,5\r\nhello\r\n",
         ] {
             assert_eq!(
-                Chunked::new().read(body),
+                Chunked::default().read(body),
                 Err(Reason::BadRequest),
                 "{}",
                 body.escape_ascii()
@@ -255,11 +256,11 @@ mod tests {
     #[test]
     fn lines_and_trailers_are_bounded() {
         let long = [&b"5;"[..], &[b'a'; MAX_SIZE_LINE], b"\r\n"].concat();
-        assert_eq!(Chunked::new().read(&long), Err(Reason::BadRequest));
+        assert_eq!(Chunked::default().read(&long), Err(Reason::BadRequest));
         let many = [&[b"1;", &[b'a'; 900][..], b"\r\nx\r\n"].concat().repeat(10)[..], b"0\r\n\r\n"]
             .concat();
-        assert_eq!(Chunked::new().read(&many), Err(Reason::BadRequest));
+        assert_eq!(Chunked::default().read(&many), Err(Reason::BadRequest));
         let trailers = [&b"0\r\nX: "[..], &[b'a'; MAX_TRAILERS]].concat();
-        assert_eq!(Chunked::new().read(&trailers), Err(Reason::BadRequest));
+        assert_eq!(Chunked::default().read(&trailers), Err(Reason::BadRequest));
     }
 }

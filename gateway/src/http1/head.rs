@@ -161,10 +161,9 @@ fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Fra
                 }
                 host = true;
             }
-            6 if name.eq_ignore_ascii_case("expect") => {
-                if is_http_11 && !field.value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Reason::ExpectationFailed);
-                }
+            // HTTP/1.0 does not know it (RFC 9110 §10.1.1).
+            6 if is_http_11 && name.eq_ignore_ascii_case("expect") => {
+                check_expectation(field.value)?
             }
             10 if name.eq_ignore_ascii_case("connection") => check_connection(field.value)?,
             14 if name.eq_ignore_ascii_case("content-length") => {
@@ -220,6 +219,15 @@ fn check_transfer_encoding(value: &[u8]) -> Result<(), Reason> {
     } else {
         Reason::BadRequest
     })
+}
+
+/// The one expectation that there is.
+fn check_expectation(value: &[u8]) -> Result<(), Reason> {
+    if value.eq_ignore_ascii_case(b"100-continue") {
+        Ok(())
+    } else {
+        Err(Reason::ExpectationFailed)
+    }
 }
 
 /// A Connection option must not take framing or Host away (RFC 9110 §7.6.1).

@@ -85,7 +85,7 @@ fn bucket(micros: u64) -> usize {
         return if micros == 0 { 0 } else { PER_OCTAVE / 2 };
     }
     let octave = micros.ilog2() as usize;
-    let within = ((micros - (1 << octave)) * PER_OCTAVE as u64 >> octave) as usize;
+    let within = (((micros - (1 << octave)) * PER_OCTAVE as u64) >> octave) as usize;
     (octave * PER_OCTAVE + within).min(BUCKETS - 1)
 }
 

@@ -18,7 +18,7 @@ pub const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
 pub const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.
 pub const QUEUE_DEPTH: &str = "floodgate_queue_depth";
-/// Time from arrival to permit of those who waited, by tier.
+/// Time from arrival to permit of the admitted, by tier.
 pub const QUEUE_WAIT: &str = "floodgate_queue_wait_seconds";
 /// Time spent per stage and tier: `upstream` permit to last byte, `total` head to last byte.
 pub const STAGE: &str = "floodgate_stage_seconds";

@@ -29,7 +29,7 @@ pub struct RouteShard {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct TierShard {
-    /// Arrival to permit, of those who waited.
+    /// Arrival to permit, of the admitted.
     pub queue_wait: Histogram,
     /// Permit to last byte.
     pub upstream: Histogram,

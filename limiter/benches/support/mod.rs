@@ -1,4 +1,5 @@
 //! What both benchmarks need.
+#![allow(unreachable_pub, reason = "compiled into each benchmark")]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! What several tests need.
 #![allow(dead_code, unreachable_pub, reason = "compiled into each test, used by some")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::future::Future;
 use std::num::NonZeroU32;

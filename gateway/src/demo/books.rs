@@ -1,0 +1,121 @@
+//! The gateway's own counts, tier by tier.
+
+use std::ops::{Add, Sub};
+
+use crate::metrics::Sums;
+use crate::reason::Reason;
+use crate::shared::Shared;
+
+const REASONS: usize = Reason::ALL.len();
+
+/// What happened to some requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) arrivals: u64,
+    pub(super) admitted: u64,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    pub(super) abandoned: u64,
+    /// By [`Reason::index`].
+    pub(super) rejected: [u64; REASONS],
+}
+
+/// The gateway's own counts at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Books {
+    /// In order of priority.
+    pub(super) tiers: Vec<Account>,
+    /// Requests that belong to no route.
+    pub(super) unmatched: Account,
+}
+
+// === impl Books ===
+
+impl Books {
+    pub(super) fn read(shared: &Shared) -> Self {
+        let snapshot = shared.snapshot.load();
+        let mut tiers = vec![Account::default(); snapshot.tiers.len()];
+        for route in &snapshot.routes {
+            let tier = &mut tiers[route.tier.index()];
+            *tier = *tier + Account::from(route.stats.sums());
+        }
+        Self { tiers, unmatched: Account::from(snapshot.unmatched.sums()) }
+    }
+
+    /// Everything.
+    pub(super) fn total(&self) -> Account {
+        self.tiers.iter().fold(self.unmatched, |sum, tier| sum + *tier)
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    /// Refusals of all reasons.
+    pub(super) fn all_rejected(&self) -> u64 {
+        self.rejected.iter().sum()
+    }
+
+    /// Refusals for `reason`.
+    pub(super) fn rejected_for(&self, reason: Reason) -> u64 {
+        self.rejected[reason.index()]
+    }
+
+    /// Whether every arrival has ended, in exactly one way.
+    pub(super) fn closes(&self) -> bool {
+        self.arrivals == self.admitted + self.all_rejected() + self.abandoned
+            && self.admitted == self.completed + self.failed
+    }
+
+    fn combine(self, other: Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            arrivals: of(self.arrivals, other.arrivals),
+            admitted: of(self.admitted, other.admitted),
+            completed: of(self.completed, other.completed),
+            failed: of(self.failed, other.failed),
+            abandoned: of(self.abandoned, other.abandoned),
+            rejected: std::array::from_fn(|at| of(self.rejected[at], other.rejected[at])),
+        }
+    }
+}
+
+impl Add for Account {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        self.combine(other, u64::wrapping_add)
+    }
+}
+
+impl Sub for Account {
+    type Output = Self;
+
+    /// What has happened since `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        self.combine(earlier, u64::saturating_sub)
+    }
+}
+
+impl From<Sums> for Account {
+    fn from(sums: Sums) -> Self {
+        let Sums { arrivals, admitted, completed, abandoned, failed, rejected, .. } = sums;
+        Self { arrivals, admitted, completed, failed, abandoned, rejected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_closes_when_every_arrival_has_exactly_one_end() {
+        let mut account = Account { arrivals: 5, admitted: 3, completed: 2, ..Account::default() };
+        account.failed = 1;
+        account.rejected[Reason::Watermark.index()] = 2;
+        assert!(account.closes());
+        assert!(!Account { arrivals: 6, ..account }.closes(), "one arrival without an end");
+        assert!(!Account { completed: 3, ..account }.closes(), "one admission with two");
+        assert!((account + account).closes());
+        assert_eq!(account + account - account, account);
+    }
+}

@@ -1,0 +1,95 @@
+//! What an operator does to a limiter while it runs, and sees of it.
+
+use crate::buffer::Buffer;
+use crate::limiter::Limiter;
+use crate::limits::Limits;
+use crate::rejection::Rejection;
+use crate::status::{Status, TierStatus};
+use crate::sync::{Ordering, lock};
+use crate::timestamp::Timestamp;
+use crate::wakers::Wakers;
+use crate::word::{IN_FLIGHT, WAITING};
+
+impl Limiter {
+    /// Changes the limits live. A higher limit is handed to waiters at once; a lower one evicts nobody and gives nothing
+    /// until enough has come back; 0 refuses the waiters as [`Rejection::Closed`]; a smaller buffer evicts nobody.
+    pub fn apply(&self, limits: &Limits, now: Timestamp) {
+        {
+            let mut buffer = lock(&self.buffer);
+            buffer.apply(limits);
+            self.counters.limit.store(limits.max_in_flight(), Ordering::Release);
+            self.publish(&mut buffer, now);
+        }
+        if limits.max_in_flight() == 0 {
+            self.in_batches(now, |buffer, wakers| {
+                // Another change may have opened it since.
+                self.limit() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
+            });
+        } else {
+            self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
+        }
+    }
+
+    /// Refuses waiters and newcomers as [`Rejection::Draining`] from now on; permits are not touched.
+    pub fn drain(&self, now: Timestamp) {
+        self.in_batches(now, |buffer, wakers| {
+            buffer.drain();
+            self.refuse_all(buffer, wakers, Rejection::Draining)
+        });
+    }
+
+    /// A pressure from outside the buffer, 0..1, such as memory in use over its limit. It counts for every tier, until it
+    /// is set anew.
+    pub fn set_external_pressure(&self, pressure: f64, now: Timestamp) {
+        let mut buffer = lock(&self.buffer);
+        buffer.set_external_pressure(pressure);
+        self.publish(&mut buffer, now);
+    }
+
+    /// Everything that can be seen, as of `now`. Takes the lock: for people and scrapers, not for requests.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        let mut buffer = lock(&self.buffer);
+        self.publish(&mut buffer, now);
+        let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        Status {
+            in_flight: self.word().in_flight(),
+            limit: self.limit(),
+            waiting: buffer.waiting(),
+            capacity: buffer.capacity(),
+            pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
+            mean_service: self.service().mean,
+            queue_delay: buffer.queue_delay(),
+            draining: buffer.is_draining(),
+            tiers,
+        }
+    }
+
+    /// Whether all permits that are free have been given to waiters.
+    fn hand_out(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
+        while !wakers.is_full() {
+            if self.word().in_flight() >= self.limit() {
+                return true;
+            }
+            let Some(next) = buffer.pop() else { return true };
+            if let Some(cause) = buffer.expiry(next, now) {
+                self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
+                wakers.push(buffer.refuse(next, cause));
+            } else {
+                self.counters.state.fetch_add(IN_FLIGHT - WAITING, Ordering::AcqRel);
+                wakers.push(buffer.grant(next, now));
+            }
+        }
+        false
+    }
+
+    /// Whether no waiter is left.
+    fn refuse_all(&self, buffer: &mut Buffer, wakers: &mut Wakers, rejection: Rejection) -> bool {
+        while !wakers.is_full() {
+            let Some(next) = buffer.pop() else { return true };
+            self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
+            wakers.push(buffer.refuse(next, rejection));
+        }
+        false
+    }
+}
