@@ -3,8 +3,8 @@
 //! It enforces nothing. It counts how many requests were with it at once, how many came above
 //! the limit it was told, and how many of its answers nobody waited for. A request is with the
 //! origin from its complete head to the last byte of the answer; service time begins when the
-//! body has been received. Single requests are steered by [`Instructions`](request) in headers
-//! or in the query; see the README for the list.
+//! body has been received. Single requests are steered by instructions in headers or in the query;
+//! see the README for the list.
 //!
 //! Peak and over-limit counts are exact when the origin runs on one thread, as
 //! [`OriginBuilder::start`] does; a multi-threaded runtime may let the next request in a moment

@@ -103,7 +103,7 @@ async fn serve(worker: &Worker, job: &Job, wire: &mut Option<Wire>, deadline: &m
         *wire = None;
     }
     let (kind, reason) = judge(outcome, &mut worker.reasons().borrow_mut());
-    worker.done(&Sample { arrival: Arrival { intended: job.assigned, ..job.arrival }, ended: worker.now(), kind, reason });
+    worker.done(&Sample { arrival: job.arrival, ended: worker.now(), kind, reason });
 }
 
 /// How far a request came that got no answer.

@@ -34,6 +34,9 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// A generator that turns to an arrival later than this was too busy, and the arrival is late.
 const LATE: Duration = Duration::from_millis(5);
 
+/// How long after the last patience has ended a run may still settle.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What one thread has seen.
 #[derive(Debug)]
 pub(super) struct Findings {
@@ -136,17 +139,20 @@ impl Worker {
         let mut schedule = schedule.peekable();
         let mut arrivals = 0;
         let mut second = interval_at(self.start + SECOND, SECOND);
+        let mut latest_end = Duration::ZERO;
         loop {
             let now = self.now();
             while let Some(arrival) = schedule.next_if(|arrival| arrival.intended <= now) {
                 arrivals += 1;
+                latest_end = arrival.intended + self.timeout + GRACE;
                 self.dispatch(arrival, now);
             }
             if stop.load(Relaxed) {
                 arrivals += schedule.by_ref().count() as u64;
             }
             self.exhausted.set(schedule.peek().is_none());
-            if self.exhausted.get() && self.outstanding.get() == 0 {
+            // By then patience has ended everything; what is left was lost, and the books show it.
+            if self.exhausted.get() && (self.outstanding.get() == 0 || now > latest_end) {
                 break;
             }
             tokio::select! {
