@@ -1,6 +1,5 @@
 //! One downstream connection: turnstile, hyper, and what comes after HTTP.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
@@ -37,11 +36,8 @@ pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: C
     let link = Rc::<Link>::default();
     let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
     let client = Client { core, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
-    let service = service_fn(move |request| {
-        let answer = proxy::handle(client.clone(), request);
-        // hyper polls a service without pinning it.
-        Box::pin(async { Ok::<_, Infallible>(answer.await) })
-    });
+    // hyper polls a service without pinning it.
+    let service = service_fn(move |request| Box::pin(proxy::handle(client.clone(), request)));
     let mut builder = http1::Builder::new();
     builder
         .max_headers(limits.headers)

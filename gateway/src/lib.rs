@@ -16,6 +16,7 @@ pub mod classify;
 pub mod clock;
 pub mod connection;
 pub mod core;
+pub mod demo;
 pub mod discard;
 pub mod exchange;
 pub mod forward;

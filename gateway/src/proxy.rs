@@ -1,14 +1,15 @@
 //! The life of a request, in order.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission;
+use crate::admission::{self, Admitted};
 use crate::body::ResponseBody;
 use crate::classify::classify;
 use crate::clock;
@@ -35,7 +36,13 @@ pub struct Client {
 }
 
 /// One request from head to answer.
-pub async fn handle(client: Client, request: Request<Incoming>) -> Response<ResponseBody> {
+///
+/// # Errors
+/// Never: whatever happens is an answer.
+pub async fn handle(
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
     let now = clock::now();
     let live = client.core.live();
     let (head, body) = request.into_parts();
@@ -45,69 +52,83 @@ pub async fn handle(client: Client, request: Request<Incoming>) -> Response<Resp
         None => classify(&live, &head.method, head.uri.path()),
     };
     let mut exchange = Exchange::begin(&client.core, &client.link, &live, route, now);
-    let result = match (verdict, route) {
-        (Some(reason), _) => Err((reason, Some(body))),
-        (None, Some(route)) => serve(&client, &live, route, head, body, &mut exchange, now).await,
-        (None, None) if head.method == Method::TRACE => Err((Reason::MethodNotAllowed, Some(body))),
-        (None, None) => Err((Reason::NoRoute, Some(body))),
+    let decision = match (verdict, route) {
+        (Some(reason), _) => Err(reason),
+        (None, None) => Err(Reason::NoRoute),
+        (None, Some(route)) => decide(&client, &live, route, &head, &body, now).await,
     };
-    let mut response = result.unwrap_or_else(|(reason, body)| {
-        if let Some(body) = body {
-            discard::rest_of(body);
+    let mut response = match decision {
+        Ok(passage) => {
+            exchange.admit();
+            // In a box of its own: in a storm most requests never need the room.
+            Box::pin(pass(&client, &live, passage, head, body, &mut exchange)).await
         }
-        let tier = route.map_or(0, |route| live.routes[route].tier.index());
-        respond::refuse(reason, client.core.retry_after(tier, now))
-    });
-    if client.core.shared.is_draining() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response.map(|body| body.keep(exchange))
-}
-
-/// The reason for a refusal, and the request's body if nobody has read of it.
-type Refusal = (Reason, Option<Incoming>);
-
-async fn serve(
-    client: &Client,
-    live: &Live,
-    route: usize,
-    mut head: request::Parts,
-    body: Incoming,
-    exchange: &mut Exchange,
-    now: Timestamp,
-) -> Result<Response<ResponseBody>, Refusal> {
-    let route = &live.routes[route];
-    let deadline = now + live.tiers[route.tier.index()].deadline;
-    if headers::ends_here(&head) {
-        exchange.admit();
-        exchange.complete();
-        return Ok(options());
-    }
-    let admitted = async {
-        examine(client, &head, &body, route.max_body)?;
-        admission::admit(live, route, now, deadline).await
-    };
-    let admitted = match admitted.await {
-        Ok(admitted) => admitted,
         Err(reason) => {
             exchange.reject(reason);
             // A client that waits for our 100 has sent nothing that could be thrown away.
-            let unread = (!head.headers.contains_key(EXPECT)).then_some(body);
-            return Err((reason, unread));
+            if !head.headers.contains_key(EXPECT) {
+                discard::rest_of(body);
+            }
+            refuse(&client, &live, route, reason)
         }
     };
-    exchange.admit();
+    if client.core.shared.is_draining() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| body.keep(exchange)))
+}
 
+/// A permit for a request of `route`, to be used before `deadline`.
+struct Passage {
+    route: usize,
+    admitted: Admitted,
+    deadline: Timestamp,
+}
+
+/// Everything that can be said by the head alone, cheapest first, and then the gate.
+async fn decide(
+    client: &Client,
+    live: &Live,
+    index: usize,
+    head: &request::Parts,
+    body: &Incoming,
+    now: Timestamp,
+) -> Result<Passage, Reason> {
+    let route = &live.routes[index];
+    if client.core.shared.is_draining() {
+        return Err(Reason::Draining);
+    }
+    if head.method == Method::TRACE {
+        return Err(Reason::MethodNotAllowed);
+    }
+    if body.size_hint().lower() > route.max_body {
+        return Err(Reason::BodyTooLarge);
+    }
+    let deadline = now + live.tiers[route.tier.index()].deadline;
+    let admitted = admission::admit(live, route, now, deadline).await?;
+    Ok(Passage { route: index, admitted, deadline })
+}
+
+/// To the upstream and back.
+async fn pass(
+    client: &Client,
+    live: &Live,
+    passage: Passage,
+    mut head: request::Parts,
+    body: Incoming,
+    exchange: &mut Exchange,
+) -> Response<ResponseBody> {
+    let Passage { route: index, admitted, deadline } = passage;
+    let route = &live.routes[index];
     let upstream = &live.upstreams[route.upstream];
+    if headers::ends_here(&head) {
+        exchange.complete();
+        return respond::no_content();
+    }
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
     let wants_upgrade = upgrade.is_some();
-    headers::to_upstream(
-        &mut head,
-        &client.peer,
-        live.trusts(client.peer.address),
-        &live.via,
-        upgrade,
-    );
+    let trusted = live.trusts(client.peer.address);
+    headers::to_upstream(&mut head, &client.peer, trusted, &live.via, upgrade);
     if !head.headers.contains_key(HOST) {
         head.headers.insert(HOST, upstream.host());
     }
@@ -116,54 +137,39 @@ async fn serve(
     let body = RequestBody::new(body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
     let request = Request::from_parts(head, body);
     let answer =
-        forward::forward(&client.core.pool, upstream, request, &fault, admitted, deadline).await;
-    let answer = match answer {
-        Ok(Answer::Response(response)) => Ok(response),
-        Ok(Answer::Switched(head, lease)) if wants_upgrade => {
-            Tunnel::open(&client.link, upstream, head, lease).await
-        }
-        // Nobody asked to switch: whatever this is, it is not an answer.
-        Ok(Answer::Switched(..)) => Err(Reason::UpstreamError),
-        Err(reason) => Err(reason),
-    };
-    match answer {
-        Ok(response) => {
-            if response.body().is_whole() {
-                exchange.complete();
-            } else {
-                client.link.set_deadline(Some(clock::instant(deadline)));
+        match forward::forward(&client.core.pool, upstream, request, &fault, admitted, deadline)
+            .await
+        {
+            Ok(Answer::Response(response)) => Ok(response),
+            Ok(Answer::Switched(head, lease)) if wants_upgrade => {
+                Tunnel::open(&client.link, upstream, head, lease).await
             }
-            Ok(response)
+            // Nobody asked to switch: whatever this is, it is not an answer.
+            Ok(Answer::Switched(..)) => Err(Reason::UpstreamError),
+            Err(reason) => Err(reason),
+        };
+    match answer {
+        Ok(response) if response.body().is_whole() => {
+            exchange.complete();
+            response
+        }
+        Ok(response) => {
+            client.link.set_deadline(Some(clock::instant(deadline)));
+            response
         }
         Err(reason) => {
             exchange.fail(reason);
-            Err((reason, None))
+            refuse(client, live, Some(index), reason)
         }
     }
 }
 
-/// What the head alone rules out, before anything is taken.
-fn examine(
+fn refuse(
     client: &Client,
-    head: &request::Parts,
-    body: &Incoming,
-    max_body: u64,
-) -> Result<(), Reason> {
-    if client.core.shared.is_draining() {
-        return Err(Reason::Draining);
-    }
-    if head.method == Method::TRACE {
-        return Err(Reason::MethodNotAllowed);
-    }
-    if body.size_hint().lower() > max_body {
-        return Err(Reason::BodyTooLarge);
-    }
-    Ok(())
-}
-
-/// The answer to an OPTIONS request whose `Max-Forwards` ends here.
-fn options() -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    live: &Live,
+    route: Option<usize>,
+    reason: Reason,
+) -> Response<ResponseBody> {
+    let tier = route.map_or(0, |route| live.routes[route].tier.index());
+    respond::refuse(reason, client.core.retry_after(tier, clock::now()))
 }

@@ -37,6 +37,13 @@ pub fn refuse(reason: Reason, retry_after: Duration) -> Response<ResponseBody> {
     response
 }
 
+/// An answer that says only that it went well.
+pub fn no_content() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// Rounded up: who comes back early is refused again.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_millis().div_ceil(1000).max(1) as u64

@@ -1,6 +1,7 @@
 //! Arguments and exit codes: 0 good, 1 the check or the demonstration failed, 2 it could not be done.
 
 mod check;
+mod demo;
 mod run;
 mod signals;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use floodgate_gateway::demo::Scenario;
 
 /// Floodgate: a flash-sale admission gateway.
 ///
@@ -32,6 +34,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show a flash sale: an origin, the gateway and a storm in this process; exit 1 if something failed
+    Demo {
+        /// Length of each of the four phases
+        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=i64::from(Scenario::MAX_SECONDS)))]
+        seconds_per_phase: u32,
+        /// Stay up afterwards until Ctrl-C
+        #[arg(long)]
+        serve: bool,
+        /// Five seconds in all, at two fifths of the rate
+        #[arg(long, hide = true, conflicts_with = "seconds_per_phase")]
+        short: bool,
+    },
     /// Run the gateway until it is told to stop (SIGTERM or SIGINT drain, a second one stops at once)
     Run {
         /// The configuration
@@ -51,6 +65,11 @@ impl Cli {
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Check { file, json } => check::check(&file, json),
+            Command::Demo { seconds_per_phase, serve, short } => {
+                let scenario =
+                    if short { Scenario::short() } else { Scenario::new(seconds_per_phase) };
+                demo::demo(&scenario, serve)
+            }
             Command::Run { config, print_addresses } => run::run(&config, print_addresses),
             Command::Schema => say(&format!("{:#}", floodgate_config::schema())),
         }

@@ -15,7 +15,7 @@ use floodgate_limiter::{Limiter, Rejection, TierId};
 use super::stage::Stage;
 
 /// Time between two looks.
-const PAUSE: Duration = Duration::from_micros(100);
+const PAUSE: Duration = Duration::from_micros(200);
 /// Further looks at what seems to be an inversion.
 const CONFIRMATIONS: usize = 8;
 

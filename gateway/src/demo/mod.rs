@@ -8,6 +8,7 @@
 //! ```
 
 mod books;
+mod figures;
 mod gate_watch;
 mod judge;
 mod paint;

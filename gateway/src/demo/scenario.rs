@@ -36,14 +36,14 @@ impl Scenario {
     pub const MAX_SECONDS: u32 = 120;
 
     /// Calm, the full load, a storm of twenty times the capacity, calm again; `seconds` (1 to
-    /// [`Self::MAX_SECONDS`]) each. The origin answers 640 requests a second, so the storm is 12,800:
-    /// enough to be one, and little enough for the generator to keep up on a small machine.
+    /// [`Self::MAX_SECONDS`]) each. The origin answers 400 requests a second, so the storm is 8,000:
+    /// generator, gateway and origin then need about one core of a small machine together.
     #[must_use]
     pub fn new(seconds: u32) -> Self {
-        Self::with(Duration::from_millis(100), [seconds; 4])
+        Self::with(Duration::from_millis(160), [seconds; 4])
     }
 
-    /// The same in five seconds and at a quarter of the rate, for tests and slow builds.
+    /// The same in five seconds and at two fifths of the rate, for tests and slow builds.
     #[must_use]
     pub fn short() -> Self {
         Self::with(Duration::from_millis(400), [1, 1, 2, 1])
@@ -75,6 +75,11 @@ impl Scenario {
     /// Name, length and load over capacity of each phase.
     pub(super) fn phases(&self) -> &[(&'static str, Duration, f64)] {
         &self.phases
+    }
+
+    /// Method, path and share in percent of each tier's requests, in order of priority.
+    pub(super) const fn requests() -> &'static [(&'static str, &'static str, u32)] {
+        &REQUESTS
     }
 
     /// What the generator does to `target`: a class per tier, named as in `tiers`.

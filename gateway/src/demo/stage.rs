@@ -11,10 +11,10 @@ use crate::limits;
 
 /// The bundled example.
 const EXAMPLE: &str = include_str!("../../../config/examples/checkout.toml");
-/// Customers that may be connected beside the generator, for who wants to try it by hand.
-const VISITORS: usize = 100;
-/// Descriptors that the origin and the generator need beside the generator's connections.
-const OWN_DESCRIPTORS: usize = 2 * ORIGIN_LIMIT as usize + 50;
+/// Not the generator's: with the same numbers on both sides, the tier would foretell the service time.
+const ORIGIN_SEED: u64 = 20;
+/// Both ends of the generator's connections, the origin's, and some to spare for visitors.
+const DESCRIPTORS: u32 = 2 * (CONNECTIONS as u32 + ORIGIN_LIMIT) + 200;
 
 /// The origin and the gateway, running.
 #[derive(Debug)]
@@ -36,15 +36,19 @@ impl Stage {
     /// One sentence that says what is in the way and what to do.
     pub(super) fn set(scenario: &Scenario) -> Result<Self, String> {
         let mut config = example()?;
-        config.server.max_connections = (CONNECTIONS + VISITORS) as u32;
-        let wanted = CONNECTIONS + VISITORS + CONNECTIONS + OWN_DESCRIPTORS;
+        config.server.max_connections = DESCRIPTORS;
         let fits = limits::fit_connections(&config)?;
+        if fits < DESCRIPTORS as usize {
+            return Err(format!(
+                "the demonstration needs {DESCRIPTORS} open files and the limit leaves {fits}; raise it (ulimit -n)"
+            ));
+        }
         let origin = Origin::builder()
             .concurrency_limit(ORIGIN_LIMIT as usize)
             .service_time(scenario.service_time())
+            .seed(ORIGIN_SEED)
             .start()
             .map_err(|error| format!("the origin cannot listen on a loopback port: {error}"))?;
-        let _ = (wanted, fits);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (config.server.listen, config.server.admin) = (any_port, any_port);
         for upstream in &mut config.upstreams {
