@@ -3,7 +3,7 @@
 use crate::{
     client::{End, Step},
     expect::Check,
-    gateway::Patience,
+    gateway::Setup,
     origin::{Connection, Reply},
     wire::{Answers, Message},
 };
@@ -14,7 +14,7 @@ pub(crate) struct Case {
     pub(crate) steps: Vec<Step>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) checks: Vec<Check>,
-    pub(crate) patience: Patience,
+    pub(crate) setup: Setup,
     /// Requests the client sends; never more may be seen on either side.
     pub(crate) requests: usize,
     /// Whether the steps end with a question to the connection.
@@ -47,7 +47,7 @@ pub(crate) fn case(id: impl Into<String>) -> Case {
         steps: Vec::new(),
         replies: Vec::new(),
         checks: Vec::new(),
-        patience: Patience::Long,
+        setup: Setup::Plain,
         requests: 1,
         conclude: true,
         returns_permits: false,
@@ -89,12 +89,18 @@ impl Case {
     }
 
     pub(crate) fn impatient(mut self) -> Self {
-        self.patience = Patience::Short;
+        self.setup = Setup::Impatient;
         self
     }
 
     /// Does not ask whether the connection is still usable.
-    pub(crate) fn as_it_stands(mut self) -> Self {
+    /// The client is a trusted proxy.
+    pub(crate) fn trusted(mut self) -> Self {
+        self.setup = Setup::Trusting;
+        self
+    }
+
+    pub(crate) fn without_probe(mut self) -> Self {
         self.conclude = false;
         self
     }

@@ -16,14 +16,16 @@ use tempfile::TempDir;
 /// Longest time from the start of the process to its being ready.
 const START: Duration = Duration::from_secs(15);
 
-/// Which time-outs the gateway runs with.
+/// How the gateway is configured for a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum Setup {
+    /// Time-outs of fractions of a second, for the cases about slow clients.
+    Impatient,
     /// Defaults: no case ends by a time-out.
     #[default]
-    Long,
-    /// Fractions of a second, for the cases about slow clients.
-    Short,
+    Plain,
+    /// The client is a trusted proxy.
+    Trusting,
 }
 
 pub(crate) struct Gateway {
@@ -39,7 +41,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts a gateway in front of `origin` and waits until it is ready.
-    pub(crate) fn start(origin: SocketAddr, patience: Patience) -> Self {
+    pub(crate) fn start(origin: SocketAddr, setup: Setup) -> Self {
         let unreachable = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         unreachable.bind(&any.into()).expect("a port where nobody listens");
@@ -47,7 +49,7 @@ impl Gateway {
 
         let directory = tempfile::tempdir().expect("a directory for the configuration");
         let file = directory.path().join("protocol.toml");
-        fs::write(&file, configuration(origin, nobody, patience)).expect("write configuration");
+        fs::write(&file, configuration(origin, nobody, setup)).expect("write configuration");
         let log = fs::File::create(directory.path().join("log")).expect("a file for the log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_floodgate"))
             .args(["run", "--print-addresses", "--config"])
@@ -88,7 +90,9 @@ impl Gateway {
     pub(crate) fn wait_until_idle(&self, bound: Duration) -> bool {
         let until = Instant::now() + bound;
         while Instant::now() < until {
-            if let Some(status) = self.status() {
+            // Where nobody listens, nobody will answer later.
+            let Ok(stream) = TcpStream::connect(self.admin) else { return false };
+            if let Some(status) = status(stream) {
                 let (mut found, mut sum) = (false, 0);
                 sum_counts(&status, &mut found, &mut sum);
                 if found && sum == 0 {
@@ -99,17 +103,6 @@ impl Gateway {
         }
         false
     }
-
-    fn status(&self) -> Option<serde_json::Value> {
-        let mut stream = TcpStream::connect(self.admin).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        let head = "GET /api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(head.as_bytes()).ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let answers = crate::wire::answers(&answer, false, true);
-        serde_json::from_slice(&answers.finals.first()?.body).ok()
-    }
 }
 
 impl Drop for Gateway {
@@ -117,6 +110,16 @@ impl Drop for Gateway {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn status(mut stream: TcpStream) -> Option<serde_json::Value> {
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    let head = "GET /api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answers = crate::wire::answers(&answer, false, true);
+    serde_json::from_slice(&answers.finals.first()?.body).ok()
 }
 
 /// Sums every `in_flight` and `queued` in the status, wherever they stand.
@@ -150,19 +153,20 @@ fn addresses(lines: &mpsc::Receiver<String>) -> Option<(SocketAddr, SocketAddr)>
 }
 
 /// Routes of the cases: `/c` is plain, every other first segment has one peculiarity.
-fn configuration(origin: SocketAddr, nobody: SocketAddr, patience: Patience) -> String {
-    let times = match patience {
-        Patience::Long => "",
-        Patience::Short => {
+fn configuration(origin: SocketAddr, nobody: SocketAddr, setup: Setup) -> String {
+    let server = match setup {
+        Setup::Impatient => {
             "header_timeout = \"500ms\"\nidle_timeout = \"700ms\"\nbody_timeout = \"600ms\"\n"
         }
+        Setup::Plain => "",
+        Setup::Trusting => "trusted_proxies = [\"127.0.0.0/8\"]\n",
     };
     format!(
         r#"[server]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 workers = 1
-{times}
+{server}
 [upstreams.plain]
 servers = ["{origin}"]
 max_in_flight = 64
@@ -209,6 +213,12 @@ upstream = "plain"
 name = "single"
 path = "/single/{{*rest}}"
 tier = "l1"
+upstream = "single"
+
+[[routes]]
+name = "waiting"
+path = "/waiting/{{*rest}}"
+tier = "hasty"
 upstream = "single"
 
 [[routes]]

@@ -2,13 +2,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::wire::{self, Kind, Parsed};
 
@@ -75,8 +75,12 @@ pub(crate) struct Origin {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     round: Mutex<Arc<Round>>,
+    /// Where our own connection of [`Origin::catch_up`] comes from, until it has been accepted.
+    marker: Mutex<Option<SocketAddr>>,
+    accepted: Condvar,
 }
 
 /// All that belongs to one case.
@@ -93,6 +97,8 @@ struct Inner {
     answered: usize,
     connections: Vec<Connection>,
     streams: Vec<Option<Arc<TcpStream>>>,
+    /// The case is over: late connections are closed at once.
+    over: bool,
 }
 
 // === impl Reply ===
@@ -120,10 +126,17 @@ impl Origin {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the origin");
         let address = listener.local_addr().expect("the origin's address");
-        let shared = Arc::new(Shared { round: Mutex::default() });
+        let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let mut marker = lock(&accepting.marker);
+                if marker.is_some() && stream.peer_addr().ok() == *marker {
+                    *marker = None;
+                    accepting.accepted.notify_all();
+                    continue;
+                }
+                drop(marker);
                 let round = Arc::clone(&lock(&accepting.round));
                 thread::spawn(move || serve(&Arc::new(stream), &round));
             }
@@ -135,6 +148,21 @@ impl Origin {
     /// further requests by an echo of the request line.
     pub(crate) fn arm(&self, replies: Vec<Reply>) {
         *lock(&self.shared.round) = Arc::new(Round { replies, ..Round::default() });
+    }
+
+    /// Accepts every connection that was made before now, so that none is taken for one of the next
+    /// case: connections are accepted in their order, and the last is our own.
+    pub(crate) fn catch_up(&self) {
+        let marker = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        marker.bind(&any.into()).expect("a port for the marker");
+        let from = marker.local_addr().ok().and_then(|a| a.as_socket());
+        *lock(&self.shared.marker) = from;
+        marker.connect(&self.address.into()).expect("connect to the origin");
+        let mut pending = lock(&self.shared.marker);
+        while pending.is_some() {
+            pending = self.shared.accepted.wait(pending).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until a connection has received `needle`.
@@ -161,6 +189,7 @@ impl Origin {
     pub(crate) fn finish(&self) -> Vec<Connection> {
         let round = Arc::clone(&lock(&self.shared.round));
         let mut inner = lock(&round.inner);
+        inner.over = true;
         let seen = inner.connections.clone();
         for stream in inner.streams.drain(..).flatten() {
             stream.shutdown(Shutdown::Both).ok();
@@ -201,6 +230,9 @@ fn serve(stream: &Arc<TcpStream>, round: &Round) {
     stream.set_nodelay(true).ok();
     let index = {
         let mut inner = lock(&round.inner);
+        if inner.over {
+            return;
+        }
         inner.connections.push(Connection { state: State::Quiet, ..Connection::default() });
         inner.streams.push(Some(Arc::clone(stream)));
         inner.connections.len() - 1

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     case::{Case, Seen},
-    client::{BOUND, Client, Step},
-    gateway::{Gateway, Patience},
+    client::{BOUND, Client, End, Step},
+    gateway::{Gateway, Setup},
     origin::{Connection, Origin, PROBE},
     safety,
     wire::{self, Kind, Parsed},
@@ -34,37 +34,37 @@ pub(crate) struct Outcome {
     pub(crate) transcript: String,
 }
 
-/// Workers with long and with short time-outs; most of their time they wait.
-const WORKERS: [Patience; 6] = [
-    Patience::Long,
-    Patience::Long,
-    Patience::Long,
-    Patience::Short,
-    Patience::Short,
-    Patience::Short,
-];
+/// The workers of each setup; most of their time they wait.
+const WORKERS: [(Setup, usize); 3] =
+    [(Setup::Impatient, 3), (Setup::Plain, 3), (Setup::Trusting, 1)];
 
 /// Runs all cases; the outcomes come in any order.
-pub(crate) fn run(cases: Vec<(&'static str, Case)>) -> Vec<Outcome> {
-    let (long, short): (VecDeque<_>, VecDeque<_>) =
-        cases.into_iter().partition(|(_, case)| case.patience == Patience::Long);
-    let queues = [Mutex::new(long), Mutex::new(short)];
+pub(crate) fn run(mut cases: Vec<(&'static str, Case)>) -> Vec<Outcome> {
+    let queues = WORKERS.map(|(setup, _)| {
+        let queue: VecDeque<_> = cases.extract_if(.., |(_, case)| case.setup == setup).collect();
+        Mutex::new(queue)
+    });
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for patience in WORKERS {
-            let (queues, outcomes) = (&queues, &outcomes);
-            scope.spawn(move || {
-                let queue = &queues[usize::from(patience == Patience::Short)];
-                let mut worker = None;
-                while let Some((group, case)) = pop(queue) {
-                    let worker = worker.get_or_insert_with(|| Worker::start(patience));
-                    let outcome = worker.run(group, &case);
-                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-                }
-            });
+        for ((setup, count), queue) in WORKERS.into_iter().zip(&queues) {
+            for _ in 0..count {
+                let outcomes = &outcomes;
+                scope.spawn(move || work(setup, queue, outcomes));
+            }
         }
     });
     outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Queue = Mutex<VecDeque<(&'static str, Case)>>;
+
+fn work(setup: Setup, queue: &Queue, outcomes: &Mutex<Vec<Outcome>>) {
+    let mut worker = None;
+    while let Some((group, case)) = pop(queue) {
+        let worker = worker.get_or_insert_with(|| Worker::start(setup));
+        let outcome = worker.run(group, &case);
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+    }
 }
 
 fn pop<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
@@ -72,7 +72,7 @@ fn pop<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
 }
 
 struct Worker {
-    patience: Patience,
+    setup: Setup,
     origin: Origin,
     gateway: Gateway,
 }
@@ -80,10 +80,10 @@ struct Worker {
 // === impl Worker ===
 
 impl Worker {
-    fn start(patience: Patience) -> Self {
+    fn start(setup: Setup) -> Self {
         let origin = Origin::start();
-        let gateway = Gateway::start(origin.address, patience);
-        Self { patience, origin, gateway }
+        let gateway = Gateway::start(origin.address, setup);
+        Self { setup, origin, gateway }
     }
 
     fn run(&mut self, group: &'static str, case: &Case) -> Outcome {
@@ -91,7 +91,7 @@ impl Worker {
         let mut verdict = judge(case, &seen);
         if !self.gateway.is_alive() {
             verdict = Verdict::Unsafe(format!("the gateway died: {}", self.gateway.log_tail()));
-            self.gateway = Gateway::start(self.origin.address, self.patience);
+            self.gateway = Gateway::start(self.origin.address, self.setup);
         }
         Outcome { group, id: case.id.clone(), verdict, transcript: transcript(case, &seen) }
     }
@@ -117,8 +117,14 @@ impl Worker {
         } else {
             seen.overdue.push("connecting to the gateway".into());
         }
+        self.origin.catch_up();
         self.origin.settle(Duration::from_millis(200));
         seen.upstream = self.origin.finish();
+        if seen.end != End::Kept {
+            // What is left of this case must not reach the origin in the next one.
+            self.gateway.wait_until_idle(BOUND);
+            self.origin.catch_up();
+        }
         read_requests(&mut seen);
         seen
     }

@@ -1,4 +1,6 @@
-//! Clients that leave: the origin is let go and the permit comes back.
+//! Clients that wait and clients that leave: the origin is let go and the permit comes back.
+
+use std::time::Duration;
 
 use crate::{
     case::{Case, case, get, head, post},
@@ -19,7 +21,15 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (leaving, step) in [("closes", Step::Close), ("resets", Step::Reset)] {
         cases.extend(leaves(leaving, &step));
+        cases.push(
+            behind_another(&format!("client-{leaving}-while-it-waits"))
+                .send(head("GET /single/waiter HTTP/1.1", &["Host: a"]))
+                .step(step)
+                .expect(all(vec![unanswered(), bytes_not_sent("/single/waiter")]))
+                .returns_permits(),
+        );
     }
+    cases.extend(waits());
     cases.extend([
         case("half-close-behind-a-request")
             .send(get(&[]))
@@ -56,7 +66,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .step(Step::WaitAnswers(1))
             .expect(all(vec![never_whole(), status(400), closed()]))
             .returns_permits(),
-        case("single-permit-comes-back-after-a-refused-body")
+        case("permit-comes-back-after-a-refused-body")
             .send(head("POST /small/x HTTP/1.1", &["Host: a", "Content-Length: 5000"]))
             .step(Step::WaitAnswers(1))
             .step(Step::Close)
@@ -69,6 +79,86 @@ pub(crate) fn cases() -> Vec<Case> {
             .returns_permits(),
     ]);
     cases
+}
+
+/// A request that holds the only permit, so that the next one has to wait.
+fn behind_another(id: &str) -> Case {
+    case(id)
+        .step(Step::Beside(head("GET /single/holder HTTP/1.1", &["Host: a"])))
+        .step(Step::WaitUpstream(b"/single/holder".to_vec()))
+        .origin(hang())
+        .requests(2)
+}
+
+fn waits() -> Vec<Case> {
+    let waiting = |fields: &[&str], body: &str| {
+        let fields = [&["Host: a"], fields].concat();
+        [head("POST /waiting/x HTTP/1.1", &fields), body.into()].concat()
+    };
+    let timed_out = || {
+        all(vec![
+            status(503),
+            any(vec![
+                answer_field("x-floodgate-reason", "queue_timeout"),
+                answer_field("x-floodgate-reason", "deadline"),
+            ]),
+            problem(),
+            retry_after(),
+            bytes_not_sent("/waiting/x"),
+        ])
+    };
+    let permit_soon = |id: &str| {
+        let answer = Act::Write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec());
+        let mut case = behind_another(id);
+        case.replies =
+            vec![Reply::acts(When::Body, vec![Act::Pause(Duration::from_millis(100)), answer])];
+        case
+    };
+    vec![
+        permit_soon("waits-and-is-served")
+            .send(head("GET /single/waiter HTTP/1.1", &["Host: a"]))
+            .step(Step::WaitAnswers(1))
+            .expect(all(vec![status(200), body("/single/waiter"), kept()]))
+            .returns_permits(),
+        permit_soon("waits-with-a-body-and-is-served")
+            .send(
+                [
+                    head("POST /single/waiter HTTP/1.1", &["Host: a", "Content-Length: 5"]),
+                    b"hello".into(),
+                ]
+                .concat(),
+            )
+            .step(Step::WaitAnswers(1))
+            .expect(all(vec![status(200), body("/single/waiter"), kept()]))
+            .returns_permits(),
+        permit_soon("waits-with-a-pipeline-and-is-served")
+            .send(head("GET /single/waiter HTTP/1.1", &["Host: a"]).repeat(2))
+            .step(Step::WaitAnswers(2))
+            .requests(3)
+            .expect(all(vec![statuses(&[200, 200]), forwarded(3), kept()]))
+            .returns_permits(),
+        behind_another("waits-in-vain")
+            .send(waiting(&["Content-Length: 0"], ""))
+            .step(Step::WaitAnswers(1))
+            .expect(all(vec![timed_out(), kept()]))
+            .returns_permits(),
+        behind_another("waits-in-vain-with-a-body")
+            .send(waiting(&["Content-Length: 5"], "hello"))
+            .step(Step::WaitAnswers(1))
+            .expect(all(vec![timed_out(), any(vec![kept(), closed()])]))
+            .returns_permits(),
+        behind_another("waits-in-vain-with-a-large-body")
+            .send(waiting(&["Content-Length: 900000"], &"b".repeat(900_000)))
+            .step(Step::WaitAnswers(1))
+            .expect(all(vec![timed_out(), any(vec![kept(), closed()])]))
+            .returns_permits(),
+        behind_another("waits-in-vain-and-expects-no-100")
+            .send(waiting(&["Expect: 100-continue", "Content-Length: 5"], ""))
+            .step(Step::WaitAnswers(1))
+            .without_probe()
+            .expect(all(vec![timed_out(), interim(&[])]))
+            .returns_permits(),
+    ]
 }
 
 fn leaves(leaving: &str, step: &Step) -> Vec<Case> {

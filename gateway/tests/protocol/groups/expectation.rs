@@ -57,19 +57,19 @@ pub(crate) fn cases() -> Vec<Case> {
             .expect(all(vec![turned_away(&[503]), interim(&[])])),
         case("refused-without-continue-for-a-large-body")
             .send(asking("/closed/x", &["Content-Length: 900000"]))
-            .as_it_stands()
+            .without_probe()
             .expect(all(vec![turned_away(&[503]), interim(&[])])),
         case("refused-without-continue-chunked")
             .send(asking("/closed/x", &["Transfer-Encoding: chunked"]))
-            .as_it_stands()
+            .without_probe()
             .expect(all(vec![turned_away(&[503]), interim(&[])])),
         case("too-large-without-continue")
             .send(asking("/small/x", &["Content-Length: 900000"]))
-            .as_it_stands()
+            .without_probe()
             .expect(all(vec![turned_away(&[413]), interim(&[])])),
         case("no-route-without-continue")
             .send(asking("/nowhere", &["Content-Length: 5"]))
-            .as_it_stands()
+            .without_probe()
             .expect(all(vec![turned_away(&[404]), interim(&[])])),
         case("malformed-without-continue")
             .send(post(&["Expect: 100-continue", "Content-Length: 5", "Content-Length: 6"], ""))
@@ -80,7 +80,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 When::Head,
                 vec![Act::Write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec())],
             ))
-            .as_it_stands()
+            .without_probe()
             .expect(all(vec![status(403), body("no"), never_whole()])),
         case("unknown-expectation")
             .send(post(&["Expect: the-unexpected", "Content-Length: 5"], "hello"))
@@ -125,6 +125,6 @@ pub(crate) fn cases() -> Vec<Case> {
             .expect(all(vec![turned_away(&[503]), interim(&[])]))
             // A client that was refused may leave the body out or send it; the connection must not
             // be kept in a state where that matters.
-            .as_it_stands(),
+            .without_probe(),
     ]
 }

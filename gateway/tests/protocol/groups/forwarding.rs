@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(via());
     cases.extend(client_address());
+    cases.extend(trusted_proxy());
     cases.extend(claims());
     cases.extend(untouched_fields());
     cases
@@ -76,6 +77,44 @@ fn client_address() -> Vec<Case> {
         case("underscore-is-no-way-round")
             .send(get(&["X_Forwarded_For: 203.0.113.9"]))
             .expect(any(vec![all(vec![served(), ours()]), turned_away(&[400])])),
+    ]
+}
+
+/// A proxy that is trusted by configuration: its word is passed on and our peer appended.
+fn trusted_proxy() -> Vec<Case> {
+    let row = |id: &str, fields: &[&str]| case(format!("trusted-{id}")).send(get(fields)).trusted();
+    vec![
+        row("x-forwarded-for-appended", &["X-Forwarded-For: 203.0.113.9"])
+            .expect(all(vec![served(), sent("x-forwarded-for", "203.0.113.9, 127.0.0.1")])),
+        row(
+            "x-forwarded-for-two-lines",
+            &["X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 10.0.0.1"],
+        )
+        .expect(all(vec![served(), sent("x-forwarded-for", "203.0.113.9, 10.0.0.1, 127.0.0.1")])),
+        row("x-forwarded-for-absent", &[])
+            .expect(all(vec![served(), sent("x-forwarded-for", "127.0.0.1")])),
+        row("x-forwarded-proto-kept", &["X-Forwarded-Proto: https"])
+            .expect(all(vec![served(), sent_lines("x-forwarded-proto", &["https"])])),
+        row("x-forwarded-host-kept", &["X-Forwarded-Host: public.example"])
+            .expect(all(vec![served(), sent_lines("x-forwarded-host", &["public.example"])])),
+        row("forwarded-kept", &["Forwarded: for=203.0.113.9;proto=https"]).expect(all(vec![
+            served(),
+            sent_where("forwarded", |v| v.starts_with("for=203.0.113.9;proto=https")),
+        ])),
+        row(
+            "nominated-by-the-proxy",
+            &["Connection: x-forwarded-for", "X-Forwarded-For: 203.0.113.9"],
+        )
+        .expect(any(vec![
+            all(vec![served(), sent_where("x-forwarded-for", |v| v.ends_with("127.0.0.1"))]),
+            turned_away(&[400]),
+        ])),
+        // Trust in an address is no trust in a tier.
+        row("claim-of-a-tier", &["X-Tier: l1", "X-Floodgate-Tier: l1"]).expect(all(vec![
+            served(),
+            not_sent("x-tier"),
+            not_sent("x-floodgate-tier"),
+        ])),
     ]
 }
 

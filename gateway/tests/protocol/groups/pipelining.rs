@@ -95,7 +95,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 all(vec![forwarded(0), statuses(&[503]), closed()]),
                 all(vec![forwarded(0), statuses(&[503, 503]), closed()]),
             ]))
-            .step(Step::WaitAnswers(1)),
+            .step(Step::WaitAnswers(3)),
         case("refused-body-that-looks-like-a-request")
             .send([upload("/closed/0", &["Content-Length: 48"], SMUGGLED), plain("/c/1")].concat())
             .requests(2)
@@ -146,13 +146,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("crlf-between-requests")
             .send([plain("/c/0"), b"\r\n".to_vec(), plain("/c/1")].concat())
             .requests(2)
-            .step(Step::WaitAnswers(1))
             .expect(any(vec![
-                all(vec![forwarded(2), statuses(&[200, 200])]),
+                all(vec![forwarded(2), statuses(&[200, 200]), kept()]),
                 all(vec![forwarded(1), statuses(&[200, 400]), closed()]),
-                all(vec![forwarded(1), statuses(&[200])]),
-            ]))
-            .as_it_stands(),
+            ])),
         case("half-closed-behind-the-last")
             .send(numbered(3).0)
             .step(Step::HalfClose)

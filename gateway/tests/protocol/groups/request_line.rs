@@ -52,12 +52,12 @@ fn versions() -> Vec<Case> {
         case("preface-of-http-2")
             .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .expect(all(vec![untouched(), gone()]))
-            .as_it_stands()
+            .without_probe()
             .step(crate::client::Step::ReadToEnd),
         case("bytes-of-tls")
             .send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
             .expect(all(vec![untouched(), gone()]))
-            .as_it_stands()
+            .without_probe()
             .step(crate::client::Step::ReadToEnd),
     ])
     .collect()

@@ -78,7 +78,7 @@ fn codings() -> Vec<Case> {
                     .close(),
             )
             .step(Step::ReadToEnd)
-            .as_it_stands()
+            .without_probe()
             .expect(never_completed())
     };
     let or_502 = |id: &str, bytes: &str| {
@@ -283,31 +283,31 @@ fn early() -> Vec<Case> {
             .send(post(&["Content-Length: 5"], "he"))
             .origin(Reply::acts(When::Head, vec![busy()]))
             .step(Step::WaitAnswers(1))
-            .as_it_stands()
+            .without_probe()
             .expect(expect())
             .returns_permits(),
         case("early-answer-large-body")
             .send(large())
             .origin(Reply::acts(When::Head, vec![busy()]))
-            .as_it_stands()
+            .without_probe()
             .expect(expect()),
         case("early-answer-then-close")
             .send(large())
             .origin(Reply::acts(When::Head, vec![busy(), Act::Close]))
-            .as_it_stands()
+            .without_probe()
             // The origin's close may overtake its answer: then it is an upstream error.
             .expect(any(vec![expect(), status(502)])),
         case("early-answer-body-never-sent")
             .send(post(&["Content-Length: 900000"], ""))
             .origin(Reply::acts(When::Head, vec![busy()]))
             .step(Step::WaitAnswers(1))
-            .as_it_stands()
+            .without_probe()
             .expect(expect()),
         case("early-answer-chunked-body")
             .send(post(&["Transfer-Encoding: chunked"], "5\r\nhello\r\n"))
             .origin(Reply::acts(When::Head, vec![busy()]))
             .step(Step::WaitAnswers(1))
-            .as_it_stands()
+            .without_probe()
             .expect(expect()),
         case("early-answer-never-mixes-with-the-next")
             .send(post(&["Content-Length: 5"], "he"))
@@ -316,7 +316,7 @@ fn early() -> Vec<Case> {
             .send("llo")
             .send(head("GET /c/second HTTP/1.1", &["Host: a"]))
             .requests(2)
-            .as_it_stands()
+            .without_probe()
             .expect(expect()),
     ]
 }

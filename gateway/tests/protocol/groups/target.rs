@@ -92,7 +92,7 @@ fn invalid() -> Vec<Case> {
     ]
     .into_iter()
     .map(|(id, line)| {
-        let statuses: &[u16] = &[400, 404, 421, 501];
+        let statuses: &[u16] = &[400, 404, 421, 501, 505];
         request(id, line).expect(refused(statuses))
     })
     .chain([

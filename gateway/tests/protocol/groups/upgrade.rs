@@ -31,7 +31,7 @@ fn switched(id: &str, then: Vec<Act>) -> Case {
         .send(get(WEBSOCKET))
         .origin(Reply::acts(When::Head, acts))
         .step(Step::WaitBytes(b"101 Switching".to_vec()))
-        .as_it_stands()
+        .without_probe()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
