@@ -22,9 +22,15 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod changes;
 mod config;
+mod derived;
 mod duration;
+mod effective;
+mod environment;
+mod explain;
 mod file;
+mod given;
 mod load;
 mod names;
 mod pattern;
@@ -42,8 +48,12 @@ mod warn;
 mod word;
 
 pub use address::{Cidr, ServerAddress};
+pub use changes::{Change, changes};
 pub use config::{Config, Route, Server, Tier, Upstream};
-pub use load::{LoadError, Loaded, MAX_FILE, check, load, parse};
+pub use derived::{TierFigures, UpstreamFigures};
+pub use explain::{EffectiveValue, Explanation, explain};
+pub use given::Given;
+pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;

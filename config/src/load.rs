@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use crate::config::Config;
+use crate::environment;
 use crate::file::FileConfig;
+use crate::given::Sources;
 use crate::problem::{Problems, Report};
 use crate::reader::Reader;
 use crate::source::{Source, Span, quote};
@@ -30,6 +32,8 @@ pub struct Loaded {
     pub text: String,
     /// What is legal and probably not what was meant.
     pub warnings: Problems,
+    /// What was typed where.
+    pub(crate) sources: Sources,
 }
 
 /// Why there is no configuration.
@@ -52,9 +56,18 @@ pub enum LoadError {
 /// [`LoadError::Read`] if it cannot be read: missing, forbidden, a directory, over [`MAX_FILE`], not UTF-8.
 /// [`LoadError::Problems`] with all its problems if it is wrong.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_with(path, &[])
+}
+
+/// Reads and checks the file at `path` like [`load`], under the overrides of `environment` as [`check_with`] has them.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_with(path: &Path, environment: &[(String, String)]) -> Result<Loaded, LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let text = read_text(path).map_err(read)?;
-    check(&path.display().to_string(), &text).map_err(LoadError::Problems)
+    let name = path.display().to_string();
+    check_with(&name, &text, environment).map_err(LoadError::Problems)
 }
 
 /// Checks a text; `source_name` stands for the file in messages.
@@ -70,25 +83,47 @@ pub fn parse(source_name: &str, text: &str) -> Result<Config, Problems> {
 /// # Errors
 /// All problems at once.
 pub fn check(source_name: &str, text: &str) -> Result<Loaded, Problems> {
+    check_with(source_name, text, &[])
+}
+
+/// Checks a text like [`check`], under overrides of `environment`: names and values of variables, in any order.
+///
+/// A variable whose name begins with `FLOODGATE__` overrides a key: `FLOODGATE__SERVER__LISTEN`,
+/// `FLOODGATE__UPSTREAMS__CHECKOUT__BUFFER`, `FLOODGATE__TIERS__L1__WATERMARKS__HIGH`. Case does not count, `-` and `.`
+/// of a name are written `_`. Values are typed as in the file; a string needs no quotes. Other variables are not looked at.
+///
+/// # Errors
+/// All problems at once, those of the variables included.
+pub fn check_with(
+    source_name: &str,
+    text: &str,
+    environment: &[(String, String)],
+) -> Result<Loaded, Problems> {
     let mut report = Report::new(Source::new(source_name, text));
     if text.len() > MAX_FILE {
         report.error("", Span::default(), "the text is too large", "at most 4 MiB");
         return Err(report.finish().0);
     }
-    let config = read_file_config(text, &mut report).and_then(|file| {
+    let good = read_file_config(text, environment, &mut report).and_then(|file| {
         let config = validate(&file, &mut report)?;
         warn(&file, &config, &mut report);
-        Some(config)
+        Some((config, Sources::of(&file, report.source())))
     });
     let (errors, warnings) = report.finish();
-    match config {
-        Some(config) if errors.is_empty() => Ok(Loaded { config, text: text.to_owned(), warnings }),
+    match good {
+        Some((config, sources)) if errors.is_empty() => {
+            Ok(Loaded { config, text: text.to_owned(), warnings, sources })
+        }
         _ => Err(errors),
     }
 }
 
 /// Text to what was typed. After a syntax error nothing else is reported: it would be about a torn tree.
-fn read_file_config(text: &str, report: &mut Report<'_>) -> Option<FileConfig> {
+fn read_file_config(
+    text: &str,
+    environment: &[(String, String)],
+    report: &mut Report<'_>,
+) -> Option<FileConfig> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(SYNTAX_ERRORS) {
         let span = error.span().unwrap_or(text.len()..text.len());
@@ -103,7 +138,9 @@ fn read_file_config(text: &str, report: &mut Report<'_>) -> Option<FileConfig> {
     if report.has_errors() {
         return None;
     }
-    Some(FileConfig::read_keys(table.get_ref(), Span::default(), &mut Reader::new(report)))
+    let mut table = table.into_inner();
+    environment::apply(&mut table, environment, report);
+    Some(FileConfig::read_keys(&table, Span::default(), &mut Reader::new(report)))
 }
 
 /// The text of a file, never more than [`MAX_FILE`] bytes of it.

@@ -35,7 +35,7 @@ pub struct Problem {
     pub first: Option<Place>,
 }
 
-/// Problems of one file, in the order of the file. `Display` renders them for people.
+/// Problems of one file and the environment, in the order of the file, the environment last. `Display` renders them for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     file: String,
@@ -75,7 +75,7 @@ impl Problems {
         let one = |problem: &Problem| {
             json!({
                 "severity": problem.severity.as_str(),
-                "file": self.file,
+                "file": problem.place.source(&self.file),
                 "line": problem.place.line,
                 "column": problem.place.column,
                 "key": problem.key,
@@ -109,13 +109,19 @@ impl std::error::Error for Problems {}
 
 impl Problem {
     fn render(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gutter = self.place.line.to_string().len();
+        let last = self.first.iter().map(|first| first.line).fold(self.place.line, usize::max);
+        let gutter = last.to_string().len();
         writeln!(f, "{}: {}", self.severity.as_str(), self.message)?;
-        writeln!(f, "{:gutter$}--> {file}:{}:{}", "", self.place.line, self.place.column)?;
+        write!(f, "{:gutter$}--> {}", "", self.place.source(file))?;
+        match self.place.variable {
+            Some(_) => writeln!(f)?,
+            None => writeln!(f, ":{}:{}", self.place.line, self.place.column)?,
+        }
         writeln!(f, "{:gutter$} |", "")?;
         if let Some(first) = &self.first {
             // On one line both marks stand under it.
-            if first.line_text == self.place.line_text && first.line == self.place.line {
+            let same_line = (first.part, first.line) == (self.place.part, self.place.line);
+            if same_line && first.line_text == self.place.line_text {
                 self.place.render_line(gutter, f)?;
                 write!(f, "{:gutter$} | {}", "", first.indent(0))?;
                 write!(f, "{}", "-".repeat(first.width))?;
@@ -135,6 +141,14 @@ impl Problem {
 // === impl Place ===
 
 impl Place {
+    /// What it stands in: the file, or a variable.
+    fn source(&self, file: &str) -> String {
+        match &self.variable {
+            Some(variable) => format!("environment: {variable}"),
+            None => file.to_owned(),
+        }
+    }
+
     fn render_line(&self, gutter: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line_text.trim_end() {
             "" => writeln!(f, "{:>gutter$} |", self.line),
@@ -177,6 +191,14 @@ impl Severity {
 impl<'t> Report<'t> {
     pub(crate) fn new(source: Source<'t>) -> Self {
         Self { source, errors: Vec::new(), warnings: Vec::new(), omitted: 0 }
+    }
+
+    pub(crate) fn source(&self) -> &Source<'t> {
+        &self.source
+    }
+
+    pub(crate) fn source_mut(&mut self) -> &mut Source<'t> {
+        &mut self.source
     }
 
     pub(crate) fn error(
@@ -230,7 +252,7 @@ impl<'t> Report<'t> {
     pub(crate) fn finish(self) -> (Problems, Problems) {
         let file = self.source.name.to_owned();
         let sorted = |mut list: Vec<Problem>, omitted| {
-            list.sort_by_key(|problem| (problem.place.line, problem.place.column));
+            list.sort_by_key(|Problem { place, .. }| (place.part, place.line, place.column));
             Problems { file: file.clone(), list, omitted }
         };
         (sorted(self.errors, self.omitted), sorted(self.warnings, 0))

@@ -17,6 +17,11 @@ pub(crate) struct Ceiling {
 // === impl Ceiling ===
 
 impl Ceiling {
+    /// What was typed for `rate`.
+    pub(crate) fn of(rate: Rate) -> Self {
+        Self { count: rate.count(), per: rate.per() }
+    }
+
     /// With the burst that was typed, or a tenth of a second's worth.
     pub(crate) fn with_burst(self, burst: Option<u32>) -> Result<Rate, String> {
         let burst = burst.unwrap_or_else(|| self.default_burst());

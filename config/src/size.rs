@@ -75,7 +75,8 @@ fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(size)
 }
 
-fn show(bytes: u64) -> String {
+/// Bytes in the largest unit that divides them.
+pub(crate) fn show(bytes: u64) -> String {
     let divides = |(_, size): &(&str, u64)| bytes > 0 && bytes.is_multiple_of(*size);
     let (unit, size) = UNITS.into_iter().find(divides).unwrap_or(("B", 1));
     format!("{}{unit}", bytes / size)

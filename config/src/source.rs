@@ -1,11 +1,12 @@
-//! The text of a configuration file, and where in it something stands.
+//! The texts of a configuration, a file and variables of the environment, and where in them something stands.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Longest piece of a line that is shown, in characters.
 const SHOWN: usize = 120;
 
-/// A stretch of the source, in bytes.
+/// A stretch of the source, in bytes. What stands in the environment is counted on from the end of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: usize,
@@ -21,17 +22,31 @@ pub struct Place {
     pub column: usize,
     /// The line; of a long one the piece around the column.
     pub line_text: String,
+    /// The variable of the environment that it stands in; `None`: the file.
+    pub variable: Option<String>,
+    /// Its part of the source: 0 is the file.
+    pub(crate) part: usize,
     /// Characters of `line_text` before the stretch.
     pub(crate) before: usize,
     /// Characters of `line_text` in the stretch, at least 1.
     pub(crate) width: usize,
 }
 
-/// A named text with the starts of its lines.
+/// A named file, and the variables of the environment that go with it.
 #[derive(Debug)]
 pub(crate) struct Source<'t> {
     pub(crate) name: &'t str,
-    text: &'t str,
+    /// At least one: the file.
+    parts: Vec<Part<'t>>,
+}
+
+/// One text with the starts of its lines.
+#[derive(Debug)]
+struct Part<'t> {
+    variable: Option<String>,
+    text: Cow<'t, str>,
+    /// Where it begins in the whole source.
+    base: usize,
     line_starts: Vec<usize>,
 }
 
@@ -47,21 +62,53 @@ impl From<Range<usize>> for Span {
 
 impl<'t> Source<'t> {
     pub(crate) fn new(name: &'t str, text: &'t str) -> Self {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
-        Self { name, text, line_starts }
+        Self { name, parts: vec![Part::new(None, text.into(), 0)] }
+    }
+
+    /// Adds a variable, shown as `NAME=value`; returns the span of its name and where its value begins.
+    pub(crate) fn add_variable(&mut self, name: &str, value: &str) -> (Span, usize) {
+        let base = self.parts.last().map_or(0, |last| last.base + last.text.len() + 1);
+        let shown = name.chars().take(SHOWN).map(|c| printable(c, ' ')).collect();
+        self.parts.push(Part::new(Some(shown), format!("{name}={value}").into(), base));
+        (Span { start: base, end: base + name.len() }, base + name.len() + 1)
+    }
+
+    /// The variable, `None` for the file, and the line in it, counted from 1.
+    pub(crate) fn line(&self, span: Span) -> (Option<&str>, usize) {
+        let (_, part) = self.part(span);
+        (part.variable.as_deref(), part.line_index(span.start.saturating_sub(part.base)) + 1)
     }
 
     /// Where `span` begins; a span over several lines is cut at the end of its first.
     pub(crate) fn place(&self, span: Span) -> Place {
-        let start = self.boundary(span.start);
-        let index = self.line_starts.partition_point(|line| *line <= start).saturating_sub(1);
+        let (index, part) = self.part(span);
+        part.place(index, span)
+    }
+
+    fn part(&self, span: Span) -> (usize, &Part<'t>) {
+        let index = self.parts.partition_point(|part| part.base <= span.start).saturating_sub(1);
+        (index, &self.parts[index])
+    }
+}
+
+// === impl Part ===
+
+impl<'t> Part<'t> {
+    fn new(variable: Option<String>, text: Cow<'t, str>, base: usize) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
+        Self { variable, text, base, line_starts }
+    }
+
+    fn place(&self, part: usize, span: Span) -> Place {
+        let start = self.boundary(span.start.saturating_sub(self.base));
+        let index = self.line_index(start);
         let line_start = self.line_starts.get(index).copied().unwrap_or(0);
         let line = self.text[line_start..].split('\n').next().unwrap_or("");
         let line = line.strip_suffix('\r').unwrap_or(line);
         let line_end = line_start + line.len();
         let start = start.min(line_end);
-        let end = self.boundary(span.end).clamp(start, line_end);
+        let end = self.boundary(span.end.saturating_sub(self.base)).clamp(start, line_end);
 
         let column = self.text[line_start..start].chars().count();
         let width = self.text[start..end].chars().count().max(1);
@@ -73,10 +120,17 @@ impl<'t> Source<'t> {
         Place {
             line: index + 1,
             column: column + 1,
+            variable: self.variable.clone(),
+            part,
             before,
             width: width.min(SHOWN - before.min(SHOWN - 1)),
             line_text,
         }
+    }
+
+    /// The index of the line in which `at` is.
+    fn line_index(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|line| *line <= at).saturating_sub(1)
     }
 
     /// The nearest character boundary at or before `at`.
@@ -124,6 +178,29 @@ mod tests {
         assert_eq!(place("a\nb\n", 4, 4), (3, 1, String::new(), 0, 1));
         assert_eq!(place("ä", 1, 2).1, 1);
         assert_eq!(place("a\nb", 0, 3).4, 1);
+    }
+
+    #[test]
+    fn variables_follow_the_file() {
+        let mut source = Source::new("x", "a\nb");
+        assert_eq!(source.add_variable("ONE", "1"), (Span { start: 4, end: 7 }, 8));
+        assert_eq!(source.add_variable("TWO", "2\n3"), (Span { start: 10, end: 13 }, 14));
+        for (at, expected) in [
+            (0, (None, 1)),
+            (3, (None, 2)),
+            (4, (Some("ONE"), 1)),
+            (9, (Some("ONE"), 1)),
+            (10, (Some("TWO"), 1)),
+            (16, (Some("TWO"), 2)),
+            (99, (Some("TWO"), 2)),
+        ] {
+            let span = Span { start: at, end: at + 1 };
+            assert_eq!(source.line(span), expected, "{at}");
+            let place = source.place(span);
+            assert_eq!((place.variable.as_deref(), place.line), expected, "{at}");
+        }
+        let value = source.place(Span { start: 8, end: 9 });
+        assert_eq!((value.column, value.line_text.as_str()), (5, "ONE=1"));
     }
 
     #[test]

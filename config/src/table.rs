@@ -37,6 +37,16 @@ macro_rules! table {
         }
 
         impl $table {
+            /// The keys that were typed, with the places of their values.
+            #[allow(dead_code, reason = "the table of all tables has no such keys")]
+            pub(crate) fn typed(&self) -> Vec<(&'static str, $crate::source::Span)> {
+                let mut typed = Vec::new();
+                $( $crate::table::typed!($kind self.$key, typed, stringify!($key)); )+
+                typed
+            }
+        }
+
+        impl $table {
             /// The table as it is when it is left out where `span` is.
             #[allow(dead_code, reason = "not every table may be left out")]
             pub(crate) fn left_out(
@@ -134,7 +144,17 @@ macro_rules! show {
     };
 }
 
-pub(crate) use {read, setting, show, table};
+macro_rules! typed {
+    (default $setting:expr, $typed:ident, $key:expr) => {
+        $typed.extend($setting.span.map(|span| ($key, span)));
+    };
+    (inner $setting:expr, $typed:ident, $key:expr) => {};
+    ($kind:ident $setting:expr, $typed:ident, $key:expr) => {
+        $typed.extend($setting.as_ref().and_then(|setting| setting.span).map(|span| ($key, span)));
+    };
+}
+
+pub(crate) use {read, setting, show, table, typed};
 
 /// The lines of a doc comment as one text.
 pub(crate) fn description(lines: &[&str]) -> String {

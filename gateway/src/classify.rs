@@ -6,6 +6,6 @@ use crate::snapshot::Snapshot;
 
 /// Index of the first route that matches. `path` is what will be forwarded, byte for byte, so that
 /// nobody is classified by one path and served by another.
-pub fn classify(snapshot: &Snapshot, method: &Method, path: &str) -> Option<usize> {
+pub(crate) fn classify(snapshot: &Snapshot, method: &Method, path: &str) -> Option<usize> {
     snapshot.config.routes.iter().position(|route| route.matches(method.as_str(), path))
 }

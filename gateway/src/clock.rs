@@ -13,12 +13,12 @@ fn epoch() -> Instant {
 }
 
 /// Time since the process first asked for it; never goes back.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_nanos(u64::try_from(epoch().elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The same moment for the runtime's timers.
-pub fn instant(at: Timestamp) -> Instant {
+pub(crate) fn instant(at: Timestamp) -> Instant {
     // A century is beyond every deadline and within every platform's range.
     const FAR: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
     epoch() + Duration::from_nanos(at.as_nanos().min(FAR))

@@ -9,22 +9,28 @@ use hyper::service::service_fn;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::core::Core;
-use crate::discard;
+use crate::closing;
+use crate::connections::ConnectionSlot;
 use crate::headers::Peer;
 use crate::http1::HeadLimits;
+use crate::link::Link;
 use crate::proxy::{self, Client};
-use crate::shared::ConnectionSlot;
-use crate::turnstile::{Link, Patience, Turnstile};
+use crate::turnstile::{Patience, Turnstile};
+use crate::worker::Worker;
 
 /// hyper's buffer for a head that the turnstile has passed, and for answers.
 const BUFFER: usize = 64 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: ConnectionSlot) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    _slot: ConnectionSlot,
+) {
     let (limits, patience) = {
-        let live = core.live();
-        let server = &live.config.server;
+        let snapshot = worker.snapshot();
+        let server = &snapshot.config.server;
         let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
         let patience = Patience {
             head: server.header_timeout,
@@ -35,8 +41,8 @@ pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: C
     };
     let link = Rc::<Link>::default();
     let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
-    let client = Client { core, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
-    // hyper polls a service without pinning it.
+    let client = Client { worker, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
+    // In a box, since hyper wants a future that can be moved where it does not shut the socket down.
     let service = service_fn(move |request| Box::pin(proxy::handle(client.clone(), request)));
     let mut builder = http1::Builder::new();
     builder
@@ -46,8 +52,9 @@ pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: C
     // In a box of its own: inline in the task an idle connection would keep several KiB.
     let mut http = Box::new(builder.serve_connection(turnstile, service));
     let result = std::future::poll_fn(|cx| match http.poll_without_shutdown(cx) {
-        // hyper does not ask for more of an answer that its client does not read.
-        Poll::Pending if link.is_overdue(Instant::now) => Poll::Ready(None),
+        // hyper does not ask for more of an answer that its client does not read. The timer of the
+        // answer's body wakes this task for it.
+        Poll::Pending if link.cut_if_overdue(Instant::now) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
         Poll::Ready(result) => Poll::Ready(Some(result)),
     });
@@ -59,8 +66,8 @@ pub async fn serve(core: Rc<Core>, socket: TcpStream, peer: SocketAddr, _slot: C
         let early = [&parts.read_buf[..], &pending[..]].concat();
         tunnel.run(socket, &early).await;
     } else if link.is_cut() {
-        discard::reset(&socket);
+        closing::reset(&socket);
     } else {
-        discard::close(socket).await;
+        closing::close(socket).await;
     }
 }

@@ -4,23 +4,25 @@ use std::rc::Rc;
 
 use floodgate_limiter::Timestamp;
 
+use crate::admission::Admitted;
 use crate::clock;
-use crate::core::{Core, Live};
 use crate::metrics::{RouteShard, TierShard};
+use crate::proxy::Client;
 use crate::reason::Reason;
-use crate::turnstile::Link;
+use crate::worker::SnapshotRef;
 
-/// One request from its head to the last byte of its answer. Dropping it writes the outcome: whoever
-/// drops it early has made the request fail, or seen its client leave.
+/// One request from its head to the last byte of its answer. Dropped before its outcome is known, it
+/// writes one: the client has left, or something failed.
 #[derive(Debug)]
-pub struct Exchange {
-    core: Rc<Core>,
-    link: Rc<Link>,
-    live: Live,
+pub(crate) struct Exchange {
+    client: Client,
+    snapshot: SnapshotRef,
     /// `None` for a request that belongs to no route.
     route: Option<usize>,
     arrived: Timestamp,
     state: State,
+    /// The permit that a shadow configuration gave.
+    shadow: Option<Admitted>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,28 +39,33 @@ enum State {
 
 impl Exchange {
     /// A request has arrived at `now`.
-    pub fn begin(
-        core: &Rc<Core>,
-        link: &Rc<Link>,
-        live: &Live,
+    pub(crate) fn begin(
+        client: Client,
+        snapshot: &SnapshotRef,
         route: Option<usize>,
         now: Timestamp,
     ) -> Self {
-        core.enter();
+        client.worker.enter();
         let exchange = Self {
-            core: Rc::clone(core),
-            link: Rc::clone(link),
-            live: Rc::clone(live),
+            client,
+            snapshot: Rc::clone(snapshot),
             route,
             arrived: now,
             state: State::Arrived,
+            shadow: None,
         };
         exchange.shard().arrivals.increment();
         exchange
     }
 
-    /// It got a permit.
-    pub fn admit(&mut self) {
+    /// Whose request it is.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// It got a permit, and perhaps one of the shadow's as well.
+    pub(crate) fn admit(&mut self, shadow: Option<Admitted>) {
+        self.shadow = shadow;
         self.shard().admitted.increment();
         let now = clock::now();
         if let Some(tier) = self.tier_shard() {
@@ -68,18 +75,19 @@ impl Exchange {
     }
 
     /// It is refused.
-    pub fn reject(&mut self, reason: Reason) {
+    pub(crate) fn reject(&mut self, reason: Reason) {
         self.shard().rejected[reason.index()].increment();
         self.state = State::Ended;
     }
 
-    /// It was admitted and something went wrong; the outcome is written when it is dropped.
-    pub fn fail(&self, reason: Reason) {
+    /// It was admitted and something went wrong, be it on the client's side; the outcome is written when
+    /// it is dropped.
+    pub(crate) fn fail(&self, reason: Reason) {
         self.shard().failures[reason.index()].increment();
     }
 
-    /// The last byte of the upstream's answer has been passed on.
-    pub fn complete(&mut self) {
+    /// Nothing more has to come from the upstream.
+    pub(crate) fn complete(&mut self) {
         if let State::Admitted(since) = self.state {
             self.shard().completed.increment();
             let now = clock::now();
@@ -88,25 +96,26 @@ impl Exchange {
                 tier.total.record(now.saturating_since(self.arrived));
             }
             self.state = State::Ended;
+            self.shadow = None;
         }
     }
 
     /// The answer breaks off: its connection must not end as if it were whole.
-    pub fn cut(&self) {
-        self.link.set_cut();
+    pub(crate) fn cut(&self) {
+        self.client.link.set_cut();
     }
 
     fn shard(&self) -> &RouteShard {
         let stats = match self.route {
-            Some(route) => &self.live.routes[route].stats,
-            None => &self.live.unmatched,
+            Some(route) => &self.snapshot.routes[route].stats,
+            None => &self.snapshot.unmatched,
         };
-        stats.shard(self.core.index)
+        stats.shard(self.client.worker.index)
     }
 
     fn tier_shard(&self) -> Option<&TierShard> {
-        let tier = self.live.routes[self.route?].tier;
-        Some(self.live.tiers[tier.index()].stats.shard(self.core.index))
+        let tier = self.snapshot.routes[self.route?].tier;
+        Some(self.snapshot.tiers[tier.index()].stats.shard(self.client.worker.index))
     }
 }
 
@@ -117,7 +126,7 @@ impl Drop for Exchange {
             State::Admitted(_) => self.shard().failed.increment(),
             State::Ended => {}
         }
-        self.core.leave();
-        self.link.answered();
+        self.client.worker.leave();
+        self.client.link.answered();
     }
 }

@@ -13,16 +13,16 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::admission::Admitted;
-use crate::body::{BodyError, ResponseBody};
 use crate::clock;
 use crate::headers;
 use crate::pool::{Lease, Pool};
 use crate::reason::Reason;
 use crate::request_body::{Fault, RequestBody};
-use crate::snapshot::Upstream;
+use crate::response_body::{BodyError, ResponseBody};
+use crate::upstream::Upstream;
 
 /// An answer as it comes from the upstream.
-pub enum Answer {
+pub(crate) enum Answer {
     /// A response; its body may still be coming.
     Response(Response<ResponseBody>),
     /// The upstream left HTTP with this head.
@@ -31,7 +31,7 @@ pub enum Answer {
 
 /// The rest of an answer, with everything that must live as long as it flows.
 #[derive(Debug)]
-pub struct UpstreamBody {
+pub(crate) struct UpstreamBody {
     incoming: Incoming,
     /// A piece that came with the head.
     ahead: Option<Result<Frame<Bytes>, BodyError>>,
@@ -61,7 +61,7 @@ struct Failure {
 /// # Errors
 /// The reason to answer with instead: what the client did wrong, `upstream_error` or
 /// `upstream_timeout`.
-pub async fn forward(
+pub(crate) async fn forward(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
     request: Request<RequestBody>,
@@ -72,7 +72,7 @@ pub async fn forward(
     let mut timer = Box::pin(tokio::time::sleep_until(clock::instant(deadline)));
     let result = tokio::select! {
         biased;
-        result = exchange(pool, upstream, request) => result,
+        result = send(pool, upstream, request) => result,
         () = &mut timer => Err(Reason::UpstreamTimeout),
     };
     let (response, lease) = result.map_err(|reason| fault.reason().unwrap_or(reason))?;
@@ -94,26 +94,26 @@ pub async fn forward(
 
 /// Sends until a server has answered or nothing is left to try: another server after a refused
 /// connection, a fresh connection after a stale one, and no request twice that may have been seen.
-async fn exchange(
+async fn send(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
     request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Lease), Reason> {
     let mut request = request;
-    let mut lease = lease(pool, upstream, true).await?;
+    let mut lease = obtain(pool, upstream, true).await?;
     loop {
-        let stale = lease.reused;
-        let spare = if stale { replay(&request) } else { None };
+        let reused = lease.reused;
+        let spare = if reused { replay(&request) } else { None };
         match attempt(&mut lease, request).await {
             Ok(response) => return Ok((response, lease)),
-            Err(failure) if stale => {
+            Err(failure) if reused => {
                 let again = if failure.unsent.is_some() || is_silent_end(&failure.error) {
                     failure.unsent.or(spare)
                 } else {
                     None
                 };
                 request = again.ok_or(Reason::UpstreamError)?;
-                lease = self::lease(pool, upstream, false).await?;
+                lease = obtain(pool, upstream, false).await?;
             }
             Err(_) => return Err(Reason::UpstreamError),
         }
@@ -121,7 +121,7 @@ async fn exchange(
 }
 
 /// A connection to the best server: pooled if `pooled` may be, else fresh, trying every server once.
-async fn lease(pool: &Rc<Pool>, upstream: &Arc<Upstream>, pooled: bool) -> Result<Lease, Reason> {
+async fn obtain(pool: &Rc<Pool>, upstream: &Arc<Upstream>, pooled: bool) -> Result<Lease, Reason> {
     let mut tried = Vec::new();
     loop {
         let now = clock::now();
@@ -202,7 +202,7 @@ impl UpstreamBody {
     }
 
     /// The next piece.
-    pub fn poll_frame(
+    pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -239,12 +239,12 @@ impl UpstreamBody {
     }
 
     /// Nothing more comes.
-    pub fn is_end_stream(&self) -> bool {
+    pub(crate) fn is_end_stream(&self) -> bool {
         self.held.is_none() && self.ahead.is_none()
     }
 
     /// As far as the upstream told.
-    pub fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         let ahead = match &self.ahead {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
             _ => 0,
@@ -253,11 +253,6 @@ impl UpstreamBody {
             Some(rest) => SizeHint::with_exact(rest + ahead),
             None => SizeHint::default(),
         }
-    }
-
-    /// When the answer has to be complete.
-    pub fn deadline(&self) -> tokio::time::Instant {
-        self.deadline.deadline()
     }
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.

@@ -10,12 +10,12 @@ use floodgate_config::Config;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Tokens};
+use crate::control::{Control, Start, Watch};
 use crate::metrics::names;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::token::Token;
-use crate::{clock, limits, listener, worker};
+use crate::{clock, descriptors, listener, worker};
 
 /// How often a drain looks whether everything is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -24,6 +24,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
+    control: Arc<Control>,
+    watch: Watch,
     listen: SocketAddr,
     admin: SocketAddr,
     stop: watch::Sender<bool>,
@@ -38,13 +40,23 @@ impl Gateway {
     /// # Errors
     /// One sentence that says what is in the way and what to do.
     pub fn start(config: Config) -> Result<Self, String> {
+        Self::start_with(Start::of(config))
+    }
+
+    /// The same, with the text and the file that the configuration came from: changes of the file
+    /// become live.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(start: Start) -> Result<Self, String> {
+        let config = start.config.clone();
         let server = config.server.clone();
         let cores = match server.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let token = Token::from_environment(server.admin)?;
-        let max_connections = limits::fit_connections(&config)?;
+        let tokens = Tokens::from_environment(server.admin)?;
+        let max_connections = descriptors::fit_connections(&config)?;
         let listeners = listener::bind_all(server.listen, cores, server.backlog)?;
         let admin_listener = listener::bind_all(server.admin, 1, 128)?.remove(0);
         let address = |listener: &std::net::TcpListener| {
@@ -53,7 +65,6 @@ impl Gateway {
         let (listen, admin) = (address(&listeners[0])?, address(&admin_listener)?);
         let prometheus = recorder();
         let snapshot = Snapshot::compile(config, None, cores, clock::now());
-        metrics::gauge!(names::CONFIG_GENERATION).set(snapshot.generation as f64);
         metrics::counter!(names::CONFIG_RELOADS, "result" => "applied").increment(1);
         let shared = Shared::new(snapshot, cores, max_connections);
         let (stop, stopped) = watch::channel(false);
@@ -64,10 +75,23 @@ impl Gateway {
                 worker::run(index, shared, listener, stopped)
             })?);
         }
-        let api = Admin::new(Arc::clone(&shared), prometheus, token);
+        let seen = start.text.clone();
+        let control = Control::new(Arc::clone(&shared), cores, start);
+        let (watch, watching) = Watch::new(Arc::clone(&control), seen);
+        threads.push(spawn("config".to_owned(), move || {
+            watching();
+            Ok(())
+        })?);
+        let api = Admin {
+            shared: Arc::clone(&shared),
+            prometheus,
+            tokens,
+            control: Arc::clone(&control),
+            watch: watch.clone(),
+        };
         threads.push(spawn("admin".to_owned(), move || api.run(admin_listener, stopped))?);
         tracing::info!(%listen, %admin, cores, max_connections, "listening");
-        Ok(Self { shared, listen, admin, stop, threads })
+        Ok(Self { shared, control, watch, listen, admin, stop, threads })
     }
 
     /// Where customers come in.
@@ -83,6 +107,16 @@ impl Gateway {
     /// Live state, for who runs in the same process.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Changes the configuration.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Has the configuration file read now, changed or not.
+    pub fn reload(&self) {
+        self.watch.reload();
     }
 
     /// Refuses what comes and what waits, and waits until what is in flight is finished or the
@@ -112,6 +146,7 @@ impl Gateway {
     /// Stops all threads. What is still in flight is cut.
     pub fn stop(self) {
         self.stop.send_replace(true);
+        self.watch.stop();
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread had panicked");

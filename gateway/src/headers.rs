@@ -35,7 +35,7 @@ const PROVENANCE: [HeaderName; 6] =
 
 /// Who is asking, as the upstream is told.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Address of the other end of the connection.
     pub address: IpAddr,
     /// The same as a field value, made once per connection.
@@ -46,7 +46,7 @@ pub struct Peer {
 
 impl Peer {
     /// The other end of a connection.
-    pub fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr) -> Self {
         // An IPv4 client on a dual-stack listener is an IPv4 client.
         let address = address.to_canonical();
         let text = HeaderValue::try_from(address.to_string())
@@ -56,7 +56,7 @@ impl Peer {
 }
 
 /// The protocol a request asks to switch to, if it may: HTTP/1.1, nominated in Connection, not HTTP/2.
-pub fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+pub(crate) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(UPGRADE)?;
     let is_nominated = || options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
     let is_http2 =
@@ -70,7 +70,7 @@ pub fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderVal
 ///
 /// `trusted` says whether the peer's word about the client counts, `via` is our entry in the chain,
 /// `upgrade` what [`wanted_upgrade`] found.
-pub fn to_upstream(
+pub(crate) fn to_upstream(
     head: &mut request::Parts,
     peer: &Peer,
     trusted: bool,
@@ -101,7 +101,7 @@ pub fn to_upstream(
 }
 
 /// Tells the upstream how long its answer is worth waiting for.
-pub fn set_deadline(headers: &mut HeaderMap, left: Duration) {
+pub(crate) fn set_deadline(headers: &mut HeaderMap, left: Duration) {
     headers
         .insert(DEADLINE, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
 }
@@ -111,7 +111,7 @@ pub fn set_deadline(headers: &mut HeaderMap, left: Duration) {
 /// # Errors
 /// Its framing cannot be trusted (RFC 9112 §6.3): the answer has to be replaced and its connection
 /// closed.
-pub fn to_downstream(head: &mut response::Parts) -> Result<(), Reason> {
+pub(crate) fn to_downstream(head: &mut response::Parts) -> Result<(), Reason> {
     let headers = &mut head.headers;
     if headers.contains_key(TRANSFER_ENCODING) {
         let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
@@ -239,7 +239,7 @@ fn max_forwards(field: &HeaderValue) -> Option<u64> {
 }
 
 /// Whether an OPTIONS request ends here: its `Max-Forwards` is 0.
-pub fn ends_here(head: &request::Parts) -> bool {
+pub(crate) fn ends_here(head: &request::Parts) -> bool {
     head.method == Method::OPTIONS
         && head.headers.get(MAX_FORWARDS).and_then(max_forwards) == Some(0)
 }
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use http::Request;
 
-    fn sent(request: http::request::Builder, trusted: bool) -> request::Parts {
+    fn sent(request: request::Builder, trusted: bool) -> request::Parts {
         let (mut head, ()) = request.body(()).unwrap().into_parts();
         let upgrade = wanted_upgrade(head.version, &head.headers);
         let peer = Peer::new("192.0.2.1".parse().unwrap());

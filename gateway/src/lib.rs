@@ -1,42 +1,49 @@
 //! Floodgate: a flash-sale admission gateway.
 //!
-//! The life of a request, and where to read about it:
+//! The life of a request is [`proxy::handle`], and where to read about its stages:
 //!
 //! ```text
-//! accept ─> turnstile ─> classify ─> admission ─> forward ─> observe
-//! worker    turnstile    classify    admission    forward    exchange
-//! listener  http1                    (limiter)    pool       metrics
-//! connection                         respond      headers
+//! accept ─────> turnstile ─> classify ─> admission ─> forward ─> observe
+//! worker        turnstile    classify    admission    forward    exchange
+//! connections   http1                    (limiter)    upstream   metrics
+//! connection    link                     retry_after  pool
+//! closing                                respond      headers
+//!                                                     tunnel
 //! ```
+//!
+//! What is live is a [`snapshot`], all cores share it in [`shared`], [`control`] changes it, [`admin`]
+//! shows it, and [`gateway`] is the process.
 
-pub mod admin;
-pub mod admission;
-pub mod body;
-pub mod classify;
-pub mod clock;
-pub mod connection;
-pub mod core;
+pub mod control;
 pub mod demo;
-pub mod discard;
-pub mod exchange;
-pub mod forward;
 pub mod gateway;
-pub mod headers;
-pub mod http1;
-pub mod limits;
-pub mod listener;
-pub mod metrics;
-pub mod pool;
-pub mod proxy;
-pub mod reason;
-pub mod request_body;
-pub mod respond;
-pub mod retry_after;
-pub mod server;
-pub mod shared;
-pub mod snapshot;
-pub mod status;
-pub mod token;
-pub mod tunnel;
-pub mod turnstile;
-pub mod worker;
+
+mod admin;
+mod admission;
+mod classify;
+mod clock;
+mod closing;
+mod connection;
+mod connections;
+mod descriptors;
+mod exchange;
+mod forward;
+mod headers;
+mod http1;
+mod link;
+mod listener;
+mod metrics;
+mod pool;
+mod proxy;
+mod reason;
+mod request_body;
+mod respond;
+mod response_body;
+mod retry_after;
+mod shadow;
+mod shared;
+mod snapshot;
+mod tunnel;
+mod turnstile;
+mod upstream;
+mod worker;

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 ///
 /// # Errors
 /// One sentence that says which address, why, and what to do.
-pub fn bind_all(
+pub(crate) fn bind_all(
     address: SocketAddr,
     count: usize,
     backlog: u32,

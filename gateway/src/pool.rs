@@ -21,8 +21,7 @@ use tokio::net::TcpStream;
 
 use crate::clock;
 use crate::request_body::RequestBody;
-use crate::server::{Server, Visit};
-use crate::snapshot::Upstream;
+use crate::upstream::{Server, Upstream, Visit};
 
 type Http = http1::Connection<TokioIo<TcpStream>, RequestBody>;
 
@@ -31,7 +30,7 @@ const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
 /// One core's idle connections, by [`Server::id`].
 #[derive(Debug, Default)]
-pub struct Pool(RefCell<Vec<Vec<Idle>>>);
+pub(crate) struct Pool(RefCell<Vec<Vec<Idle>>>);
 
 #[derive(Debug)]
 struct Idle {
@@ -48,7 +47,7 @@ struct Connection {
 
 /// A connection in the hands of one request.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     connection: Connection,
     upstream: Arc<Upstream>,
     visit: Visit,
@@ -62,7 +61,7 @@ pub struct Lease {
 
 impl Pool {
     /// An idle connection to `server` that is still good.
-    pub fn take(
+    pub(crate) fn take(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
         server: &Arc<Server>,
@@ -81,7 +80,6 @@ impl Pool {
             if now < idle.until && lease.connection.is_usable() {
                 return Some(lease);
             }
-            lease.ended = true;
         }
     }
 
@@ -89,7 +87,7 @@ impl Pool {
     ///
     /// # Errors
     /// It could not be made within the upstream's `connect_timeout`.
-    pub async fn connect(
+    pub(crate) async fn connect(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
         server: &Arc<Server>,
@@ -123,7 +121,7 @@ impl Pool {
     }
 
     /// Throws away what has ended or idled too long. Once a second.
-    pub fn sweep(&self, now: Timestamp) {
+    pub(crate) fn sweep(&self, now: Timestamp) {
         for idle in self.0.borrow_mut().iter_mut() {
             idle.retain_mut(|idle| now < idle.until && idle.connection.is_usable());
         }
@@ -155,7 +153,7 @@ impl Connection {
 
 impl Lease {
     /// Hands over a request; it moves when the lease is [driven](Self::poll_drive).
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
@@ -164,7 +162,7 @@ impl Lease {
     }
 
     /// Moves bytes both ways. Ready when the connection has ended.
-    pub fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         if self.ended {
             return Poll::Ready(Ok(()));
         }
@@ -175,14 +173,14 @@ impl Lease {
 
     /// Back into the pool, if the connection stands between two requests. Otherwise it is closed:
     /// an answer that came before the request was sent leaves no other way.
-    pub fn give_back(mut self, cx: &mut Context<'_>) {
+    pub(crate) fn give_back(mut self, cx: &mut Context<'_>) {
         if self.poll_drive(cx).is_pending() && self.connection.sender.is_ready() {
             self.pool.put(self.visit.server(), self.connection, &self.upstream);
         }
     }
 
     /// The bare socket and what was read ahead, once both sides left HTTP.
-    pub fn into_socket(self) -> (TcpStream, Bytes) {
+    pub(crate) fn into_socket(self) -> (TcpStream, Bytes) {
         let parts = self.connection.http.into_parts();
         (parts.io.into_inner(), parts.read_buf)
     }

@@ -10,25 +10,26 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::admission::{self, Admitted};
-use crate::body::ResponseBody;
 use crate::classify::classify;
 use crate::clock;
-use crate::core::{Core, Live};
-use crate::discard;
+use crate::closing;
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer};
 use crate::headers::{self, Peer};
+use crate::link::Link;
 use crate::reason::Reason;
 use crate::request_body::{Fault, RequestBody};
 use crate::respond;
+use crate::response_body::ResponseBody;
+use crate::shadow::{Opinion, Shadow};
 use crate::tunnel::Tunnel;
-use crate::turnstile::Link;
+use crate::worker::{SnapshotRef, Worker};
 
 /// What a connection gives to each of its requests.
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// The core that serves it.
-    pub core: Rc<Core>,
+pub(crate) struct Client {
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
     /// Its turnstile.
     pub link: Rc<Link>,
     /// The other end.
@@ -39,47 +40,55 @@ pub struct Client {
 ///
 /// # Errors
 /// Never: whatever happens is an answer.
-pub async fn handle(
+pub(crate) async fn handle(
     client: Client,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let now = clock::now();
-    let live = client.core.live();
+    let snapshot = client.worker.snapshot();
     let (head, body) = request.into_parts();
     let verdict = client.link.take_verdict();
     let route = match verdict {
         Some(_) => None,
-        None => classify(&live, &head.method, head.uri.path()),
+        None => classify(&snapshot, &head.method, head.uri.path()),
     };
-    let mut exchange = Exchange::begin(&client.core, &client.link, &live, route, now);
+    // Only what came through the turnstile: to the shadow, too, a malformed request is none.
+    let shadow = client.worker.shadow().filter(|_| verdict.is_none());
+    let opinion = shadow.map(|shadow| {
+        Shadow::arrive(&shadow, client.worker.index, &head.method, head.uri.path(), now)
+    });
+    let mut exchange = Exchange::begin(client, &snapshot, route, now);
     let decision = match (verdict, route) {
         (Some(reason), _) => Err(reason),
         (None, None) => Err(Reason::NoRoute),
-        (None, Some(route)) => decide(&client, &live, route, &head, &body, now).await,
+        (None, Some(route)) => decide(exchange.client(), &snapshot, route, &head, &body, now).await,
     };
     let mut response = match decision {
-        Ok(passage) => {
-            exchange.admit();
+        Ok(decision) => {
+            exchange.admit(opinion.and_then(Opinion::agree));
             // In a box of its own: in a storm most requests never need the room.
-            Box::pin(pass(&client, &live, passage, head, body, &mut exchange)).await
+            Box::pin(pass(&snapshot, decision, head, body, &mut exchange)).await
         }
         Err(reason) => {
             exchange.reject(reason);
+            if let Some(opinion) = opinion {
+                opinion.differ();
+            }
             // A client that waits for our 100 has sent nothing that could be thrown away.
             if !head.headers.contains_key(EXPECT) {
-                discard::rest_of(body);
+                closing::discard(body);
             }
-            refuse(&client, &live, route, reason)
+            refuse(exchange.client(), &snapshot, route, reason, now)
         }
     };
-    if client.core.shared.is_draining() {
+    if exchange.client().worker.shared.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| body.keep(exchange)))
 }
 
-/// A permit for a request of `route`, to be used before `deadline`.
-struct Passage {
+/// A request of `route` goes to its upstream, and has to be answered by `deadline`.
+struct Go {
     route: usize,
     admitted: Admitted,
     deadline: Timestamp,
@@ -88,14 +97,14 @@ struct Passage {
 /// Everything that can be said by the head alone, cheapest first, and then the gate.
 async fn decide(
     client: &Client,
-    live: &Live,
+    snapshot: &SnapshotRef,
     index: usize,
     head: &request::Parts,
     body: &Incoming,
     now: Timestamp,
-) -> Result<Passage, Reason> {
-    let route = &live.routes[index];
-    if client.core.shared.is_draining() {
+) -> Result<Go, Reason> {
+    let route = &snapshot.routes[index];
+    if client.worker.shared.is_draining() {
         return Err(Reason::Draining);
     }
     if head.method == Method::TRACE {
@@ -104,31 +113,31 @@ async fn decide(
     if body.size_hint().lower() > route.max_body {
         return Err(Reason::BodyTooLarge);
     }
-    let deadline = now + live.tiers[route.tier.index()].deadline;
-    let admitted = admission::admit(live, route, now, deadline).await?;
-    Ok(Passage { route: index, admitted, deadline })
+    let deadline = now + snapshot.tiers[route.tier.index()].deadline;
+    let admitted = admission::admit(snapshot, route, now, deadline).await?;
+    Ok(Go { route: index, admitted, deadline })
 }
 
 /// To the upstream and back.
 async fn pass(
-    client: &Client,
-    live: &Live,
-    passage: Passage,
+    snapshot: &SnapshotRef,
+    go: Go,
     mut head: request::Parts,
     body: Incoming,
     exchange: &mut Exchange,
 ) -> Response<ResponseBody> {
-    let Passage { route: index, admitted, deadline } = passage;
-    let route = &live.routes[index];
-    let upstream = &live.upstreams[route.upstream];
+    let Go { route: index, admitted, deadline } = go;
+    let route = &snapshot.routes[index];
+    let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
         exchange.complete();
         return respond::no_content();
     }
+    let client = exchange.client();
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
     let wants_upgrade = upgrade.is_some();
-    let trusted = live.trusts(client.peer.address);
-    headers::to_upstream(&mut head, &client.peer, trusted, &live.via, upgrade);
+    let trusted = snapshot.trusts(client.peer.address);
+    headers::to_upstream(&mut head, &client.peer, trusted, &snapshot.via, upgrade);
     if !head.headers.contains_key(HOST) {
         head.headers.insert(HOST, upstream.host());
     }
@@ -137,7 +146,7 @@ async fn pass(
     let body = RequestBody::new(body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
     let request = Request::from_parts(head, body);
     let answer =
-        match forward::forward(&client.core.pool, upstream, request, &fault, admitted, deadline)
+        match forward::forward(&client.worker.pool, upstream, request, &fault, admitted, deadline)
             .await
         {
             Ok(Answer::Response(response)) => Ok(response),
@@ -159,17 +168,19 @@ async fn pass(
         }
         Err(reason) => {
             exchange.fail(reason);
-            refuse(client, live, Some(index), reason)
+            refuse(client, snapshot, Some(index), reason, clock::now())
         }
     }
 }
 
 fn refuse(
     client: &Client,
-    live: &Live,
+    snapshot: &SnapshotRef,
     route: Option<usize>,
     reason: Reason,
+    now: Timestamp,
 ) -> Response<ResponseBody> {
-    let tier = route.map_or(0, |route| live.routes[route].tier.index());
-    respond::refuse(reason, client.core.retry_after(tier, clock::now()))
+    // Only those who are asked to come back count for when.
+    let tier = route.filter(|_| reason.is_retryable()).map(|route| snapshot.routes[route].tier);
+    respond::refuse(reason, tier.map(|tier| client.worker.retry_after(tier, now)))
 }

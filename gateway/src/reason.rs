@@ -10,14 +10,14 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $status:literal $text:literal,)*) => {
         /// Why a request was not answered by its upstream.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-        pub enum Reason { $($(#[$doc])* $variant,)* }
+        pub(crate) enum Reason { $($(#[$doc])* $variant,)* }
 
         impl Reason {
             /// All of them, in the order of [`Reason::index`].
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The string that stands for it everywhere.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
@@ -45,8 +45,6 @@ reasons! {
     ExpectationFailed = 417 "expectation_failed",
     /// More header bytes or fields than allowed.
     HeadTooLarge = 431 "head_too_large",
-    /// An error of the gateway's own.
-    Internal = 500 "internal",
     /// Method that is never forwarded.
     MethodNotAllowed = 405 "method_not_allowed",
     /// No route matches.
@@ -77,22 +75,23 @@ reasons! {
 
 impl Reason {
     /// Position in [`Reason::ALL`], for tables.
-    pub const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self as usize
     }
 
     /// Status of the answer.
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         StatusCode::from_u16(self.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether coming back later may help: such answers carry `Retry-After`.
-    pub const fn is_retryable(self) -> bool {
+    pub(crate) const fn is_retryable(self) -> bool {
         self.code() == 503
     }
 
-    /// Whether the connection is of no use any more: where the next request would begin is unknown.
-    pub const fn closes(self) -> bool {
+    /// Whether the connection ends with the answer: where the next request would begin is unknown, or
+    /// there is to be none.
+    pub(crate) const fn closes(self) -> bool {
         matches!(
             self,
             Self::BadRequest
@@ -139,13 +138,6 @@ mod tests {
         ] {
             assert_eq!(Reason::from(rejection).as_str(), rejection.as_str());
             assert!(Reason::from(rejection).is_retryable());
-        }
-    }
-
-    #[test]
-    fn the_index_is_the_place_in_the_list() {
-        for (at, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(reason.index(), at);
         }
     }
 }

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::body::BodyError;
+use crate::link::Link;
 use crate::reason::Reason;
-use crate::turnstile::Link;
+use crate::response_body::BodyError;
 
 /// The body of a request on its way to an upstream.
 #[derive(Debug)]
-pub enum RequestBody {
+pub(crate) enum RequestBody {
     /// None.
     Empty,
     /// What comes from the client.
@@ -24,7 +24,7 @@ pub enum RequestBody {
 
 /// What comes from the client.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     incoming: Incoming,
     /// Bytes that may still come.
     left: u64,
@@ -34,14 +34,14 @@ pub struct Stream {
 
 /// Whether the client spoiled its own request while it was being forwarded.
 #[derive(Debug, Default)]
-pub struct Fault(Cell<Option<Reason>>);
+pub(crate) struct Fault(Cell<Option<Reason>>);
 
 // === impl RequestBody ===
 
 impl RequestBody {
     /// `incoming`, of which `max` bytes are passed on. What goes wrong on the client's side is told
     /// through `fault`.
-    pub fn new(incoming: Incoming, max: u64, link: Rc<Link>, fault: Rc<Fault>) -> Self {
+    pub(crate) fn new(incoming: Incoming, max: u64, link: Rc<Link>, fault: Rc<Fault>) -> Self {
         match incoming.is_end_stream() {
             true => Self::Empty,
             false => Self::Stream(Box::new(Stream { incoming, left: max, link, fault })),
@@ -111,7 +111,7 @@ impl Stream {
 
 impl Fault {
     /// What the client did wrong, if it did.
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         self.0.get()
     }
 }

@@ -8,22 +8,22 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 
-use crate::body::ResponseBody;
 use crate::reason::Reason;
+use crate::response_body::ResponseBody;
 
 /// The header that tells why.
-pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgate-reason");
+pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgate-reason");
 
-/// The answer to a request that is refused for `reason`; `retry_after` is told when coming back may help.
-pub fn refuse(reason: Reason, retry_after: Duration) -> Response<ResponseBody> {
+/// The answer to a request that is refused for `reason`, and when to come back if that may help.
+pub(crate) fn refuse(reason: Reason, retry_after: Option<Duration>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(problem(reason, retry_after)));
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REASON_HEADER, HeaderValue::from_static(reason.as_str()));
-    if reason.is_retryable() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
+    if let Some(wait) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }
     if reason.status() == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(
@@ -38,7 +38,7 @@ pub fn refuse(reason: Reason, retry_after: Duration) -> Response<ResponseBody> {
 }
 
 /// An answer that says only that it went well.
-pub fn no_content() -> Response<ResponseBody> {
+pub(crate) fn no_content() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
@@ -49,14 +49,14 @@ fn whole_seconds(wait: Duration) -> u64 {
     wait.as_millis().div_ceil(1000).max(1) as u64
 }
 
-fn problem(reason: Reason, retry_after: Duration) -> Bytes {
+fn problem(reason: Reason, retry_after: Option<Duration>) -> Bytes {
     let (text, status) = (reason.as_str(), reason.status().as_u16());
-    let retry = match reason.is_retryable() {
-        true => format!(",\"retry_after_ms\":{}", retry_after.as_millis()),
-        false => String::new(),
-    };
+    let retry = retry_after
+        .map(|wait| format!(",\"retry_after_ms\":{}", wait.as_millis()))
+        .unwrap_or_default();
     format!(
-        "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}\n"
+        "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}
+"
     )
     .into()
 }
@@ -66,18 +66,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_makes_an_answer_that_tells_itself() {
+    fn every_answer_says_what_it_is_and_only_a_503_when_to_come_back() {
         for &reason in Reason::ALL {
-            let response = refuse(reason, Duration::from_millis(1500));
-            assert_eq!(response.status(), reason.status());
+            let wait = reason.is_retryable().then_some(Duration::from_millis(1500));
+            let response = refuse(reason, wait);
             assert_eq!(response.headers()[REASON_HEADER], reason.as_str());
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), reason.is_retryable());
+            let retry_after =
+                response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(retry_after, (response.status() == 503).then_some("2"), "{reason:?}");
             let problem: serde_json::Value =
-                serde_json::from_slice(&problem(reason, Duration::from_millis(1500))).unwrap();
-            assert_eq!(problem["status"], reason.status().as_u16());
+                serde_json::from_slice(&problem(reason, wait)).unwrap();
+            assert_eq!(problem["status"], response.status().as_u16());
             assert_eq!(problem["reason"], reason.as_str());
-            assert_eq!(problem.get("retry_after_ms").is_some(), reason.is_retryable());
+            let retry_after_ms =
+                problem.get("retry_after_ms").map(|millis| millis.as_u64().unwrap());
+            assert_eq!(retry_after_ms, (response.status() == 503).then_some(1500), "{reason:?}");
         }
     }
 

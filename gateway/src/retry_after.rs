@@ -16,7 +16,7 @@ const MANY: u32 = 3;
 
 /// The wait of one tier, as one core sees it.
 #[derive(Debug)]
-pub struct RetryAfter {
+pub(crate) struct RetryAfter {
     seconds: Cell<u32>,
     refused: Cell<u32>,
     round_began: Cell<Timestamp>,
@@ -27,7 +27,7 @@ pub struct RetryAfter {
 
 impl RetryAfter {
     /// Begins at a second; `seed` makes cores and tiers differ.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             seconds: Cell::new(1),
             refused: Cell::new(0),
@@ -36,9 +36,9 @@ impl RetryAfter {
         }
     }
 
-    /// One more is refused at `now`: how long it should wait, between half and one and a half of the
-    /// present wait, at least 1 s and at most 32 s.
-    pub fn next(&self, now: Timestamp) -> Duration {
+    /// One more is refused at `now`: how long it should wait, about half to one and a half of the present
+    /// wait, at least 1 s and at most 32 s.
+    pub(crate) fn next(&self, now: Timestamp) -> Duration {
         self.turn(now);
         self.refused.set(self.refused.get().saturating_add(1));
         let seconds = self.seconds.get();

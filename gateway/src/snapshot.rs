@@ -3,16 +3,22 @@
 //! This is the only place where live state is built. What the previous generation had under the same
 //! name is carried over: permits in flight, waiters, buckets, breakers and counters outlive a reload.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use floodgate_config::{Config, ServerAddress};
-use floodgate_limiter::{Gcra, Limiter, Rate, TierId, Timestamp};
+use floodgate_config::Config;
+use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::HeaderValue;
 
 use crate::metrics::{RouteStats, TierStats};
-use crate::server::Server;
+use crate::upstream::Upstream;
+
+/// Names of a route and its tier: what its counters are kept under.
+pub(crate) type RouteAndTier = (String, String);
+
+/// Most retired counters that are kept, about 1 KiB each per core.
+const MAX_RETIRED: usize = 10_000;
 
 /// Everything that a request needs to know, and the state it meets.
 #[derive(Debug)]
@@ -29,16 +35,19 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Requests that belong to no route.
     pub unmatched: Arc<RouteStats>,
+    /// Counters of what earlier generations had, by the names of route and tier: what was counted
+    /// stays counted, and requests under the old rules still count.
+    pub retired: BTreeMap<RouteAndTier, Arc<RouteStats>>,
     /// Our entry in the Via chain, for requests that came as HTTP/1.0 and as HTTP/1.1.
     pub via: [HeaderValue; 2],
 }
 
-/// A route's live state; what was typed stands in the configuration under the same index.
+/// A route's live state.
 #[derive(Debug)]
 pub struct Route {
     /// Name of the route.
     pub name: String,
-    /// Its ceiling.
+    /// Its rate.
     pub rate: Option<Arc<Gcra>>,
     /// Its counters.
     pub stats: Arc<RouteStats>,
@@ -57,74 +66,48 @@ pub struct Tier {
     pub name: String,
     /// Head received to answer complete.
     pub deadline: Duration,
-    /// Its ceiling over all routes.
+    /// Its rate over all routes.
     pub rate: Option<Arc<Gcra>>,
     /// Its latencies.
     pub stats: Arc<TierStats>,
 }
 
-/// An upstream's live state.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Name of the upstream.
-    pub name: String,
-    /// Permits, buffer and breakers.
-    pub limiter: Arc<Limiter>,
-    /// Its ceiling over all routes.
-    pub rate: Option<Arc<Gcra>>,
-    /// Where it answers.
-    pub servers: Vec<Arc<Server>>,
-    /// Turns the choice among equally busy servers.
-    pub turn: AtomicUsize,
-    /// Time for a connection to come about.
-    pub connect_timeout: Duration,
-    /// Idle connections that a core keeps at most, to all servers together: the permits.
-    pub pool_size: usize,
-    /// Longest idleness of a pooled connection.
-    pub idle_timeout: Duration,
-    /// Connections that have left HTTP.
-    pub upgraded: Arc<Upgraded>,
-    /// How many of them there may be.
-    pub max_upgraded: u32,
-}
-
-/// How many connections of an upstream have left HTTP.
-#[derive(Debug, Default)]
-pub struct Upgraded(AtomicU32);
-
-/// One of them.
-#[derive(Debug)]
-pub struct UpgradedSlot(Arc<Upgraded>);
-
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// Makes `config` live beside or after `previous`, for `cores` cores, at `now`.
+    /// Makes `config` live after `previous`, for `cores` cores, at `now`. What keeps its name keeps
+    /// its state.
+    ///
+    /// Limits and rates that the two share change at once, before the snapshot is live: nothing after
+    /// this may fail.
     pub fn compile(config: Config, previous: Option<&Self>, cores: usize, now: Timestamp) -> Self {
-        let upstreams = config.upstreams.iter().map(|typed| {
-            let old = previous.and_then(|p| p.upstreams.iter().find(|old| old.name == typed.name));
-            Arc::new(Upstream::compile(typed, old.map(Arc::as_ref), now))
+        let old = Old::of(previous);
+        let upstreams = config.upstreams.iter().map(|meant| {
+            let old = old.upstreams.get(meant.name.as_str());
+            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), now))
         });
-        let tiers = config.tiers.iter().map(|typed| {
-            let old = previous.and_then(|p| p.tiers.iter().find(|old| old.name == typed.name));
+        let tiers = config.tiers.iter().map(|meant| {
+            let old = old.tiers.get(meant.name.as_str());
             Tier {
-                name: typed.name.clone(),
-                deadline: typed.deadline,
-                rate: bucket(typed.rate, old.and_then(|old| old.rate.as_ref()), now),
+                name: meant.name.clone(),
+                deadline: meant.deadline,
+                rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
                 stats: old
                     .map_or_else(|| Arc::new(TierStats::new(cores)), |old| Arc::clone(&old.stats)),
             }
         });
-        let routes = config.routes.iter().map(|typed| {
-            let old = previous.and_then(|p| p.routes.iter().find(|old| old.name == typed.name));
+        let mut retired = old.stats;
+        let routes = config.routes.iter().map(|meant| {
+            let tier = config.tiers[meant.tier.index()].name.clone();
+            let stats = retired.remove(&(meant.name.clone(), tier));
+            let old = old.routes.get(meant.name.as_str());
             Route {
-                name: typed.name.clone(),
-                rate: bucket(typed.rate, old.and_then(|old| old.rate.as_ref()), now),
-                stats: old
-                    .map_or_else(|| Arc::new(RouteStats::new(cores)), |old| Arc::clone(&old.stats)),
-                tier: typed.tier,
-                upstream: typed.upstream,
-                max_body: typed.max_body,
+                name: meant.name.clone(),
+                rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+                stats: stats.unwrap_or_else(|| Arc::new(RouteStats::new(cores))),
+                tier: meant.tier,
+                upstream: meant.upstream,
+                max_body: meant.max_body,
             }
         });
         Self {
@@ -134,6 +117,7 @@ impl Snapshot {
             upstreams: upstreams.collect(),
             unmatched: previous
                 .map_or_else(|| Arc::new(RouteStats::new(cores)), |p| Arc::clone(&p.unmatched)),
+            retired: retired.into_iter().take(MAX_RETIRED).collect(),
             via: ["1.0", "1.1"].map(|version| {
                 HeaderValue::try_from(format!("{version} {}", config.server.via))
                     .unwrap_or_else(|_| HeaderValue::from_static("1.1 floodgate"))
@@ -148,8 +132,46 @@ impl Snapshot {
     }
 }
 
-/// The bucket of a rate, filled as far as the old one was.
-fn bucket(rate: Option<Rate>, old: Option<&Arc<Gcra>>, now: Timestamp) -> Option<Arc<Gcra>> {
+/// The previous generation by name.
+struct Old<'a> {
+    upstreams: HashMap<&'a str, &'a Arc<Upstream>>,
+    tiers: HashMap<&'a str, &'a Tier>,
+    routes: HashMap<&'a str, &'a Route>,
+    stats: BTreeMap<RouteAndTier, Arc<RouteStats>>,
+}
+
+// === impl Old ===
+
+impl<'a> Old<'a> {
+    fn of(previous: Option<&'a Snapshot>) -> Self {
+        let Some(previous) = previous else {
+            return Self {
+                upstreams: HashMap::new(),
+                tiers: HashMap::new(),
+                routes: HashMap::new(),
+                stats: BTreeMap::new(),
+            };
+        };
+        let mut stats = previous.retired.clone();
+        for route in &previous.routes {
+            let tier = previous.tiers[route.tier.index()].name.clone();
+            stats.insert((route.name.clone(), tier), Arc::clone(&route.stats));
+        }
+        Self {
+            upstreams: previous.upstreams.iter().map(|old| (old.name.as_str(), old)).collect(),
+            tiers: previous.tiers.iter().map(|old| (old.name.as_str(), old)).collect(),
+            routes: previous.routes.iter().map(|old| (old.name.as_str(), old)).collect(),
+            stats,
+        }
+    }
+}
+
+/// The state of a rate: `old`'s, if there was one, so that nobody gets a fresh burst.
+pub(crate) fn carried_rate(
+    rate: Option<Rate>,
+    old: Option<&Arc<Gcra>>,
+    now: Timestamp,
+) -> Option<Arc<Gcra>> {
     let rate = rate?;
     Some(match old {
         Some(old) => {
@@ -158,65 +180,4 @@ fn bucket(rate: Option<Rate>, old: Option<&Arc<Gcra>>, now: Timestamp) -> Option
         }
         None => Arc::new(Gcra::new(rate)),
     })
-}
-
-// === impl Upstream ===
-
-impl Upstream {
-    fn compile(typed: &floodgate_config::Upstream, old: Option<&Self>, now: Timestamp) -> Self {
-        let limiter = match old {
-            Some(old) => {
-                old.limiter.apply(&typed.limits, now);
-                Arc::clone(&old.limiter)
-            }
-            None => Limiter::new(&typed.limits),
-        };
-        let server = |address: &ServerAddress| {
-            old.and_then(|old| old.servers.iter().find(|server| server.address == *address))
-                .map_or_else(|| Arc::new(Server::new(address.clone())), Arc::clone)
-        };
-        Self {
-            name: typed.name.clone(),
-            limiter,
-            rate: bucket(typed.rate, old.and_then(|old| old.rate.as_ref()), now),
-            servers: typed.servers.iter().map(server).collect(),
-            turn: AtomicUsize::new(0),
-            connect_timeout: typed.connect_timeout,
-            pool_size: typed.limits.max_in_flight() as usize,
-            idle_timeout: typed.idle_timeout,
-            upgraded: old.map_or_else(Arc::default, |old| Arc::clone(&old.upgraded)),
-            max_upgraded: typed.max_upgraded,
-        }
-    }
-
-    /// What stands in Host when the client, speaking HTTP/1.0, named none.
-    pub fn host(&self) -> HeaderValue {
-        let first = self.servers.first().map(|server| server.address.to_string());
-        first
-            .and_then(|host| host.try_into().ok())
-            .unwrap_or_else(|| HeaderValue::from_static("upstream"))
-    }
-
-    /// A place for one more upgraded connection, if there is one.
-    pub fn take_upgraded(&self) -> Option<UpgradedSlot> {
-        let limit = self.max_upgraded;
-        let take = |count| (count < limit).then_some(count + 1);
-        self.upgraded.0.fetch_update(Relaxed, Relaxed, take).ok()?;
-        Some(UpgradedSlot(Arc::clone(&self.upgraded)))
-    }
-}
-
-// === impl Upgraded ===
-
-impl Upgraded {
-    /// How many there are now.
-    pub fn count(&self) -> u32 {
-        self.0.load(Relaxed)
-    }
-}
-
-impl Drop for UpgradedSlot {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
-    }
 }

@@ -1,5 +1,8 @@
 //! A connection that has left HTTP: bytes both ways until one side ends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use http::Response;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -7,31 +10,39 @@ use tokio::net::TcpStream;
 
 use bytes::Bytes;
 
-use crate::body::ResponseBody;
 use crate::headers;
+use crate::link::Link;
 use crate::pool::Lease;
 use crate::reason::Reason;
-use crate::snapshot::{UpgradedSlot, Upstream};
-use crate::turnstile::Link;
+use crate::response_body::ResponseBody;
+use crate::upstream::Upstream;
 
 /// The upstream's end of a connection that has left HTTP, waiting for downstream's end.
 #[derive(Debug)]
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     socket: TcpStream,
     /// What the upstream said right behind its head.
     ahead: Bytes,
     _slot: UpgradedSlot,
 }
 
+/// How many connections of an upstream have left HTTP.
+#[derive(Debug, Default)]
+pub struct Upgraded(AtomicU32);
+
+/// One of them.
+#[derive(Debug)]
+pub struct UpgradedSlot(Arc<Upgraded>);
+
 // === impl Tunnel ===
 
 impl Tunnel {
     /// Takes the upstream's socket and leaves it with the connection, which is switched once the
-    /// answer has been written. The permit is given back: what was admitted is done.
+    /// answer has been written. It holds no permit: what was admitted is done.
     ///
     /// # Errors
     /// As many upgraded connections as allowed, or the answer names no protocol.
-    pub async fn open(
+    pub(crate) async fn open(
         link: &Link,
         upstream: &Upstream,
         head: Response<()>,
@@ -40,7 +51,7 @@ impl Tunnel {
         let Some(protocol) = head.headers().get(UPGRADE).cloned() else {
             return Err(Reason::UpstreamError);
         };
-        let slot = upstream.take_upgraded().ok_or(Reason::UpgradeLimit)?;
+        let slot = upstream.upgraded.take(upstream.max_upgraded).ok_or(Reason::UpgradeLimit)?;
         std::future::poll_fn(|cx| lease.poll_drive(cx)).await.map_err(|_| Reason::UpstreamError)?;
         let (socket, ahead) = lease.into_socket();
         link.set_tunnel(Self { socket, ahead, _slot: slot });
@@ -54,7 +65,7 @@ impl Tunnel {
 
     /// Carries bytes both ways until both have ended, or one has failed. `early` is what downstream
     /// sent before it knew of the switch.
-    pub async fn run(mut self, mut downstream: TcpStream, early: &[u8]) {
+    pub(crate) async fn run(mut self, mut downstream: TcpStream, early: &[u8]) {
         let carry = async {
             downstream.write_all(&self.ahead).await?;
             self.socket.write_all(early).await?;
@@ -63,5 +74,27 @@ impl Tunnel {
         if let Err(error) = carry.await {
             tracing::debug!(%error, "upgraded connection ended");
         }
+    }
+}
+
+// === impl Upgraded ===
+
+impl Upgraded {
+    /// A place for one more, if there are fewer than `limit`.
+    pub fn take(self: &Arc<Self>, limit: u32) -> Option<UpgradedSlot> {
+        let take = |count| (count < limit).then_some(count + 1);
+        self.0.fetch_update(Relaxed, Relaxed, take).ok()?;
+        Some(UpgradedSlot(Arc::clone(self)))
+    }
+
+    /// How many there are now.
+    pub fn count(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for UpgradedSlot {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }

@@ -9,16 +9,16 @@
 //! A bad head never reaches hyper. In its place goes a harmless one, and the [`Link`] carries the
 //! verdict to the service, so that a refusal takes its turn behind earlier pipelined answers, is
 //! counted, and leaves by the same door as every other answer. A broken body is ended by a byte that
-//! hyper must refuse, and the verdict again waits in the link.
+//! hyper must refuse, one that stalls by the end of the stream; the verdict again waits in the link.
 //!
 //! The time limits on heads, idle connections and stalled bodies live here as well: one timer per
-//! connection, moved only when it fires.
+//! connection, which is moved only where it would fire too late.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -27,8 +27,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::http1::{self, Chunked, Framing, HeadLimits};
+use crate::link::Link;
 use crate::reason::Reason;
-use crate::tunnel::Tunnel;
 
 /// Bytes read from a socket at once, into a buffer that all connections of a core share.
 const SCRATCH: usize = 64 * 1024;
@@ -50,7 +50,7 @@ const POISON: &[u8] = b"\n";
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// From the first byte of a head to its last.
     pub head: Duration,
     /// Between two requests.
@@ -59,26 +59,9 @@ pub struct Patience {
     pub body: Duration,
 }
 
-/// What the turnstile and the service of one connection tell each other.
-#[derive(Default)]
-pub struct Link {
-    /// Why the head in hyper's hands is not the client's, or why its body broke.
-    verdict: Cell<Option<Reason>>,
-    /// A request is with the service: what comes now waits.
-    busy: Cell<bool>,
-    /// When the answer that is being passed on has to be complete.
-    deadline: Cell<Option<Instant>>,
-    /// The answer broke off.
-    cut: Cell<bool>,
-    /// The other end of the connection, once it has left HTTP.
-    tunnel: Cell<Option<Tunnel>>,
-    /// Whom to wake when the request is answered, since its successor is already here.
-    next: RefCell<Option<Waker>>,
-}
-
 /// The checking reader between a socket and hyper.
 #[derive(Debug)]
-pub struct Turnstile<S> {
+pub(crate) struct Turnstile<S> {
     socket: S,
     link: Rc<Link>,
     limits: HeadLimits,
@@ -109,67 +92,11 @@ enum At {
     End,
 }
 
-// === impl Link ===
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("busy", &self.busy).finish_non_exhaustive()
-    }
-}
-
-impl Link {
-    /// Takes what the turnstile found wrong, if anything.
-    pub fn take_verdict(&self) -> Option<Reason> {
-        self.verdict.take()
-    }
-
-    /// The answer that is being passed on has to be complete by then.
-    pub fn set_deadline(&self, deadline: Option<Instant>) {
-        self.deadline.set(deadline);
-    }
-
-    /// Whether the answer is late; `now` is asked only if there is a deadline.
-    pub fn is_overdue(&self, now: impl FnOnce() -> Instant) -> bool {
-        let overdue = self.deadline.get().is_some_and(|deadline| deadline <= now());
-        self.cut.set(self.cut.get() || overdue);
-        overdue
-    }
-
-    /// The answer breaks off.
-    pub fn set_cut(&self) {
-        self.cut.set(true);
-    }
-
-    /// Whether the last answer broke off.
-    pub fn is_cut(&self) -> bool {
-        self.cut.get()
-    }
-
-    /// The connection leaves HTTP once the present answer is written.
-    pub fn set_tunnel(&self, tunnel: Tunnel) {
-        self.tunnel.set(Some(tunnel));
-    }
-
-    /// What the connection is to be joined with.
-    pub fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.take()
-    }
-
-    /// The request is answered: the next one may pass.
-    pub fn answered(&self) {
-        self.busy.set(false);
-        self.deadline.set(None);
-        if let Some(waker) = self.next.take() {
-            waker.wake();
-        }
-    }
-}
-
 // === impl Turnstile ===
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     /// In front of the first byte of a connection.
-    pub fn new(socket: S, link: Rc<Link>, limits: HeadLimits, patience: Patience) -> Self {
+    pub(crate) fn new(socket: S, link: Rc<Link>, limits: HeadLimits, patience: Patience) -> Self {
         Self {
             socket,
             link,
@@ -188,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     }
 
     /// The socket and what was read from it and not passed on.
-    pub fn into_parts(self) -> (S, BytesMut) {
+    pub(crate) fn into_parts(self) -> (S, BytesMut) {
         (self.socket, self.pending)
     }
 
@@ -221,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 return Poll::Pending;
             }
             if self.holds_a_later_head() {
-                self.link.next.replace(Some(cx.waker().clone()));
+                self.link.wake_when_answered(cx.waker());
                 if self.pending.len() >= MAX_AHEAD {
                     return Poll::Pending;
                 }
@@ -242,13 +169,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     /// The next request has come before the present one is answered. It waits; what comes behind it
     /// is read only to see whether the client leaves.
     fn holds_a_later_head(&self) -> bool {
-        matches!(self.at, At::Head) && self.link.busy.get() && !self.pending.is_empty()
+        matches!(self.at, At::Head) && self.link.is_busy() && !self.pending.is_empty()
     }
 
     /// Looks at the pending bytes; true when there is now something to pass on.
     fn check(&mut self) -> bool {
         match &mut self.at {
-            At::Head if self.link.busy.get() => return false,
+            At::Head if self.link.is_busy() => return false,
             At::Head => self.check_head(),
             At::Length(left) => {
                 let whole = usize::try_from(*left).unwrap_or(usize::MAX);
@@ -295,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 };
                 // Before hyper hands the request to the service it may ask for more: that would be
                 // the next head, and it has to wait.
-                self.link.busy.set(true);
+                self.link.set_busy();
                 self.since = Instant::now();
             }
             Err(reason) => self.refuse(reason),
@@ -305,12 +232,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     /// Puts the placeholder in place of a head.
     fn refuse(&mut self, reason: Reason) {
         let is_head = self.pending.starts_with(b"HEAD ");
-        self.link.busy.set(true);
+        self.link.set_busy();
         self.give_up(reason, if is_head { PLACEHOLDER_HEAD } else { PLACEHOLDER });
     }
 
     fn give_up(&mut self, reason: Reason, instead: &'static [u8]) {
-        self.link.verdict.set(Some(reason));
+        self.link.set_verdict(reason);
         self.pending = BytesMut::new();
         self.own = instead;
         self.at = At::End;
@@ -338,16 +265,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
 
     /// Ready when the client took too long: either `own` holds what to say, or the connection ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if matches!(self.at, At::Head)
-            && !self.link.busy.get()
-            && std::mem::take(&mut self.was_busy)
+        if matches!(self.at, At::Head) && !self.link.is_busy() && std::mem::take(&mut self.was_busy)
         {
             // The time of an answer is not the client's.
             self.since = Instant::now();
         }
         loop {
             let limit = match self.at {
-                At::Head if self.link.busy.get() => return Poll::Pending,
+                At::Head if self.link.is_busy() => return Poll::Pending,
                 At::Head if self.pending.is_empty() && !self.fresh => self.patience.idle,
                 At::Head => self.patience.head,
                 At::Length(_) | At::Chunked(_) => self.patience.body,
@@ -369,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 At::Head if self.pending.is_empty() => self.at = At::End,
                 At::Head => self.refuse(Reason::RequestTimeout),
                 _ => {
-                    self.link.verdict.set(Some(Reason::RequestTimeout));
+                    self.link.set_verdict(Reason::RequestTimeout);
                     self.at = At::End;
                 }
             }

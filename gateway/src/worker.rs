@@ -1,27 +1,135 @@
-//! One core's thread: its runtime, its accept loop, its once-a-second duties.
+//! One worker: its thread and runtime, its accept loop, and what belongs to it alone: connections
+//! to the upstreams, counters, its view of the configuration.
 
+use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
+use floodgate_limiter::{MAX_TIERS, TierId, Timestamp};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock;
 use crate::connection;
-use crate::core::Core;
+use crate::pool::Pool;
+use crate::retry_after::RetryAfter;
+use crate::shadow::Shadow;
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Serves core `index` until `stop` says so. Blocks its thread.
+/// A snapshot in the hands of a request; cloning it touches no other worker's memory.
+pub(crate) type SnapshotRef = Rc<Arc<Snapshot>>;
+
+type SnapshotCache = Cache<SharedSnapshot, Arc<Snapshot>>;
+
+type ShadowCache = Cache<SharedShadow, Option<Arc<Shadow>>>;
+
+/// What belongs to one worker: one thread, and on a machine of its own one core.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Number of the worker, the index of its shards.
+    pub index: usize,
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// Idle connections to the upstreams.
+    pub pool: Rc<Pool>,
+    cache: RefCell<SnapshotCache>,
+    live: RefCell<SnapshotRef>,
+    shadow: RefCell<ShadowCache>,
+    retry_after: [RetryAfter; MAX_TIERS],
+}
+
+/// Lets the cache reach the shadow through the [`Shared`] that owns it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedShadow(Arc<Shared>);
+
+/// Lets the cache reach the snapshot through the [`Shared`] that owns it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedSnapshot(Arc<Shared>);
+
+// === impl Worker ===
+
+impl Worker {
+    /// Worker number `index` of the process.
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+        let mut cache = Cache::new(SharedSnapshot(Arc::clone(&shared)));
+        let live = Rc::new(Arc::clone(cache.load()));
+        let seed = |tier: usize| (index as u64 + 1) * 1000 + tier as u64 + clock::now().as_nanos();
+        Rc::new(Self {
+            index,
+            pool: Rc::default(),
+            shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
+            cache: RefCell::new(cache),
+            live: RefCell::new(live),
+            retry_after: std::array::from_fn(|tier| RetryAfter::new(seed(tier))),
+            shared,
+        })
+    }
+
+    /// The live snapshot. A request asks once and keeps it to its end.
+    pub(crate) fn snapshot(&self) -> SnapshotRef {
+        let mut cache = self.cache.borrow_mut();
+        let newest = cache.load();
+        let mut live = self.live.borrow_mut();
+        if !Arc::ptr_eq(newest, &live) {
+            *live = Rc::new(Arc::clone(newest));
+        }
+        Rc::clone(&live)
+    }
+
+    /// The candidate that is evaluated beside the live generation, if there is one.
+    pub(crate) fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.shadow.borrow_mut().load().clone()
+    }
+
+    /// When one more refused request of this tier should come back.
+    pub(crate) fn retry_after(&self, tier: TierId, now: Timestamp) -> Duration {
+        self.retry_after[tier.index()].next(now)
+    }
+
+    /// A request has begun.
+    pub(crate) fn enter(&self) {
+        self.shared.active[self.index].enter();
+    }
+
+    /// A request has ended.
+    pub(crate) fn leave(&self) {
+        self.shared.active[self.index].leave();
+    }
+}
+
+// === impl SharedShadow ===
+
+impl std::ops::Deref for SharedShadow {
+    type Target = ArcSwapOption<Shadow>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.shadow
+    }
+}
+
+// === impl SharedSnapshot ===
+
+impl std::ops::Deref for SharedSnapshot {
+    type Target = ArcSwapAny<Arc<Snapshot>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.snapshot
+    }
+}
+
+/// Serves worker `index` until `stop` says so. Blocks its thread.
 ///
 /// # Errors
 /// The runtime could not be made.
-pub fn run(
+pub(crate) fn run(
     index: usize,
     shared: Arc<Shared>,
     listener: TcpListener,
@@ -30,25 +138,27 @@ pub fn run(
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let core = Core::new(index, shared);
-        tokio::task::spawn_local(accept(Rc::clone(&core), listener));
-        tokio::task::spawn_local(look_after(core));
+        let worker = Worker::new(index, shared);
+        tokio::task::spawn_local(accept(Rc::clone(&worker), listener));
+        tokio::task::spawn_local(look_after(worker));
         let mut stop = stop;
         let _sender_gone = stop.wait_for(|stop| *stop).await;
         Ok(())
     })
 }
 
-async fn accept(core: Rc<Core>, listener: tokio::net::TcpListener) {
+async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
+    // When a failure was last told of: once a second.
+    let mut told = None;
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                if let Some(slot) = core.shared.take_slot(peer.ip().to_canonical()) {
+                if let Some(slot) = worker.shared.connections.take(peer.ip().to_canonical()) {
                     if let Err(error) = socket.set_nodelay(true) {
-                        tracing::debug!(%error, "connection ended before it began");
+                        tracing::debug!(%error, "small answers to this connection may be delayed");
                     }
                     tokio::task::spawn_local(connection::serve(
-                        Rc::clone(&core),
+                        Rc::clone(&worker),
                         socket,
                         peer,
                         slot,
@@ -56,7 +166,8 @@ async fn accept(core: Rc<Core>, listener: tokio::net::TcpListener) {
                 }
             }
             Err(error) => {
-                if core.should_tell_of_accept_error() {
+                if told.is_none_or(|told: Instant| told.elapsed() >= Duration::from_secs(1)) {
+                    told = Some(Instant::now());
                     tracing::error!(%error, "cannot accept connections; raise the limit of open files (ulimit -n)");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -65,14 +176,16 @@ async fn accept(core: Rc<Core>, listener: tokio::net::TcpListener) {
     }
 }
 
-async fn look_after(core: Rc<Core>) {
+async fn look_after(worker: Rc<Worker>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         second.tick().await;
-        core.pool.sweep(clock::now());
-        core.tick();
+        worker.pool.sweep(clock::now());
+        if let Some(shadow) = worker.shadow() {
+            shadow.learn(&worker.snapshot(), clock::now());
+        }
         // Lets go of a generation that was replaced, even if no request comes.
-        drop(core.live());
+        drop(worker.snapshot());
     }
 }

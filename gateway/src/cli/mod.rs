@@ -51,6 +51,9 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// A second configuration that is evaluated beside it and decides nothing
+        #[arg(long, value_name = "FILE")]
+        shadow: Option<PathBuf>,
         /// Print "listening ADDRESS admin ADDRESS" to standard output once ready
         #[arg(long)]
         print_addresses: bool,
@@ -70,7 +73,9 @@ impl Cli {
                     if short { Scenario::short() } else { Scenario::new(seconds_per_phase) };
                 demo::demo(&scenario, serve)
             }
-            Command::Run { config, print_addresses } => run::run(&config, print_addresses),
+            Command::Run { config, shadow, print_addresses } => {
+                run::run(&config, shadow.as_deref(), print_addresses)
+            }
             Command::Schema => say(&format!("{:#}", floodgate_config::schema())),
         }
     }

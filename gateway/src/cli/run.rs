@@ -3,27 +3,48 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use floodgate_config::LoadError;
+use floodgate_config::{LoadError, Loaded};
+use floodgate_gateway::control::{SetLog, Start};
 use floodgate_gateway::gateway::Gateway;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
 
 use super::{complain, say, signals};
 
+/// What environment variables that override keys begin with.
+const OVERRIDE: &str = "FLOODGATE__";
+
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(file: &Path, print_addresses: bool) -> ExitCode {
-    let loaded = match floodgate_config::load(file) {
+pub(super) fn run(file: &Path, shadow: Option<&Path>, print_addresses: bool) -> ExitCode {
+    let environment = environment();
+    let loaded = match load(file, &environment) {
         Ok(loaded) => loaded,
-        Err(LoadError::Problems(problems)) => {
-            return complain(&format!("{} cannot be used:\n\n{problems}", file.display()));
-        }
-        Err(error) => return complain(&error.to_string()),
+        Err(sentence) => return complain(&sentence),
     };
-    log_to_stderr(&loaded.config.server.log);
+    let shadow = match shadow.map(|file| load(file, &environment)).transpose() {
+        Ok(shadow) => shadow,
+        Err(sentence) => return complain(&sentence),
+    };
+    let set_log = log_to_stderr(&loaded.config.server.log);
     if !loaded.warnings.is_empty() {
         tracing::warn!(warnings = %loaded.warnings, "the configuration is probably not what was meant");
     }
-    match Gateway::start(loaded.config) {
+    let Loaded { config, text, .. } = loaded;
+    let started = Gateway::start_with(Start {
+        config,
+        text,
+        file: Some(file.to_owned()),
+        environment,
+        set_log,
+    });
+    match started {
         Ok(gateway) => {
+            if let Some(shadow) = shadow
+                && let Err(problems) =
+                    gateway.control().begin_shadow(&shadow.text, "command line", "")
+            {
+                return complain(&problems.to_string());
+            }
             if print_addresses {
                 say(&format!("listening {} admin {}", gateway.listen(), gateway.admin()));
             }
@@ -33,18 +54,40 @@ pub(super) fn run(file: &Path, print_addresses: bool) -> ExitCode {
     }
 }
 
-/// One JSON object a line. A panic is a line, too.
-fn log_to_stderr(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+/// The environment's overrides.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let text = |text: std::ffi::OsString| text.into_string().ok();
+    let all = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+    all.filter(|(name, _)| name.starts_with(OVERRIDE)).collect()
+}
+
+fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, String> {
+    floodgate_config::load_with(file, environment).map_err(|error| match error {
+        LoadError::Problems(problems) => {
+            format!("{} cannot be used:\n\n{problems}", file.display())
+        }
+        error @ LoadError::Read { .. } => error.to_string(),
+    })
+}
+
+/// One JSON object a line; the level can be changed later. A panic is a line, too.
+fn log_to_stderr(filter: &str) -> SetLog {
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(parse(filter));
+    let lines =
+        tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let message = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, message, "panic; the request it happened in has ended");
     }));
+    Box::new(move |filter| {
+        if let Err(error) = handle.reload(parse(filter)) {
+            tracing::error!(%error, "the level of the log cannot be changed");
+        }
+    })
+}
+
+fn parse(filter: &str) -> EnvFilter {
+    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }

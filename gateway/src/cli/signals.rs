@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first drains, the second stops at once.
+//! SIGTERM and SIGINT: the first drains, the second stops at once. SIGHUP reads the configuration.
 
 use std::process::ExitCode;
 
@@ -15,10 +15,10 @@ pub(crate) fn wait(gateway: Gateway) -> ExitCode {
     };
     let drained = runtime.block_on(async {
         let mut signals = Signals::new()?;
-        signals.next().await;
+        signals.stop(|| gateway.reload()).await;
         tokio::select! {
             () = gateway.drain() => {}
-            () = signals.next() => tracing::warn!("second signal: stopping at once"),
+            () = signals.stop(|| {}) => tracing::warn!("second signal: stopping at once"),
         }
         Ok::<_, std::io::Error>(())
     });
@@ -32,6 +32,7 @@ pub(crate) fn wait(gateway: Gateway) -> ExitCode {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 // === impl Signals ===
@@ -41,13 +42,18 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// The next signal to stop; `reload` is called at each hangup until then.
+    async fn stop(&mut self, reload: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(),
+            }
         }
     }
 }

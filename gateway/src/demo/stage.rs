@@ -6,8 +6,8 @@ use floodgate_config::{Config, ServerAddress};
 use floodgate_loadtest::origin::{Origin, OriginHandle};
 
 use super::scenario::{CONNECTIONS, ORIGIN_LIMIT, Scenario};
+use crate::descriptors;
 use crate::gateway::Gateway;
-use crate::limits;
 
 /// The bundled example.
 const EXAMPLE: &str = include_str!("../../../config/examples/checkout.toml");
@@ -37,10 +37,11 @@ impl Stage {
     pub(super) fn set(scenario: &Scenario) -> Result<Self, String> {
         let mut config = example()?;
         config.server.max_connections = DESCRIPTORS;
-        let fits = limits::fit_connections(&config)?;
+        let fits = descriptors::fit_connections(&config)?;
         if fits < DESCRIPTORS as usize {
             return Err(format!(
-                "the demonstration needs {DESCRIPTORS} open files and the limit leaves {fits}; raise it (ulimit -n)"
+                "the demonstration needs {DESCRIPTORS} connections and the limit of open files leaves room for {fits}; \
+                 raise it (ulimit -n 4096)"
             ));
         }
         let origin = Origin::builder()

@@ -149,8 +149,8 @@ fn trips(stage: &Stage) -> String {
     let Some(upstream) = snapshot.upstreams.first() else { return String::new() };
     let status = upstream.limiter.status(clock::now());
     let tiers = status.tiers.iter().zip(&stage.tiers).map(|(tier, name)| {
-        let state = if tier.open { "open" } else { "closed" };
-        format!("{name} tripped {}x and {state} now", tier.trips)
+        let state = if tier.open { " (and open now)" } else { "" };
+        format!("{name} tripped {}x{state}", tier.trips)
     });
     join(tiers)
 }

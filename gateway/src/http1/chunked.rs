@@ -8,7 +8,8 @@ use crate::reason::Reason;
 
 /// Longest size line, extensions included.
 const MAX_SIZE_LINE: usize = 1024;
-/// All extensions of one body together (RFC 9112 §7.1.1 asks for a limit on the sum).
+/// The extensions of all chunks of one body that carry data (RFC 9112 §7.1.1 asks for a limit on the
+/// sum).
 const MAX_EXTENSIONS: usize = 8 * 1024;
 /// Longest trailer section, and the most fields in it.
 const MAX_TRAILERS: usize = 8 * 1024;
@@ -16,7 +17,7 @@ const MAX_TRAILER_FIELDS: usize = 32;
 
 /// Where in a chunked body the next byte stands; in front of the first size line by default.
 #[derive(Debug)]
-pub struct Chunked {
+pub(crate) struct Chunked {
     at: At,
     extensions: usize,
 }
@@ -31,7 +32,7 @@ enum At {
 
 /// What may be done with the bytes that were shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// So many of them may be passed on.
     pub pass: usize,
     /// With them the body is complete.
@@ -52,7 +53,7 @@ impl Chunked {
     /// # Errors
     /// The framing is broken at the first byte that was not passed; what came before it in this very
     /// call is not passed either.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<Step, Reason> {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Step, Reason> {
         let mut pass = 0;
         while pass < bytes.len() {
             let rest = &bytes[pass..];

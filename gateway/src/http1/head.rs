@@ -18,7 +18,7 @@ const MAX_LEADING_LINES: usize = 4;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
+pub(crate) struct HeadLimits {
     /// Bytes, request line and all fields together.
     pub bytes: usize,
     /// Number of header fields, at most 256.
@@ -27,7 +27,7 @@ pub struct HeadLimits {
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// A chunked body.
     Chunked,
     /// This many bytes; 0 when there is no body.
@@ -36,7 +36,7 @@ pub enum Framing {
 
 /// A head that may be passed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Head {
+pub(crate) struct Head {
     /// Bytes it takes, the empty line included.
     pub len: usize,
     /// What follows it.
@@ -47,7 +47,7 @@ pub struct Head {
 ///
 /// # Errors
 /// The reason to refuse with when no way of completing `bytes` makes a request that may be passed on.
-pub fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Reason> {
+pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Reason> {
     refuse_many_empty_lines(bytes)?;
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let headers = &mut table[..limits.headers.min(MAX_HEADERS)];

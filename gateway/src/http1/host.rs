@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 /// Whether `authority` may stand in a Host field or an absolute-form target: no userinfo, a
 /// non-empty host, a port that is a number. Commas are refused although RFC 3986 knows them:
 /// they make one field look like a list of two.
-pub fn is_valid_authority(authority: &[u8]) -> bool {
+pub(super) fn is_valid_authority(authority: &[u8]) -> bool {
     let (host, port) = match authority {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|&b| b == b']') else { return false };

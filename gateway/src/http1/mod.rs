@@ -8,6 +8,5 @@ mod chunked;
 mod head;
 mod host;
 
-pub use chunked::{Chunked, Step};
-pub use head::{Framing, Head, HeadLimits, parse};
-pub use host::is_valid_authority;
+pub(crate) use chunked::Chunked;
+pub(crate) use head::{Framing, HeadLimits, parse};

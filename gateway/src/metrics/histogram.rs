@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Counter;
 
-/// Buckets per doubling: the error of a percentile is at most an eighth of its value.
-const PER_OCTAVE: usize = 4;
+/// Buckets per doubling: a percentile read from them is off by half at most.
+const PER_OCTAVE: usize = 2;
 /// Doublings from 1 µs: the last ends beyond a minute.
 const OCTAVES: usize = 26;
 const BUCKETS: usize = PER_OCTAVE * OCTAVES + 1;
@@ -68,13 +68,16 @@ impl Totals {
         self.nanos as f64 / 1e9
     }
 
-    /// Upper end in seconds and cumulative count, one per doubling, the last without an end.
+    /// Upper end in seconds and cumulative count; the last has no end.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut sum = 0;
-        self.buckets.chunks(PER_OCTAVE).enumerate().map(move |(octave, buckets)| {
-            sum += buckets.iter().sum::<u64>();
-            let end = if octave < OCTAVES { (1u64 << octave) as f64 * 2e-6 } else { f64::INFINITY };
-            (end, sum)
+        self.buckets.iter().enumerate().map(move |(at, bucket)| {
+            sum += bucket;
+            let (octave, within) = (at / PER_OCTAVE, at % PER_OCTAVE + 1);
+            let begin = if octave == 0 { 0.0 } else { (1u64 << octave) as f64 };
+            let width = if octave == 0 { 2.0 } else { begin };
+            let end = begin + width * within as f64 / PER_OCTAVE as f64;
+            (if at + 1 < BUCKETS { end * 1e-6 } else { f64::INFINITY }, sum)
         })
     }
 }

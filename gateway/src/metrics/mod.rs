@@ -5,11 +5,11 @@
 
 mod counter;
 mod histogram;
-pub mod names;
+pub(crate) mod names;
 mod render;
 mod shards;
 
-pub use counter::Counter;
-pub use histogram::{Histogram, Totals};
-pub use render::render;
-pub use shards::{RouteShard, RouteStats, Sums, TierShard, TierStats};
+pub(crate) use counter::Counter;
+pub(crate) use histogram::{Histogram, Totals};
+pub(crate) use render::{render, render_shadow};
+pub(crate) use shards::{RouteShard, RouteStats, Sums, TierShard, TierStats};

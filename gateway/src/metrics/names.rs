@@ -1,40 +1,44 @@
 //! Every metric name and label, once.
 
 /// Requests that came, by route and tier.
-pub const ARRIVALS: &str = "floodgate_arrivals_total";
+pub(crate) const ARRIVALS: &str = "floodgate_arrivals_total";
 /// Requests that got a permit, by route and tier.
-pub const ADMITTED: &str = "floodgate_admitted_total";
+pub(crate) const ADMITTED: &str = "floodgate_admitted_total";
 /// Requests by how they ended: `completed`, `failed`, `rejected`, `abandoned`.
-pub const REQUESTS: &str = "floodgate_requests_total";
+pub(crate) const REQUESTS: &str = "floodgate_requests_total";
 /// Refusals by reason.
-pub const REJECTIONS: &str = "floodgate_rejections_total";
+pub(crate) const REJECTIONS: &str = "floodgate_rejections_total";
 /// Admitted requests that failed, by reason.
-pub const FAILURES: &str = "floodgate_failures_total";
+pub(crate) const FAILURES: &str = "floodgate_failures_total";
 /// Requests at an upstream now.
-pub const IN_FLIGHT: &str = "floodgate_in_flight";
+pub(crate) const IN_FLIGHT: &str = "floodgate_in_flight";
 /// How many may be there at once.
-pub const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+pub(crate) const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
 /// Upgraded connections now, apart from the permits.
-pub const UPGRADED: &str = "floodgate_upgraded_connections";
+pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.
-pub const QUEUE_DEPTH: &str = "floodgate_queue_depth";
+pub(crate) const QUEUE_DEPTH: &str = "floodgate_queue_depth";
 /// Time from arrival to permit of the admitted, by tier.
-pub const QUEUE_WAIT: &str = "floodgate_queue_wait_seconds";
+pub(crate) const QUEUE_WAIT: &str = "floodgate_queue_wait_seconds";
 /// Time spent per stage and tier: `upstream` permit to last byte, `total` head to last byte.
-pub const STAGE: &str = "floodgate_stage_seconds";
+pub(crate) const STAGE: &str = "floodgate_stage_seconds";
 /// 0 closed, 1 open, by upstream and tier.
-pub const BREAKER_STATE: &str = "floodgate_breaker_state";
+pub(crate) const BREAKER_STATE: &str = "floodgate_breaker_state";
 /// Times the breaker tripped, by upstream and tier.
-pub const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
+pub(crate) const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
 /// 0..1, how full, by upstream.
-pub const PRESSURE: &str = "floodgate_pressure";
+pub(crate) const PRESSURE: &str = "floodgate_pressure";
 /// 1 while an upstream server is left out since it refused connections.
-pub const SERVER_EJECTED: &str = "floodgate_server_ejected";
+pub(crate) const SERVER_EJECTED: &str = "floodgate_server_ejected";
+/// Requests as a shadow configuration would have decided: `admitted`, `rejected`.
+pub(crate) const SHADOW_REQUESTS: &str = "floodgate_shadow_requests_total";
+/// What it would have refused, by reason.
+pub(crate) const SHADOW_REJECTIONS: &str = "floodgate_shadow_rejections_total";
 /// Number of the live configuration.
-pub const CONFIG_GENERATION: &str = "floodgate_config_generation";
+pub(crate) const CONFIG_GENERATION: &str = "floodgate_config_generation";
 /// Loads of a configuration by result: `applied`, `rejected`, `unchanged`.
-pub const CONFIG_RELOADS: &str = "floodgate_config_reloads_total";
-/// Downstream connections by state: `open`, `upgraded`.
-pub const CONNECTIONS: &str = "floodgate_connections";
+pub(crate) const CONFIG_RELOADS: &str = "floodgate_config_reloads_total";
+/// Downstream connections by state: `open` (all), `upgraded` (of these).
+pub(crate) const CONNECTIONS: &str = "floodgate_connections";
 /// Connections closed at the door by reason: `total_limit`, `client_limit`.
-pub const CONNECTIONS_REFUSED: &str = "floodgate_connections_refused_total";
+pub(crate) const CONNECTIONS_REFUSED: &str = "floodgate_connections_refused_total";

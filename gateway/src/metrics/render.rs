@@ -5,14 +5,60 @@ use std::fmt::{Display, Write};
 use super::{Totals, names};
 use crate::clock;
 use crate::reason::Reason;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 
-/// Appends everything that a snapshot counts to `text`.
-pub fn render(snapshot: &Snapshot, text: &mut String) {
+/// Appends everything that is counted and measured to `text`.
+pub(crate) fn render(shared: &Shared, text: &mut String) {
+    let snapshot = &shared.snapshot.load_full();
     let mut page = Page(text);
+    process(shared, snapshot, &mut page);
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+}
+
+fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {
+    page.family(names::CONFIG_GENERATION, "gauge", "Number of the live configuration.");
+    page.sample(names::CONFIG_GENERATION, &[], snapshot.generation);
+    page.family(names::CONNECTIONS, "gauge", "Downstream connections by state.");
+    let upgraded: u32 = snapshot.upstreams.iter().map(|upstream| upstream.upgraded.count()).sum();
+    page.sample(names::CONNECTIONS, &[("state", "open")], shared.connections.open());
+    page.sample(names::CONNECTIONS, &[("state", "upgraded")], upgraded);
+}
+
+/// Appends what a shadow configuration would have done.
+pub(crate) fn render_shadow(snapshot: &Snapshot, text: &mut String) {
+    let mut page = Page(text);
+    let rows: Vec<_> = snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            (
+                route.name.as_str(),
+                snapshot.tiers[route.tier.index()].name.as_str(),
+                route.stats.sums(),
+            )
+        })
+        .collect();
+    page.family(names::SHADOW_REQUESTS, "counter", "Requests as the shadow would have decided.");
+    for (route, tier, sums) in &rows {
+        for (outcome, count) in [("admitted", sums.admitted), ("rejected", sums.all_rejected())] {
+            page.sample(
+                names::SHADOW_REQUESTS,
+                &[("route", route), ("tier", tier), ("outcome", outcome)],
+                count,
+            );
+        }
+    }
+    page.family(
+        names::SHADOW_REJECTIONS,
+        "counter",
+        "What the shadow would have refused, by reason.",
+    );
+    for (route, tier, sums) in &rows {
+        page.by_reason(names::SHADOW_REJECTIONS, route, tier, &sums.rejected);
+    }
 }
 
 fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
@@ -27,6 +73,12 @@ fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
             )
         })
         .collect();
+    rows.extend(
+        snapshot
+            .retired
+            .iter()
+            .map(|((route, tier), stats)| (route.as_str(), tier.as_str(), stats.sums())),
+    );
     rows.push(("", "", snapshot.unmatched.sums()));
     page.family(names::ARRIVALS, "counter", "Requests that came.");
     for (route, tier, sums) in &rows {
@@ -164,10 +216,11 @@ impl Page<'_> {
             }
             self.0.push('"');
         }
-        self.write(format_args!("}} {value}\n"));
+        let end = if labels.is_empty() { "" } else { "}" };
+        self.write(format_args!("{end} {value}\n"));
     }
 
-    /// Only reasons that have occurred: a route has some thirty that never will.
+    /// Only reasons that have occurred: most never do.
     fn by_reason(&mut self, name: &str, route: &str, tier: &str, counts: &[u64]) {
         for (reason, &count) in Reason::ALL.iter().zip(counts) {
             if count > 0 {

@@ -49,19 +49,12 @@ pub struct TierStats(Box<[TierShard]>);
 /// `abandoned` + those waiting, `admitted` = `completed` + `failed` + those in flight.
 #[derive(Clone, Debug)]
 pub struct Sums {
-    /// See [`RouteShard::arrivals`]; the other fields likewise.
     pub arrivals: u64,
-    #[expect(missing_docs)]
     pub admitted: u64,
-    #[expect(missing_docs)]
     pub completed: u64,
-    #[expect(missing_docs)]
     pub abandoned: u64,
-    #[expect(missing_docs)]
     pub failed: u64,
-    #[expect(missing_docs)]
     pub rejected: [u64; REASONS],
-    #[expect(missing_docs)]
     pub failures: [u64; REASONS],
 }
 
@@ -94,8 +87,8 @@ impl RouteStats {
         &self.0[core]
     }
 
-    /// All cores together. Counters are read one after the other, so a running storm may show a
-    /// request in one and not yet in the next.
+    /// All cores together. Counters are read one after the other: ends before beginnings, so that a
+    /// running storm never shows more outcomes than arrivals.
     pub fn sums(&self) -> Sums {
         let sum = |field: fn(&RouteShard) -> &Counter| {
             self.0.iter().map(|shard| field(shard).value()).sum()

@@ -9,7 +9,7 @@ const RESERVE: u64 = 64;
 ///
 /// # Errors
 /// Not even a handful fit: one sentence that says what to do.
-pub fn fit_connections(config: &Config) -> Result<usize, String> {
+pub(crate) fn fit_connections(config: &Config) -> Result<usize, String> {
     let wanted = u64::from(config.server.max_connections);
     let upstream: u64 = config
         .upstreams

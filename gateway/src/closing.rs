@@ -1,5 +1,5 @@
-//! What is left of a refused request's body is read and thrown away, within bounds: a connection
-//! that is closed on unread bytes is reset, and the reset may overtake the answer.
+//! Ending well: a connection that is closed on unread bytes is reset, and the reset may overtake the
+//! answer. So what a client still sends is read and thrown away, within bounds.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads the rest of `body` in the background if it is small, so that its connection can go on. A
 /// larger one is dropped, upon which hyper closes the connection after the answer.
-pub fn rest_of(mut body: Incoming) {
+pub(crate) fn discard(mut body: Incoming) {
     if body.is_end_stream() || body.size_hint().lower() > MAX_DISCARD {
         return;
     }
@@ -39,7 +39,7 @@ pub fn rest_of(mut body: Incoming) {
 
 /// Has a connection reset when it is dropped: its client must not take the end of an answer that
 /// broke off for the end of the message.
-pub fn reset(socket: &TcpStream) {
+pub(crate) fn reset(socket: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "connection cannot be reset");
     }
@@ -47,7 +47,7 @@ pub fn reset(socket: &TcpStream) {
 
 /// Closes a connection so that the last answer arrives: our side first, then what the client still
 /// sends is read for a while (RFC 9112 §9.6).
-pub async fn close(mut socket: TcpStream) {
+pub(crate) async fn close(mut socket: TcpStream) {
     if socket.shutdown().await.is_err() {
         return;
     }

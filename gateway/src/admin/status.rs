@@ -4,10 +4,11 @@ use floodgate_limiter::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::shared::Shared;
-use crate::snapshot::{Snapshot, Upstream};
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
 
 /// Everything an operator looks at first.
-pub fn status(shared: &Shared, now: Timestamp) -> Value {
+pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
     let snapshot = shared.snapshot.load_full();
     let upstreams: Map<_, _> = snapshot
         .upstreams

@@ -10,11 +10,11 @@ use crate::exchange::Exchange;
 use crate::forward::UpstreamBody;
 
 /// Why a stream was cut: hyper ends the connection without finishing the message.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer.
 #[derive(Debug)]
-pub struct ResponseBody {
+pub(crate) struct ResponseBody {
     kind: Kind,
     /// Dropped with the body, so the exchange lasts until the last byte is hyper's.
     exchange: Option<Exchange>,
@@ -30,27 +30,27 @@ enum Kind {
 
 impl ResponseBody {
     /// No body.
-    pub const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self { kind: Kind::Full(None), exchange: None }
     }
 
     /// These bytes.
-    pub fn full(bytes: Bytes) -> Self {
+    pub(crate) fn full(bytes: Bytes) -> Self {
         Self { kind: Kind::Full((!bytes.is_empty()).then_some(bytes)), exchange: None }
     }
 
     /// What still comes from an upstream.
-    pub fn upstream(body: UpstreamBody) -> Self {
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
         Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
     }
 
     /// Whether nothing has to come from anywhere any more.
-    pub const fn is_whole(&self) -> bool {
+    pub(crate) const fn is_whole(&self) -> bool {
         matches!(self.kind, Kind::Full(_))
     }
 
     /// Keeps `exchange` until the body is gone.
-    pub fn keep(mut self, exchange: Exchange) -> Self {
+    pub(crate) fn keep(mut self, exchange: Exchange) -> Self {
         self.exchange = Some(exchange);
         self
     }

@@ -1,0 +1,206 @@
+//! The effective values of a configuration, each under its key and in the form in which it is typed in the file.
+
+use std::fmt;
+use std::time::Duration;
+
+use floodgate_limiter::Rate;
+
+use crate::config::{Config, Route, Server, Tier, Upstream};
+use crate::duration::Time;
+use crate::rate::Ceiling;
+use crate::size;
+use crate::value::Text;
+
+/// Most entries of a list that are shown.
+const LISTED: usize = 8;
+
+/// One table of the file with its effective values; a key without a value has none by default.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<'c> {
+    pub(crate) section: Section,
+    /// Its name; empty where there is one such table only.
+    pub(crate) name: &'c str,
+    pub(crate) values: Vec<(&'static str, Shown)>,
+}
+
+/// Which table of the file, in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Section {
+    Server,
+    Upstreams,
+    Tiers,
+    Routes,
+}
+
+/// A value as it is typed, without the quotes of a string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    List(Vec<String>),
+    One(String),
+}
+
+// === impl Table ===
+
+impl Table<'_> {
+    /// The path of `key`: `upstreams.checkout.buffer`.
+    pub(crate) fn path(&self, key: &str) -> String {
+        self.section.path(self.name, key)
+    }
+
+    pub(crate) fn value(&self, wanted: &str) -> Option<&Shown> {
+        self.values.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value)
+    }
+}
+
+// === impl Section ===
+
+impl Section {
+    pub(crate) const ALL: [Self; 4] = [Self::Server, Self::Upstreams, Self::Tiers, Self::Routes];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Upstreams => "upstreams",
+            Self::Tiers => "tiers",
+            Self::Routes => "routes",
+        }
+    }
+
+    /// The tables of this section.
+    pub(crate) fn tables(self, config: &Config) -> Vec<Table<'_>> {
+        match self {
+            Self::Server => vec![server(&config.server)],
+            Self::Upstreams => config.upstreams.iter().map(upstream).collect(),
+            Self::Tiers => config.tiers.iter().map(tier).collect(),
+            Self::Routes => config.routes.iter().map(|one| route(one, config)).collect(),
+        }
+    }
+
+    /// The path of `key` in the table `name`, which is quoted where TOML would want it.
+    pub(crate) fn path(self, name: &str, key: &str) -> String {
+        let section = self.as_str();
+        match name {
+            "" => format!("{section}.{key}"),
+            name if name.contains('.') => format!("{section}.\"{name}\".{key}"),
+            name => format!("{section}.{name}.{key}"),
+        }
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// The part of the list around the first entry in which it differs from `other`, or the value if it is no list.
+    pub(crate) fn beside(&self, other: &Self) -> String {
+        match (self, other) {
+            (Self::List(list), Self::List(other)) => {
+                let same = list.iter().zip(other).take_while(|(one, other)| one == other).count();
+                window(list, same.saturating_sub(1))
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(list) => f.write_str(&window(list, 0)),
+            Self::One(value) => f.write_str(value),
+        }
+    }
+}
+
+/// A few of the entries of a list, from the one at `start`; all of them if they are few.
+fn window(list: &[String], start: usize) -> String {
+    let start = if list.len() <= LISTED { 0 } else { start.min(list.len() - LISTED) };
+    let end = list.len().min(start + LISTED);
+    let quoted = list[start..end].iter().map(|entry| format!("\"{entry}\""));
+    let before = (start > 0).then(|| "…".to_owned());
+    let after = (end < list.len()).then(|| format!("… {} in all", list.len()));
+    let shown: Vec<String> = before.into_iter().chain(quoted).chain(after).collect();
+    format!("[{}]", shown.join(", "))
+}
+
+fn server(server: &Server) -> Table<'_> {
+    let values = vec![
+        ("listen", one(server.listen)),
+        ("admin", one(server.admin)),
+        ("workers", one(server.workers)),
+        ("backlog", one(server.backlog)),
+        ("max_connections", one(server.max_connections)),
+        ("max_connections_per_client", one(server.max_connections_per_client)),
+        ("header_timeout", time(server.header_timeout)),
+        ("idle_timeout", time(server.idle_timeout)),
+        ("body_timeout", time(server.body_timeout)),
+        ("drain", time(server.drain)),
+        ("max_head", bytes(server.max_head as u64)),
+        ("max_headers", one(server.max_headers)),
+        ("trusted_proxies", list(&server.trusted_proxies)),
+        ("via", one(&server.via)),
+        ("log", one(&server.log)),
+    ];
+    Table { section: Section::Server, name: "", values }
+}
+
+fn upstream(upstream: &Upstream) -> Table<'_> {
+    let mut values = vec![
+        ("servers", list(&upstream.servers)),
+        ("max_in_flight", one(upstream.limits.max_in_flight())),
+        ("buffer", one(upstream.limits.buffer())),
+    ];
+    values.extend(rate(upstream.rate));
+    values.extend([
+        ("connect_timeout", time(upstream.connect_timeout)),
+        ("idle_timeout", time(upstream.idle_timeout)),
+        ("max_upgraded", one(upstream.max_upgraded)),
+    ]);
+    Table { section: Section::Upstreams, name: &upstream.name, values }
+}
+
+fn tier(tier: &Tier) -> Table<'_> {
+    let mut values = vec![
+        ("max_wait", time(tier.max_wait)),
+        ("deadline", time(tier.deadline)),
+        ("weight", one(tier.weight)),
+        ("watermarks.high", one(tier.watermarks.high())),
+        ("watermarks.low", one(tier.watermarks.low())),
+    ];
+    values.extend(rate(tier.rate));
+    Table { section: Section::Tiers, name: &tier.name, values }
+}
+
+fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
+    let mut values = Vec::with_capacity(7);
+    values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
+    values.push(("path", one(&route.path)));
+    let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
+    values.push(("tier", one(tier.unwrap_or_default())));
+    let upstream = config.upstreams.get(route.upstream).map(|upstream| upstream.name.as_str());
+    values.push(("upstream", one(upstream.unwrap_or_default())));
+    values.extend(rate(route.rate));
+    values.push(("max_body", bytes(route.max_body)));
+    Table { section: Section::Routes, name: &route.name, values }
+}
+
+fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {
+    let shown =
+        |rate: Rate| [("rate", one(Ceiling::of(rate).show())), ("burst", one(rate.burst()))];
+    rate.map(shown).into_iter().flatten()
+}
+
+fn one(value: impl ToString) -> Shown {
+    Shown::One(value.to_string())
+}
+
+fn time(duration: Duration) -> Shown {
+    Shown::One(Time(duration).show())
+}
+
+fn bytes(bytes: u64) -> Shown {
+    Shown::One(size::show(bytes))
+}
+
+fn list(entries: &[impl ToString]) -> Shown {
+    Shown::List(entries.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,98 @@
+//! Where an effective value comes from.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::effective::Section;
+use crate::file::{FileConfig, FileTier};
+use crate::source::{Source, Span};
+
+/// Where an effective value comes from. `Display` as `checkout.toml:11`, `environment: FLOODGATE__…` or `default`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Nobody gave it.
+    Default,
+    /// A variable of the environment.
+    Environment(String),
+    /// The file.
+    File {
+        /// Its name.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+    },
+}
+
+/// What was typed where, for every value that was typed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    file: String,
+    tables: HashMap<(Section, usize), Vec<(&'static str, Line)>>,
+}
+
+/// A line of the file or, with the variable's name, of the environment.
+#[derive(Clone, Debug)]
+struct Line {
+    variable: Option<String>,
+    line: usize,
+}
+
+// === impl Given ===
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Environment(variable) => write!(f, "environment: {variable}"),
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+        }
+    }
+}
+
+// === impl Sources ===
+
+impl Sources {
+    pub(crate) fn of(file: &FileConfig, source: &Source<'_>) -> Self {
+        let mut sources = Self { file: source.name.to_owned(), tables: HashMap::new() };
+        let mut add = |section, index, typed: Vec<(&'static str, Span)>| {
+            let line = |(key, span)| {
+                let (variable, line) = source.line(span);
+                (key, Line { variable: variable.map(str::to_owned), line })
+            };
+            sources.tables.insert((section, index), typed.into_iter().map(line).collect());
+        };
+        add(Section::Server, 0, file.server.typed());
+        let upstreams = file.upstreams.iter().flat_map(|upstreams| &upstreams.0);
+        for (index, (_, upstream)) in upstreams.enumerate() {
+            add(Section::Upstreams, index, upstream.typed());
+        }
+        for (index, tier) in file.tiers.values().enumerate() {
+            add(Section::Tiers, index, tier_typed(tier));
+        }
+        for (index, route) in file.routes.values().enumerate() {
+            add(Section::Routes, index, route.typed());
+        }
+        sources
+    }
+
+    /// Where the value of `key` in the table of this index comes from.
+    pub(crate) fn given(&self, section: Section, index: usize, key: &str) -> Given {
+        let table = self.tables.get(&(section, index));
+        match table.and_then(|table| table.iter().find(|(typed, _)| *typed == key)) {
+            None => Given::Default,
+            Some((_, Line { variable: Some(name), .. })) => Given::Environment(name.clone()),
+            Some((_, Line { line, .. })) => Given::File { name: self.file.clone(), line: *line },
+        }
+    }
+}
+
+/// With the two keys of the watermarks in place of the pair.
+fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
+    let mut typed = tier.typed();
+    typed.retain(|(key, _)| *key != "watermarks");
+    for (key, span) in tier.watermarks.iter().flat_map(|pair| pair.typed()) {
+        let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
+        typed.push((key, span));
+    }
+    typed
+}

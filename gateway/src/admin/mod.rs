@@ -1,0 +1,225 @@
+//! The admin listener: metrics, health, status, control. On a thread of its own, so that a storm does
+//! not silence it, and with few connections, so that it does not disturb the storm.
+
+mod answer;
+mod config;
+mod query;
+mod shadow;
+mod status;
+mod token;
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Semaphore, watch};
+
+use crate::control::{Control, Watch};
+use crate::shared::Shared;
+use crate::{clock, metrics};
+
+use answer::{Answer, problem};
+use config::Asker;
+use query::Query;
+use token::Role;
+
+pub(crate) use token::Tokens;
+
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 256;
+/// Time for a head, and between two requests of a connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the exporter's histograms are emptied, lest they keep every sample.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// What the admin listener knows.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    /// The state that it tells of.
+    pub shared: Arc<Shared>,
+    /// The slow metrics.
+    pub prometheus: PrometheusHandle,
+    /// Who may ask for what.
+    pub tokens: Tokens,
+    /// Changes the configuration.
+    pub control: Arc<Control>,
+    /// Is told when a change waits for its confirmation.
+    pub watch: Watch,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Serves until `stop` says so. Blocks its thread.
+    ///
+    /// # Errors
+    /// The runtime could not be made.
+    pub(crate) fn run(
+        self,
+        listener: TcpListener,
+        stop: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let mut stop = stop;
+            tokio::select! {
+                () = self.accept(listener) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+            Ok(())
+        })
+    }
+
+    async fn accept(self, listener: tokio::net::TcpListener) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        loop {
+            tokio::select! {
+                _ = upkeep.tick() => self.prometheus.run_upkeep(),
+                accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
+                    (Ok((socket, from)), Ok(place)) => {
+                        let admin = self.clone();
+                        tokio::spawn(async move {
+                            admin.serve(socket, from).await;
+                            drop(place);
+                        });
+                    }
+                    (Ok(_), Err(_)) => {}
+                    (Err(_), _) => tokio::time::sleep(Duration::from_millis(100)).await,
+                },
+            }
+        }
+    }
+
+    async fn serve(self, socket: tokio::net::TcpStream, from: SocketAddr) {
+        let service = service_fn(|request| {
+            let admin = &self;
+            async move { Ok::<_, Infallible>(admin.answer(request, from).await.into_response()) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
+            tracing::debug!(%error, "admin connection ended");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, from: SocketAddr) -> Answer {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        // Probes have no token, and learn nothing that a connection would not tell them.
+        match (path, self.shared.is_draining()) {
+            ("/healthz", _) => return Answer::text("ok\n"),
+            ("/readyz", false) => return Answer::text("ready\n"),
+            ("/readyz", true) => {
+                return Answer::text("draining\n").with(StatusCode::SERVICE_UNAVAILABLE);
+            }
+            _ => {}
+        }
+        let Some(role) = self.tokens.role(&head.headers) else { return Answer::unauthorized() };
+        let method = if head.method == Method::HEAD { Method::GET } else { head.method };
+        if method != Method::GET && role < Role::Operator {
+            return problem(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "a viewer may look, and change nothing",
+            );
+        }
+        let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                return problem(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body_too_large",
+                    "a configuration has at most 4 MiB",
+                );
+            }
+            Err(_) => {
+                return problem(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    "the body did not come in time",
+                );
+            }
+        };
+        let query = Query::new(head.uri.query().unwrap_or_default());
+        self.route(&method, path, &query, Asker { role, from }, &body)
+    }
+
+    fn route(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &Query<'_>,
+        asker: Asker,
+        body: &[u8],
+    ) -> Answer {
+        let (control, watch) = (&self.control, &self.watch);
+        let known: &[&str] = match path {
+            "/api/config" if method == Method::PUT => &["confirm_within", "mode", "persist"],
+            "/api/config/rollback" => &["to"],
+            _ => &[],
+        };
+        if let Some(name) = query.unknown(known) {
+            let sentence = format!("`{name}` means nothing here; known: {}", known.join(", "));
+            return problem(StatusCode::BAD_REQUEST, "bad_request", &sentence);
+        }
+        match (path, method.as_str()) {
+            ("/metrics", "GET") => self.metrics(),
+            ("/api/status", "GET") => Answer::json(status::status(&self.shared, clock::now())),
+            ("/api/config", "GET") => config::show(control),
+            ("/api/config", "PUT") => match query.get("mode") {
+                None | Some("live") => config::put(control, watch, query, asker, body),
+                Some("shadow") => shadow::begin(control, asker, body),
+                Some(_) => {
+                    problem(StatusCode::BAD_REQUEST, "bad_request", "`mode` is live or shadow")
+                }
+            },
+            ("/api/config/history", "GET") => config::history(control),
+            ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
+            ("/api/config/confirm", "POST") => config::confirm(control, asker),
+            ("/api/shadow", "GET") => shadow::show(&self.shared),
+            ("/api/shadow", "DELETE") => shadow::end(control, asker),
+            ("/api/shadow/promote", "POST") => shadow::promote(control, watch, asker),
+            ("/metrics" | "/api/status" | "/api/config/history", _) => {
+                Answer::method_not_allowed("GET")
+            }
+            ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
+            ("/api/shadow", _) => Answer::method_not_allowed("GET, DELETE"),
+            ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {
+                Answer::method_not_allowed("POST")
+            }
+            _ => problem(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history or /api/shadow",
+            ),
+        }
+    }
+
+    fn metrics(&self) -> Answer {
+        let mut text = self.prometheus.render();
+        metrics::render(&self.shared, &mut text);
+        if let Some(shadow) = self.shared.shadow.load_full() {
+            metrics::render_shadow(&shadow.snapshot, &mut text);
+        }
+        Answer::new("text/plain; version=0.0.4; charset=utf-8", text)
+    }
+}
+
+/// A whole body, unless it is longer than any configuration.
+async fn read(body: Incoming) -> Option<Bytes> {
+    let limited = Limited::new(body, floodgate_config::MAX_FILE);
+    Some(limited.collect().await.ok()?.to_bytes())
+}

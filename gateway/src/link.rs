@@ -1,0 +1,103 @@
+//! What the turnstile, the service and the task of one connection tell each other.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+
+use tokio::time::Instant;
+
+use crate::reason::Reason;
+use crate::tunnel::Tunnel;
+
+/// What the turnstile, the service and the task of one connection tell each other.
+#[derive(Default)]
+pub(crate) struct Link {
+    /// Why the head in hyper's hands is not the client's, or why its body broke.
+    verdict: Cell<Option<Reason>>,
+    /// A request is with the service: what comes now waits.
+    busy: Cell<bool>,
+    /// When the answer that is being passed on has to be complete.
+    deadline: Cell<Option<Instant>>,
+    /// The answer broke off.
+    cut: Cell<bool>,
+    /// The other end of the connection, once it has left HTTP.
+    tunnel: Cell<Option<Tunnel>>,
+    /// Whom to wake when the request is answered, since its successor is already here.
+    next: RefCell<Option<Waker>>,
+}
+
+// === impl Link ===
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("busy", &self.busy).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// What is wrong with the head or the body that the service has.
+    pub(crate) fn set_verdict(&self, reason: Reason) {
+        self.verdict.set(Some(reason));
+    }
+
+    /// The next head is with hyper, or about to be.
+    pub(crate) fn set_busy(&self) {
+        self.busy.set(true);
+    }
+
+    /// Whether a request is between its head and the end of its answer.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
+    /// Its successor is here already and waits.
+    pub(crate) fn wake_when_answered(&self, waker: &Waker) {
+        self.next.replace(Some(waker.clone()));
+    }
+
+    /// Takes what the turnstile found wrong, if anything.
+    pub(crate) fn take_verdict(&self) -> Option<Reason> {
+        self.verdict.take()
+    }
+
+    /// The answer that is being passed on has to be complete by then.
+    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
+    }
+
+    /// Whether the answer is late, in which case it breaks off; `now` is asked only if there is a
+    /// deadline.
+    pub(crate) fn cut_if_overdue(&self, now: impl FnOnce() -> Instant) -> bool {
+        let overdue = self.deadline.get().is_some_and(|deadline| deadline <= now());
+        self.cut.set(self.cut.get() || overdue);
+        overdue
+    }
+
+    /// The answer breaks off.
+    pub(crate) fn set_cut(&self) {
+        self.cut.set(true);
+    }
+
+    /// Whether the last answer broke off.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// The connection leaves HTTP once the present answer is written.
+    pub(crate) fn set_tunnel(&self, tunnel: Tunnel) {
+        self.tunnel.set(Some(tunnel));
+    }
+
+    /// What the connection is to be joined with.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
+    }
+
+    /// The request is answered: the next one may pass.
+    pub(crate) fn answered(&self) {
+        self.busy.set(false);
+        self.deadline.set(None);
+        if let Some(waker) = self.next.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! An upstream: what guards it, its servers, and which of them takes the next request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use floodgate_config::ServerAddress;
+use floodgate_limiter::{Gcra, Limiter, Timestamp};
+use http::HeaderValue;
+
+use crate::snapshot::carried_rate;
+use crate::tunnel::Upgraded;
+
+/// How long a server is left out after its first refused connection; doubles with each in a row.
+const FIRST_EJECTION: Duration = Duration::from_millis(500);
+/// Longest time a server is left out before it is tried again.
+const LONGEST_EJECTION: Duration = Duration::from_secs(30);
+
+static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+
+/// An upstream's live state.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Name of the upstream.
+    pub name: String,
+    /// Permits, buffer and breakers.
+    pub limiter: Arc<Limiter>,
+    /// Its ceiling over all routes.
+    pub rate: Option<Arc<Gcra>>,
+    /// Where it answers.
+    pub servers: Vec<Arc<Server>>,
+    /// Turns the choice among equally busy servers.
+    pub turn: AtomicUsize,
+    /// Time for a connection to come about.
+    pub connect_timeout: Duration,
+    /// Idle connections that a core keeps at most, to all servers together: the permits.
+    pub pool_size: usize,
+    /// Longest idleness of a pooled connection.
+    pub idle_timeout: Duration,
+    /// Connections that have left HTTP.
+    pub upgraded: Arc<Upgraded>,
+    /// How many of them there may be.
+    pub max_upgraded: u32,
+}
+
+/// One server of an upstream.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens, as configured.
+    pub address: ServerAddress,
+    /// Unique in the process; the place of its connections in every core's pool.
+    pub id: usize,
+    in_flight: AtomicU32,
+    /// Refused connections in a row.
+    failures: AtomicU32,
+    /// Not chosen before this moment (nanoseconds of the limiter's clock).
+    out_until: AtomicU64,
+}
+
+/// A request that is with a server.
+#[derive(Debug)]
+pub struct Visit(Arc<Server>);
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// As `meant`, with the state that `old` has.
+    pub fn compile(meant: &floodgate_config::Upstream, old: Option<&Self>, now: Timestamp) -> Self {
+        let limiter = match old {
+            Some(old) => {
+                old.limiter.apply(&meant.limits, now);
+                Arc::clone(&old.limiter)
+            }
+            None => Limiter::new(&meant.limits),
+        };
+        let server = |address: &ServerAddress| {
+            old.and_then(|old| old.servers.iter().find(|server| server.address == *address))
+                .map_or_else(|| Arc::new(Server::new(address.clone())), Arc::clone)
+        };
+        Self {
+            name: meant.name.clone(),
+            limiter,
+            rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+            servers: meant.servers.iter().map(server).collect(),
+            turn: AtomicUsize::new(0),
+            connect_timeout: meant.connect_timeout,
+            pool_size: meant.limits.max_in_flight() as usize,
+            idle_timeout: meant.idle_timeout,
+            upgraded: old.map_or_else(Arc::default, |old| Arc::clone(&old.upgraded)),
+            max_upgraded: meant.max_upgraded,
+        }
+    }
+
+    /// What stands in Host when the client, speaking HTTP/1.0, named none.
+    pub fn host(&self) -> HeaderValue {
+        let first = self.servers.first().map(|server| server.address.to_string());
+        first
+            .and_then(|host| host.try_into().ok())
+            .unwrap_or_else(|| HeaderValue::from_static("upstream"))
+    }
+
+    /// The least busy server that takes connections and was not `tried`; if none takes any, the one
+    /// that is tried again soonest. `None` when all were tried.
+    pub fn choose(&self, tried: &[usize], now: Timestamp) -> Option<&Arc<Server>> {
+        if let ([only], []) = (self.servers.as_slice(), tried) {
+            return Some(only);
+        }
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let count = self.servers.len().max(1);
+        (0..self.servers.len())
+            .map(|at| &self.servers[(at + turn) % count])
+            .filter(|server| !tried.contains(&server.id))
+            .min_by_key(|server| {
+                let out = server.is_ejected(now).then(|| server.out_until.load(Relaxed));
+                (out, server.in_flight())
+            })
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// A server nothing is known about.
+    pub fn new(address: ServerAddress) -> Self {
+        Self {
+            address,
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            in_flight: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            out_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests that are with it now.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Whether it is left out at `now`.
+    pub fn is_ejected(&self, now: Timestamp) -> bool {
+        self.out_until.load(Relaxed) > now.as_nanos()
+    }
+
+    /// It took a connection. True if it had refused before.
+    pub fn connected(&self) -> bool {
+        if self.failures.load(Relaxed) == 0 {
+            return false;
+        }
+        self.out_until.store(0, Relaxed);
+        self.failures.swap(0, Relaxed) > 0
+    }
+
+    /// It refused a connection, or did not answer in time: it is left out for a while. True if this
+    /// is news.
+    pub fn refused(&self, now: Timestamp) -> bool {
+        let failures = self.failures.fetch_add(1, Relaxed);
+        let out = FIRST_EJECTION.saturating_mul(1 << failures.min(10)).min(LONGEST_EJECTION);
+        self.out_until.store((now + out).as_nanos(), Relaxed);
+        failures == 0
+    }
+
+    /// Its address, looked up if it is a name.
+    ///
+    /// # Errors
+    /// The name does not resolve.
+    pub async fn resolve(&self) -> std::io::Result<SocketAddr> {
+        match &self.address {
+            ServerAddress::Socket(address) => Ok(*address),
+            ServerAddress::Host { host, port } => tokio::net::lookup_host((host.as_str(), *port))
+                .await?
+                .next()
+                .ok_or_else(|| std::io::Error::other("the name has no address")),
+        }
+    }
+
+    /// Counts a request in.
+    pub fn visit(self: &Arc<Self>) -> Visit {
+        self.in_flight.fetch_add(1, Relaxed);
+        Visit(Arc::clone(self))
+    }
+}
+
+// === impl Visit ===
+
+impl Visit {
+    /// Whom the request is with.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.0
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
