@@ -22,6 +22,15 @@ const DRAINING: u64 = 1 << 33;
 /// The bits of tier 0 that refuse whether or not a permit is free.
 const REFUSED: u64 = 1 | 1 << BUFFER_FULL | 1 << LATE;
 
+/// Which tiers are refused at one moment: a bit each, bit 0 for tier 0. Tiers that do not exist read as the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// For whatever reason.
+    pub at_all: u8,
+    /// Because there are too many: [`Rejection::Watermark`] or [`Rejection::BufferFull`].
+    pub for_capacity: u8,
+}
+
 /// The gate word as it was read or is to be written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Gate(pub(crate) u64);
@@ -69,9 +78,11 @@ impl Gate {
         })
     }
 
-    /// The tiers that are refused because there are too many: bit 0 is tier 0.
-    pub(crate) const fn refused_for_capacity(self) -> u8 {
-        (self.0 | self.0 >> BUFFER_FULL) as u8
+    /// Which tiers are refused.
+    pub(crate) const fn refused(self) -> Refused {
+        let for_capacity = (self.0 | self.0 >> BUFFER_FULL) as u8;
+        let all = if self.0 & (CLOSED | DRAINING) == 0 { 0 } else { u8::MAX };
+        Refused { for_capacity, at_all: all | for_capacity | (self.0 >> LATE) as u8 }
     }
 
     /// Whether `tier` never waits.

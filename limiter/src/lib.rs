@@ -43,6 +43,7 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use gate::Refused;
 pub use gcra::Gcra;
 pub use limiter::{Decision, Limiter};
 pub use limits::{Limits, LimitsError, MAX_BUFFER, TierLimits};

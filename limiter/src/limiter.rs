@@ -15,7 +15,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::buffer::{Buffer, Place, Service};
-use crate::gate::Gate;
+use crate::gate::{Gate, Refused};
 use crate::limits::Limits;
 use crate::permit::Permit;
 use crate::queue::State;
@@ -97,11 +97,10 @@ impl Limiter {
         self.read_gate().rejection(tier).map_or(Ok(()), Err)
     }
 
-    /// The tiers that are refused for capacity right now (`watermark` or `buffer_full`), a bit each, bit 0 for tier 0. One
-    /// load: all bits are of the same moment. Tiers that do not exist read as the last one.
+    /// Which tiers are refused right now. One load: all of it is of the same moment.
     #[must_use]
-    pub fn refused_for_capacity(&self) -> u8 {
-        self.read_gate().refused_for_capacity()
+    pub fn refused(&self) -> Refused {
+        self.read_gate().refused()
     }
 
     /// Asks for a permit at `now`, to be used before `deadline`.

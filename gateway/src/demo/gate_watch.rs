@@ -1,24 +1,19 @@
 //! Looks at the gate all the time: is a higher tier refused for capacity while a lower one is let in?
 //!
 //! The gate is the one place where that is decided, so it is asked there and not of the customers, whose
-//! clocks know no order of decisions. Tiers are looked at one after the other, and the gate may change
-//! between two looks; so what looks like an inversion is looked at again, several times over. One that stays
-//! through all of them is one: the gate would have to have changed to and fro between every two.
+//! clocks know no order of decisions. One look is one load: it tells of all tiers at the same moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use floodgate_limiter::{Limiter, Rejection, TierId};
+use floodgate_limiter::{Limiter, Refused};
 
 use super::stage::Stage;
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_micros(200);
-/// Further looks at what seems to be an inversion.
-const CONFIRMATIONS: usize = 8;
-
 /// A thread that looks at the gate.
 #[derive(Debug)]
 pub(super) struct GateWatch {
@@ -43,7 +38,6 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inversion {
     pub(super) refused: usize,
-    pub(super) reason: Rejection,
     pub(super) let_in: usize,
 }
 
@@ -58,14 +52,12 @@ impl GateWatch {
         let snapshot = stage.gateway.shared().snapshot.load_full();
         let limiters = snapshot.upstreams.iter().map(|upstream| Arc::clone(&upstream.limiter));
         let limiters: Vec<Arc<Limiter>> = limiters.collect();
-        let tiers: Vec<TierId> = (0..snapshot.tiers.len())
-            .filter_map(|index| TierId::new(u8::try_from(index).ok()?))
-            .collect();
+        let tiers = snapshot.tiers.len();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("gate-watch".to_owned())
-            .spawn(move || watch(&limiters, &tiers, &stopped))
+            .spawn(move || watch(&limiters, tiers, &stopped))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         Ok(Self { stop, thread })
     }
@@ -78,14 +70,14 @@ impl GateWatch {
     }
 }
 
-fn watch(limiters: &[Arc<Limiter>], tiers: &[TierId], stop: &AtomicBool) -> Seen {
+fn watch(limiters: &[Arc<Limiter>], tiers: usize, stop: &AtomicBool) -> Seen {
     let (mut seen, start) = (Seen::default(), Instant::now());
     while !stop.load(Relaxed) {
         for limiter in limiters {
-            let look = || tiers.iter().map(|tier| limiter.check(*tier));
+            let refused = limiter.refused();
             seen.looks += 1;
-            seen.refusing += u64::from(look().any(|answer| answer.is_err()));
-            if let Some(inversion) = confirmed(look) {
+            seen.refusing += u64::from(refused.at_all != 0);
+            if let Some(inversion) = inversion(refused, tiers) {
                 seen.inversions += 1;
                 seen.first.get_or_insert((start.elapsed(), inversion));
             }
@@ -95,58 +87,28 @@ fn watch(limiters: &[Arc<Limiter>], tiers: &[TierId], stop: &AtomicBool) -> Seen
     seen
 }
 
-/// An inversion that every one of several looks sees.
-fn confirmed<L: Iterator<Item = Result<(), Rejection>>>(
-    mut look: impl FnMut() -> L,
-) -> Option<Inversion> {
-    let suspected = inversion(look())?;
-    (0..CONFIRMATIONS).all(|_| inversion(look()) == Some(suspected)).then_some(suspected)
-}
-
-/// The first inversion in the gate's answers to all tiers, in order of priority.
-fn inversion(answers: impl Iterator<Item = Result<(), Rejection>>) -> Option<Inversion> {
-    let mut higher: Option<(usize, Rejection)> = None;
-    for (tier, answer) in answers.enumerate() {
-        match (answer, higher) {
-            (Ok(()), Some((refused, reason))) => {
-                return Some(Inversion { refused, reason, let_in: tier });
-            }
-            (Err(reason @ (Rejection::BufferFull | Rejection::Watermark)), None) => {
-                higher = Some((tier, reason));
-            }
-            _ => {}
-        }
-    }
-    None
+/// The highest tier that is refused for capacity and the first below it that is let in, if there are
+/// two such.
+fn inversion(refused: Refused, tiers: usize) -> Option<Inversion> {
+    let is_set = |mask: u8, tier: usize| mask >> tier & 1 != 0;
+    let higher = (0..tiers).find(|tier| is_set(refused.for_capacity, *tier))?;
+    let let_in = (higher + 1..tiers).find(|tier| !is_set(refused.at_all, *tier))?;
+    Some(Inversion { refused: higher, let_in })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LET_IN: Result<(), Rejection> = Ok(());
-    const SHED: Result<(), Rejection> = Err(Rejection::Watermark);
-    const LATE: Result<(), Rejection> = Err(Rejection::QueueTimeout);
-
     #[test]
     fn a_higher_tier_refused_for_capacity_above_one_let_in_is_an_inversion() {
-        let found = inversion([LET_IN, SHED, LET_IN].into_iter());
-        let expected = Inversion { refused: 1, reason: Rejection::Watermark, let_in: 2 };
-        assert_eq!(found, Some(expected));
-        for fine in [[LET_IN, LET_IN, SHED], [SHED, SHED, SHED], [LET_IN; 3], [LATE, LET_IN, SHED]]
+        let look = |for_capacity, at_all| inversion(Refused { for_capacity, at_all }, 3);
+        assert_eq!(look(0b010, 0b010), Some(Inversion { refused: 1, let_in: 2 }));
+        assert_eq!(look(0b001, 0b011), Some(Inversion { refused: 0, let_in: 2 }));
+        for (for_capacity, at_all) in
+            [(0b100, 0b100), (0b111, 0b111), (0, 0), (0b100, 0b101), (0b010, 0b110)]
         {
-            assert_eq!(inversion(fine.into_iter()), None, "{fine:?}");
+            assert_eq!(look(for_capacity, at_all), None, "{for_capacity:b} {at_all:b}");
         }
-    }
-
-    #[test]
-    fn what_is_gone_at_the_second_look_was_a_change_between_two_loads() {
-        let mut looks = 0;
-        let flickers = || {
-            looks += 1;
-            [SHED, if looks == 1 { LET_IN } else { SHED }].into_iter()
-        };
-        assert_eq!(confirmed(flickers), None);
-        assert!(confirmed(|| [SHED, LET_IN].into_iter()).is_some());
     }
 }

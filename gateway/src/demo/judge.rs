@@ -115,9 +115,8 @@ fn priority(gate: &Seen, tiers: &[String]) -> Finding {
     let looks = count(gate.looks);
     let text = match gate.first {
         Some((at, inversion)) => format!(
-            "{} was refused ({}) while {} was let in: {} of {looks} looks at the gate, first after {:.1} s",
+            "{} was refused for capacity while {} was let in: {} of {looks} looks at the gate, first after {:.1} s",
             tiers[inversion.refused],
-            inversion.reason,
             tiers[inversion.let_in],
             count(gate.inversions),
             at.as_secs_f64()
@@ -159,7 +158,6 @@ fn generator(report: &Report) -> Finding {
 mod tests {
     use std::time::Duration;
 
-    use floodgate_limiter::Rejection;
     use floodgate_loadtest::load::{Counts, Latencies};
 
     use super::super::gate_watch::Inversion;
@@ -222,10 +220,10 @@ mod tests {
             (|it| it.gate.looks = 0, &["nobody looked"]),
             (
                 |it| {
-                    let case = Inversion { refused: 0, reason: Rejection::BufferFull, let_in: 1 };
+                    let case = Inversion { refused: 0, let_in: 1 };
                     (it.gate.inversions, it.gate.first) = (4, Some((Duration::ZERO, case)));
                 },
-                &["l1 was refused (buffer_full) while l2 was let in: 4 of 9"],
+                &["l1 was refused for capacity while l2 was let in: 4 of 9"],
             ),
             (|it| it.report.late = 1, &["fell behind"]),
         ];
