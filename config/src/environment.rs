@@ -60,7 +60,7 @@ struct Target {
 }
 
 /// A table of the file.
-struct Named {
+struct TableName {
     name: String,
     /// As it stands in a variable, in lower case.
     normal: String,
@@ -68,7 +68,7 @@ struct Named {
 
 /// The names of the tables of each section, and the keys that such a table may have.
 struct Known {
-    names: HashMap<Section, Vec<Named>>,
+    names: HashMap<Section, Vec<TableName>>,
     keys: HashMap<Section, Vec<Key>>,
 }
 
@@ -123,9 +123,9 @@ pub(crate) fn apply<'t>(
     }
 }
 
-// === impl Named ===
+// === impl TableName ===
 
-impl Named {
+impl TableName {
     /// What follows this table in the rest of a variable's name.
     fn below<'r>(&self, rest: &'r str) -> Option<&'r str> {
         match self.name.as_str() {
@@ -151,14 +151,14 @@ impl Known {
             let mut of_table = Vec::new();
             add_keys("", properties, &mut of_table);
             keys.insert(section, of_table);
-            let named = |name: String| Named { normal: normal(&name), name };
+            let named = |name: String| TableName { normal: normal(&name), name };
             let of_section = table_names(section, file).into_iter().map(named);
             names.insert(section, of_section.collect());
         }
         Self { names, keys }
     }
 
-    fn names(&self, section: Section) -> &[Named] {
+    fn names(&self, section: Section) -> &[TableName] {
         self.names.get(&section).map_or(&[], Vec::as_slice)
     }
 
@@ -246,7 +246,12 @@ fn resolve(
 }
 
 /// What is wrong with `rest`, which names no table or no key of it.
-fn nothing_known(section: Section, rest: &str, names: &[Named], keys: &[Key]) -> (String, String) {
+fn nothing_known(
+    section: Section,
+    rest: &str,
+    names: &[TableName],
+    keys: &[Key],
+) -> (String, String) {
     let table = names.iter().find_map(|name| Some((&name.name, name.below(rest)?)));
     if let Some((name, key)) = table {
         let path: Vec<&str> = match name.as_str() {

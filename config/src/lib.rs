@@ -1,9 +1,10 @@
 //! The configuration of Floodgate: text in, checked values out. No threads, no sockets, no state.
 //!
 //! ```text
-//! text ── parse ──> FileConfig ── validate ──> Config
-//!  load.rs          file.rs        validate.rs  config.rs
-//!  reader.rs        what was typed warn.rs      what is meant
+//! text ── parse ──> FileConfig ── validate ──> Config ── effective.rs ──> changes, explain
+//!  load.rs          file.rs        validate.rs  config.rs                  what is different,
+//!  reader.rs        what was typed warn.rs      what is meant              where it comes from
+//!  environment.rs
 //! ```
 //!
 //! All problems are reported at once, each with its place and a suggestion ([`Problems`]).

@@ -33,7 +33,7 @@ fn config(variables: &[&str]) -> Config {
 }
 
 fn problems(variables: &[&str]) -> String {
-    checked(TEXT, variables).unwrap_err().to_string()
+    checked(TEXT, variables).expect_err("a problem").to_string()
 }
 
 #[test]

@@ -58,10 +58,30 @@ fn the_schema_refuses_what_is_not_a_configuration() {
         r#"{"upstreams":{"x":{"servers":["a:1"],"buffer":-1}}}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[]}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"tiers":[{"watermarks":{"high":1}}]}"#,
+        r#"{"upstreams":{"x y":{"servers":["a:1"]}}}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"],"rate":"5/d"}}}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"],"idle_timeout":"5 s"}}}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"max_body":"64kiB"}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"path":"orders"}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"methods":["A/B"]}]}"#,
     ] {
         let value: Value = serde_json::from_str(text).unwrap();
         assert!(support::refusal(&schema(), &value, "").is_some(), "{text}");
     }
+}
+
+#[test]
+fn the_schema_accepts_every_form() {
+    let value = serde_json::json!({
+        "upstreams": { "a.b-C_1": { "servers": ["a:1"], "rate": "0/s", "idle_timeout": "250us" } },
+        "routes": [
+            { "max_body": "64KiB", "methods": ["M-SEARCH", "A^`|~"] },
+            { "max_body": "10 MB", "rate": "99/h" },
+            { "max_body": 0, "path": "/" },
+            { "max_body": "0B" },
+        ],
+    });
+    assert_eq!(support::refusal(&schema(), &value, ""), None);
 }
 
 #[test]

@@ -6,12 +6,11 @@ use floodgate_limiter::{Decision, Gcra, Permit, Ticket, Timestamp};
 
 use crate::clock;
 use crate::reason::Reason;
-use crate::snapshot::{Route, Snapshot, Tier};
-use crate::upstream::Upstream;
+use crate::snapshot::{Route, Snapshot};
 
-/// A permit that is given back when it is dropped, at the time of the drop.
+/// A permit that knows the time at which it is given back.
 #[derive(Debug)]
-pub struct Admitted(Option<Permit>);
+pub(crate) struct Admitted(Option<Permit>);
 
 /// When a request that is not refused gets its permit.
 #[derive(Debug)]
@@ -22,7 +21,21 @@ pub(crate) enum Turn {
     Now(Admitted),
 }
 
-/// Lets a request of `route` in, now or after waiting its turn.
+/// Whether a request of `route` would be refused at `now` whatever else it brings. Only reads: a
+/// storm is refused by this.
+///
+/// # Errors
+/// The reason to refuse it with.
+pub(crate) fn look(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<(), Reason> {
+    snapshot.upstreams[route.upstream].limiter.check(route.tier)?;
+    for rate in rates(snapshot, route).into_iter().flatten() {
+        rate.peek(now).map_err(|_| Reason::Rate)?;
+    }
+    Ok(())
+}
+
+/// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
+/// after waiting its turn.
 ///
 /// # Errors
 /// The reason to refuse it with. Dropping the future gives the place in the buffer back at once.
@@ -34,12 +47,11 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Reason> {
     match ask(snapshot, route, now, deadline)? {
         Turn::Now(admitted) => Ok(admitted),
-        Turn::Later(ticket) => wait(ticket).await,
+        Turn::Later(ticket) => wait(snapshot, route, ticket).await,
     }
 }
 
-/// The gate: what becomes of a request of `route` that arrives at `now` and has to be answered by
-/// `deadline`.
+/// The gate, for whom a [`look`] has not refused.
 ///
 /// # Errors
 /// The reason to refuse it with.
@@ -49,60 +61,62 @@ pub(crate) fn ask(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
-    let upstream = &snapshot.upstreams[route.upstream];
-    let tier = &snapshot.tiers[route.tier.index()];
-    let rates = rates(route, tier, upstream);
-
-    // Reads only: a storm is refused by these.
-    upstream.limiter.check(route.tier)?;
-    for rate in rates.into_iter().flatten() {
-        rate.peek(now).map_err(|_| Reason::Rate)?;
+    match snapshot.upstreams[route.upstream].limiter.acquire(route.tier, now, deadline) {
+        Decision::Admit(permit) => Admitted(Some(permit)).at(snapshot, route, now).map(Turn::Now),
+        Decision::Reject(rejection) => Err(rejection.into()),
+        Decision::Wait(ticket) => Ok(Turn::Later(ticket)),
     }
-    // Takes something: a permit or a place is given back if a rate says no after all; a rate that was
-    // taken stays taken.
-    let turn = match upstream.limiter.acquire(route.tier, now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted(Some(permit))),
-        Decision::Reject(rejection) => return Err(rejection.into()),
-        Decision::Wait(ticket) => Turn::Later(ticket),
-    };
-    take(rates, now)?;
-    Ok(turn)
 }
 
 /// Waits until the ticket is called or expires.
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(
+    snapshot: &Snapshot,
+    route: &Route,
+    mut ticket: Ticket,
+) -> Result<Admitted, Reason> {
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted(Some(result?)))
+    Admitted(Some(result?)).at(snapshot, route, clock::now())
 }
 
-/// The rates that a request of this route has to pass.
-fn rates<'a>(
-    route: &'a Route,
-    tier: &'a Tier,
-    upstream: &'a Upstream,
-) -> [Option<&'a Arc<Gcra>>; 3] {
+/// The rates that a request of this route has to keep to.
+fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>; 3] {
+    let tier = &snapshot.tiers[route.tier.index()];
+    let upstream = &snapshot.upstreams[route.upstream];
     [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]
-}
-
-/// Consumes one of each. All have just said yes, so a no is a race with another core; what was
-/// consumed before it stays consumed, which errs towards fewer.
-fn take(rates: [Option<&Arc<Gcra>>; 3], now: Timestamp) -> Result<(), Reason> {
-    rates.into_iter().flatten().try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)
 }
 
 // === impl Admitted ===
 
+impl Admitted {
+    /// Consumes one of each rate, now that everything else has said yes. If one of them says no after
+    /// all, another core was faster; what was consumed before it stays consumed, which errs towards
+    /// fewer.
+    fn at(self, snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<Self, Reason> {
+        let mut rates = rates(snapshot, route).into_iter().flatten();
+        rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
+        Ok(self)
+    }
+
+    /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
+    /// the permit says nothing of how long the upstream takes.
+    pub(crate) fn served(mut self) {
+        if let Some(permit) = self.0.take() {
+            permit.release(clock::now());
+        }
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(permit) = self.0.take() {
-            permit.release(clock::now());
+            permit.cancel(clock::now());
         }
     }
 }

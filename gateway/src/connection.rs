@@ -41,6 +41,7 @@ pub(crate) async fn serve(
     };
     let link = Rc::<Link>::default();
     let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
+    let activity_of = Rc::clone(&worker);
     let client = Client { worker, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
     // In a box, since hyper wants a future that can be moved where it does not shut the socket down.
     let service = service_fn(move |request| Box::pin(proxy::handle(client.clone(), request)));
@@ -51,12 +52,17 @@ pub(crate) async fn serve(
         .header_read_timeout(None);
     // In a box of its own: inline in the task an idle connection would keep several KiB.
     let mut http = Box::new(builder.serve_connection(turnstile, service));
-    let result = std::future::poll_fn(|cx| match http.poll_without_shutdown(cx) {
-        // hyper does not ask for more of an answer that its client does not read. The timer of the
-        // answer's body wakes this task for it.
-        Poll::Pending if link.cut_if_overdue(Instant::now) => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(result) => Poll::Ready(Some(result)),
+    let mut activity = Activity { worker: activity_of, is_active: false };
+    let result = std::future::poll_fn(|cx| {
+        let polled = http.poll_without_shutdown(cx);
+        activity.set(polled.is_pending() && link.is_active());
+        match polled {
+            // hyper does not ask for more of an answer that its client does not read. The timer of
+            // the answer's body wakes this task for it.
+            Poll::Pending if link.cut_if_overdue(Instant::now) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+        }
     });
     let result = result.await;
     let parts = http.into_parts();
@@ -69,5 +75,29 @@ pub(crate) async fn serve(
         closing::reset(&socket);
     } else {
         closing::close(socket).await;
+    }
+}
+
+/// Counts the connection among the active ones while it owes its client something.
+struct Activity {
+    worker: Rc<Worker>,
+    is_active: bool,
+}
+
+// === impl Activity ===
+
+impl Activity {
+    fn set(&mut self, is_active: bool) {
+        match (std::mem::replace(&mut self.is_active, is_active), is_active) {
+            (false, true) => self.worker.enter(),
+            (true, false) => self.worker.leave(),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.set(false);
     }
 }

@@ -10,7 +10,7 @@ use metrics::Counter;
 use crate::metrics::names;
 
 /// Bounds the connections, in all and per client address.
-pub struct Connections {
+pub(crate) struct Connections {
     open: AtomicUsize,
     limit: AtomicUsize,
     per_client: DashMap<IpAddr, u32>,
@@ -21,7 +21,7 @@ pub struct Connections {
 
 /// One connection's place.
 #[derive(Debug)]
-pub struct ConnectionSlot {
+pub(crate) struct ConnectionSlot {
     connections: Arc<Connections>,
     client: Option<IpAddr>,
 }
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Connections {
 
 impl Connections {
     /// At most `limit` in all and `per_client` from one address, where 0 is no limit.
-    pub fn new(limit: usize, per_client: u32) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, per_client: u32) -> Arc<Self> {
         let refused = |reason| metrics::counter!(names::CONNECTIONS_REFUSED, "reason" => reason);
         Arc::new(Self {
             open: AtomicUsize::new(0),
@@ -52,7 +52,7 @@ impl Connections {
     }
 
     /// A place for a connection from `client`, or `None` when there are enough.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<ConnectionSlot> {
+    pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<ConnectionSlot> {
         // Counted first and looked at then, so that two cores cannot both take the last place.
         let open = self.open.fetch_add(1, Relaxed);
         let mut slot = ConnectionSlot { connections: Arc::clone(self), client: None };
@@ -76,17 +76,17 @@ impl Connections {
     }
 
     /// How many there are now.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
     }
 
     /// How many there may be.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }
 
     /// Changes both limits; nobody who is connected is sent away.
-    pub fn set_limits(&self, limit: usize, per_client: u32) {
+    pub(crate) fn set_limits(&self, limit: usize, per_client: u32) {
         self.limit.store(limit, Relaxed);
         self.client_limit.store(per_client, Relaxed);
     }

@@ -11,10 +11,12 @@ const RESERVE: u64 = 64;
 /// Not even a handful fit: one sentence that says what to do.
 pub(crate) fn fit_connections(config: &Config) -> Result<usize, String> {
     let wanted = u64::from(config.server.max_connections);
+    let workers = crate::gateway::workers(config) as u64;
+    // Each worker keeps idle connections of its own.
     let upstream: u64 = config
         .upstreams
         .iter()
-        .map(|up| u64::from(up.limits.max_in_flight()) + u64::from(up.max_upgraded))
+        .map(|up| u64::from(up.limits.max_in_flight()) * workers + u64::from(up.max_upgraded))
         .sum();
     let available = raise_descriptors();
     let fits = available.saturating_sub(RESERVE).saturating_sub(upstream.min(available / 2));

@@ -45,7 +45,6 @@ impl Exchange {
         route: Option<usize>,
         now: Timestamp,
     ) -> Self {
-        client.worker.enter();
         let exchange = Self {
             client,
             snapshot: Rc::clone(snapshot),
@@ -96,7 +95,9 @@ impl Exchange {
                 tier.total.record(now.saturating_since(self.arrived));
             }
             self.state = State::Ended;
-            self.shadow = None;
+            if let Some(shadow) = self.shadow.take() {
+                shadow.served();
+            }
         }
     }
 
@@ -126,7 +127,6 @@ impl Drop for Exchange {
             State::Admitted(_) => self.shard().failed.increment(),
             State::Ended => {}
         }
-        self.client.worker.leave();
         self.client.link.answered();
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct UpstreamBody {
 #[derive(Debug)]
 struct Held {
     lease: Lease,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 /// Why one attempt failed.
@@ -75,7 +75,16 @@ pub(crate) async fn forward(
         result = send(pool, upstream, request) => result,
         () = &mut timer => Err(Reason::UpstreamTimeout),
     };
-    let (response, lease) = result.map_err(|reason| fault.reason().unwrap_or(reason))?;
+    let (response, lease) = match result {
+        Ok(answer) => answer,
+        Err(reason) => {
+            let reason = fault.reason().unwrap_or(reason);
+            if reason == Reason::UpstreamTimeout {
+                admitted.served();
+            }
+            return Err(reason);
+        }
+    };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Switched(response.map(drop), lease));
     }
@@ -83,7 +92,7 @@ pub(crate) async fn forward(
     // Without keep-alive unless it says so, and hyper would go on in its version.
     let is_last = head.version == Version::HTTP_10;
     headers::to_downstream(&mut head)?;
-    let held = Some(Held { lease, _admitted: admitted });
+    let held = Some(Held { lease, admitted });
     let mut body = UpstreamBody { incoming, ahead: None, held, is_last, deadline: timer };
     let body = match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => ResponseBody::full(bytes),
@@ -156,16 +165,13 @@ async fn attempt(
     })
 }
 
-/// A copy of a request that may be sent twice: idempotent, and nothing of it is a stream.
+/// A copy of a request that may be sent twice: safe, and without a body.
 fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let may = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    );
-    if !may || !matches!(request.body(), RequestBody::Empty) {
+    let may = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !may || !request.body().is_empty() {
         return None;
     }
-    let mut copy = Request::new(RequestBody::Empty);
+    let mut copy = Request::new(RequestBody::Whole(None));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     copy.headers_mut().clone_from(request.headers());
@@ -217,12 +223,15 @@ impl UpstreamBody {
             polled = Pin::new(&mut self.incoming).poll_frame(cx);
         }
         if polled.is_pending() && self.deadline.as_mut().poll(cx).is_ready() {
-            self.held = None;
+            if let Some(held) = self.held.take() {
+                held.admitted.served();
+            }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
         match ready!(polled) {
             Some(Ok(frame)) => {
-                if self.incoming.is_end_stream() {
+                // Nothing follows trailers, and hyper does not ask.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.end(cx);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -257,10 +266,11 @@ impl UpstreamBody {
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
     fn end(&mut self, cx: &mut Context<'_>) {
-        if let Some(held) = self.held.take()
-            && !self.is_last
-        {
-            held.lease.give_back(cx);
+        if let Some(held) = self.held.take() {
+            held.admitted.served();
+            if !self.is_last {
+                held.lease.give_back(cx);
+            }
         }
     }
 }

@@ -51,10 +51,7 @@ impl Gateway {
     pub fn start_with(start: Start) -> Result<Self, String> {
         let config = start.config.clone();
         let server = config.server.clone();
-        let cores = match server.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        };
+        let cores = workers(&config);
         let tokens = Tokens::from_environment(server.admin)?;
         let max_connections = descriptors::fit_connections(&config)?;
         let listeners = listener::bind_all(server.listen, cores, server.backlog)?;
@@ -105,7 +102,7 @@ impl Gateway {
     }
 
     /// Live state, for who runs in the same process.
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -152,6 +149,14 @@ impl Gateway {
                 tracing::error!("a thread had panicked");
             }
         }
+    }
+}
+
+/// How many threads serve customers.
+pub(crate) fn workers(config: &Config) -> usize {
+    match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
     }
 }
 

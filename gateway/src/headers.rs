@@ -78,6 +78,7 @@ pub(crate) fn to_upstream(
     upgrade: Option<HeaderValue>,
 ) {
     let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
+    to_origin_form(head);
     strip_hop_by_hop(&mut head.headers);
     head.headers.remove(EXPECT);
     head.headers.remove(TRAILER);
@@ -88,7 +89,6 @@ pub(crate) fn to_upstream(
     if head.method == Method::OPTIONS {
         decrement_max_forwards(&mut head.headers);
     }
-    to_origin_form(head);
     if is_chunked {
         // Said here, since hyper would send a GET without its chunks.
         head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -176,21 +176,29 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes what only the gateway may say.
 fn strip_claims(headers: &mut HeaderMap) {
-    headers.remove(TIER);
-    headers.remove(PRIORITY);
-    headers.remove(DEADLINE);
-    while let Some(name) =
-        headers.keys().find(|name| name.as_str().starts_with("x-floodgate-")).cloned()
-    {
+    remove_all(headers, |name| {
+        name.starts_with("x-floodgate-")
+            || name == DEADLINE.as_str()
+            || name == TIER.as_str()
+            || name == PRIORITY.as_str()
+    });
+}
+
+/// Removes the fields that `is_unwanted` names, also where they are spelled with underscores: CGI and
+/// its heirs do not tell the two apart.
+fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let is_unwanted = |name: &HeaderName| {
+        let name = name.as_str();
+        if name.contains('_') { is_unwanted(&name.replace('_', "-")) } else { is_unwanted(name) }
+    };
+    while let Some(name) = headers.keys().find(|name| is_unwanted(name)).cloned() {
         headers.remove(name);
     }
 }
 
 fn set_provenance(headers: &mut HeaderMap, peer: &Peer, trusted: bool) {
     if !trusted {
-        for name in &PROVENANCE {
-            headers.remove(name);
-        }
+        remove_all(headers, |name| PROVENANCE.iter().any(|unwanted| *unwanted == *name));
         headers.insert(FORWARDED_FOR, peer.text.clone());
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         if let Some(host) = headers.get(HOST).cloned() {
@@ -252,7 +260,6 @@ fn to_origin_form(head: &mut request::Parts) {
         head.headers.insert(HOST, host);
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    // OPTIONS with an absolute target without a path asks about the server (RFC 9112 §3.2.4).
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     head.uri = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
 }
@@ -305,7 +312,11 @@ mod tests {
                 .header("x-tier", "l1"),
             false,
         );
-        assert!(head.headers.keys().all(|name| !name.as_str().starts_with("x-floodgate-")));
+        assert!(
+            head.headers
+                .keys()
+                .all(|name| !name.as_str().replace('_', "-").starts_with("x-floodgate-"))
+        );
         assert!(!head.headers.contains_key("x-tier"));
     }
 
@@ -328,6 +339,7 @@ mod tests {
     fn an_absolute_target_sets_host_and_keeps_its_path() {
         let head = sent(Request::get("http://b:81/p//q?%20").header("host", "a"), false);
         assert_eq!(head.headers["host"], "b:81");
+        assert_eq!(head.headers["x-forwarded-host"], "b:81");
         assert_eq!(head.uri, "/p//q?%20");
         let bare = sent(Request::get("http://b?x").header("host", "a"), false);
         assert_eq!(bare.uri, "/?x");

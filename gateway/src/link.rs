@@ -17,6 +17,8 @@ pub(crate) struct Link {
     busy: Cell<bool>,
     /// When the answer that is being passed on has to be complete.
     deadline: Cell<Option<Instant>>,
+    /// The client does not take what there is for it.
+    writing: Cell<bool>,
     /// The answer broke off.
     cut: Cell<bool>,
     /// The other end of the connection, once it has left HTTP.
@@ -47,6 +49,16 @@ impl Link {
     /// Whether a request is between its head and the end of its answer.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.get()
+    }
+
+    /// Bytes wait for the client to take them, or do so no longer.
+    pub(crate) fn set_writing(&self, writing: bool) {
+        self.writing.set(writing);
+    }
+
+    /// Whether the connection owes its client something: an answer, or what is left of one.
+    pub(crate) fn is_active(&self) -> bool {
+        self.busy.get() || self.writing.get()
     }
 
     /// Its successor is here already and waits.

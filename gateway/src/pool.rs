@@ -57,6 +57,40 @@ pub(crate) struct Lease {
     ended: bool,
 }
 
+/// A connection in the making. Given up half-way, which a deadline does, it still tells of the server.
+struct Attempt<'a> {
+    upstream: &'a Upstream,
+    server: &'a Server,
+    began: Timestamp,
+    over: bool,
+}
+
+// === impl Attempt ===
+
+impl Attempt<'_> {
+    fn failed(&self, error: &io::Error) {
+        // Our own lack of descriptors or ports is no fault of the server's.
+        let is_ours =
+            matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL));
+        if is_ours {
+            tracing::debug!(%error, "no connection can be made");
+        } else if self.server.refused(self.began, clock::now()) {
+            let (upstream, server) = (&self.upstream.name, &self.server.address);
+            tracing::warn!(upstream, %server, %error, "server refuses connections, left out for a while");
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        // A client that leaves at once says nothing of the server.
+        let long = self.upstream.connect_timeout / 2;
+        if !self.over && clock::now().saturating_since(self.began) >= long {
+            self.failed(&io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
 // === impl Pool ===
 
 impl Pool {
@@ -93,6 +127,7 @@ impl Pool {
         server: &Arc<Server>,
     ) -> io::Result<Lease> {
         let visit = server.visit();
+        let mut attempt = Attempt { upstream, server, began: clock::now(), over: false };
         let connect = async {
             let stream = TcpStream::connect(server.resolve().await?).await?;
             stream.set_nodelay(true)?;
@@ -102,6 +137,7 @@ impl Pool {
         };
         let result = tokio::time::timeout(upstream.connect_timeout, connect).await;
         let result = result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        attempt.over = true;
         match result {
             Ok((sender, http)) => {
                 if server.connected() {
@@ -112,9 +148,7 @@ impl Pool {
                 Ok(Lease { connection, upstream, visit, pool, reused: false, ended: false })
             }
             Err(error) => {
-                if server.refused(clock::now()) {
-                    tracing::warn!(upstream = upstream.name, server = %server.address, %error, "server refuses connections, left out");
-                }
+                attempt.failed(&error);
                 Err(error)
             }
         }
@@ -132,9 +166,10 @@ impl Pool {
         if pools.len() <= server.id {
             pools.resize_with(server.id + 1, Vec::new);
         }
-        let pool = &mut pools[server.id];
-        if pool.len() < upstream.pool_size {
-            pool.push(Idle { connection, until: clock::now() + upstream.idle_timeout });
+        let idle: usize =
+            upstream.servers.iter().filter_map(|server| pools.get(server.id)).map(Vec::len).sum();
+        if idle < upstream.pool_size {
+            pools[server.id].push(Idle { connection, until: clock::now() + upstream.idle_timeout });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
-use http::{Method, Request, Response, request};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -18,7 +18,7 @@ use crate::forward::{self, Answer};
 use crate::headers::{self, Peer};
 use crate::link::Link;
 use crate::reason::Reason;
-use crate::request_body::{Fault, RequestBody};
+use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::shadow::{Opinion, Shadow};
@@ -46,7 +46,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let now = clock::now();
     let snapshot = client.worker.snapshot();
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let verdict = client.link.take_verdict();
     let route = match verdict {
         Some(_) => None,
@@ -61,7 +61,9 @@ pub(crate) async fn handle(
     let decision = match (verdict, route) {
         (Some(reason), _) => Err(reason),
         (None, None) => Err(Reason::NoRoute),
-        (None, Some(route)) => decide(exchange.client(), &snapshot, route, &head, &body, now).await,
+        (None, Some(route)) => {
+            decide(exchange.client(), &snapshot, route, &head, &mut body, now).await
+        }
     };
     let mut response = match decision {
         Ok(decision) => {
@@ -81,7 +83,8 @@ pub(crate) async fn handle(
             refuse(exchange.client(), &snapshot, route, reason, now)
         }
     };
-    if exchange.client().worker.shared.is_draining() {
+    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if exchange.client().worker.shared.is_draining() && !is_switching {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| body.keep(exchange)))
@@ -90,20 +93,23 @@ pub(crate) async fn handle(
 /// A request of `route` goes to its upstream, and has to be answered by `deadline`.
 struct Go {
     route: usize,
+    ahead: ReadAhead,
     admitted: Admitted,
     deadline: Timestamp,
 }
 
-/// Everything that can be said by the head alone, cheapest first, and then the gate.
+/// Everything that can be said by the head alone, cheapest first; then the body is awaited, so that
+/// nobody holds a permit who has yet to send; then the permit.
 async fn decide(
     client: &Client,
     snapshot: &SnapshotRef,
     index: usize,
     head: &request::Parts,
-    body: &Incoming,
+    body: &mut Incoming,
     now: Timestamp,
 ) -> Result<Go, Reason> {
     let route = &snapshot.routes[index];
+    let deadline = now + snapshot.tiers[route.tier.index()].deadline;
     if client.worker.shared.is_draining() {
         return Err(Reason::Draining);
     }
@@ -113,9 +119,21 @@ async fn decide(
     if body.size_hint().lower() > route.max_body {
         return Err(Reason::BodyTooLarge);
     }
-    let deadline = now + snapshot.tiers[route.tier.index()].deadline;
+    admission::look(snapshot, route, now)?;
+    let (ahead, now) = if body.is_end_stream() {
+        (ReadAhead::none(), now)
+    } else {
+        let upstream = &snapshot.upstreams[route.upstream];
+        let ahead = if head.headers.contains_key(EXPECT) {
+            ReadAhead::nothing(upstream)?
+        } else {
+            ReadAhead::of(body, route.max_body, &client.link, upstream, clock::instant(deadline))
+                .await?
+        };
+        (ahead, clock::now())
+    };
     let admitted = admission::admit(snapshot, route, now, deadline).await?;
-    Ok(Go { route: index, admitted, deadline })
+    Ok(Go { route: index, ahead, admitted, deadline })
 }
 
 /// To the upstream and back.
@@ -126,7 +144,7 @@ async fn pass(
     body: Incoming,
     exchange: &mut Exchange,
 ) -> Response<ResponseBody> {
-    let Go { route: index, admitted, deadline } = go;
+    let Go { route: index, ahead, admitted, deadline } = go;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
@@ -143,7 +161,8 @@ async fn pass(
     }
     headers::set_deadline(&mut head.headers, deadline.saturating_since(clock::now()));
     let fault = Rc::<Fault>::default();
-    let body = RequestBody::new(body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
+    let body =
+        RequestBody::new(ahead, body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
     let request = Request::from_parts(head, body);
     let answer =
         match forward::forward(&client.worker.pool, upstream, request, &fault, admitted, deadline)

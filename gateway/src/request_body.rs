@@ -1,51 +1,167 @@
 //! The body of a request on its way to an upstream: bounded, and honest about how it ended.
+//!
+//! It is read before the request asks for a permit, if it is small and comes at once, as most are:
+//! a client that sends slowly, or nothing, shall hold none. Of the others only some may, at a time.
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
 
 use crate::link::Link;
+use crate::places::Place;
 use crate::reason::Reason;
 use crate::response_body::BodyError;
+use crate::upstream::Upstream;
+
+/// So much of a body is read before there is a permit: a cart or an order is smaller.
+const READ_AHEAD: usize = 16 * 1024;
+/// And so long it is waited for before a permit is asked for without it.
+const PROMPT: Duration = Duration::from_millis(100);
+/// Longest pause between two pieces of the rest, which is sent while a permit is held.
+const STALL: Duration = Duration::from_secs(1);
+
+/// What was read of a body before the request asked for a permit.
+#[derive(Debug, Default)]
+pub(crate) struct ReadAhead {
+    bytes: BytesMut,
+    whole: bool,
+    /// The right to send the rest while a permit is held.
+    upload: Option<Place>,
+}
 
 /// The body of a request on its way to an upstream.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
-    /// None.
-    Empty,
-    /// What comes from the client.
+    /// The rest comes from the client.
     Stream(Box<Stream>),
+    /// All of it, until it is taken.
+    Whole(Option<Bytes>),
 }
 
 /// What comes from the client.
 #[derive(Debug)]
 pub(crate) struct Stream {
+    ahead: Bytes,
     incoming: Incoming,
     /// Bytes that may still come.
     left: u64,
+    stall: Pin<Box<Sleep>>,
     link: Rc<Link>,
     fault: Rc<Fault>,
+    _upload: Option<Place>,
 }
 
 /// Whether the client spoiled its own request while it was being forwarded.
 #[derive(Debug, Default)]
 pub(crate) struct Fault(Cell<Option<Reason>>);
 
+// === impl ReadAhead ===
+
+impl ReadAhead {
+    /// There is no body.
+    pub(crate) fn none() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    /// Nothing yet of the body of a client that waits for our 100: to read is to say it.
+    ///
+    /// # Errors
+    /// Too many send their bodies already.
+    pub(crate) fn nothing(upstream: &Upstream) -> Result<Self, Reason> {
+        let upload = Some(upstream.take_upload().ok_or(Reason::BufferFull)?);
+        Ok(Self { upload, ..Self::default() })
+    }
+
+    /// Reads `body` to its end if that comes promptly; otherwise until it may be sent while a permit
+    /// is held.
+    ///
+    /// # Errors
+    /// What is wrong with the body, that it is longer than `max`, that it has not come by `deadline`,
+    /// or that it is large and too many are being sent already.
+    pub(crate) async fn of(
+        body: &mut Incoming,
+        max: u64,
+        link: &Link,
+        upstream: &Upstream,
+        deadline: Instant,
+    ) -> Result<Self, Reason> {
+        let mut this = Self::default();
+        let prompt = tokio::time::timeout(PROMPT, this.read(body, max, link)).await;
+        if let Ok(read) = prompt {
+            read?;
+        }
+        if !this.whole {
+            this.upload = upstream.take_upload();
+        }
+        if !this.whole && this.upload.is_none() {
+            let patient = tokio::time::timeout_at(deadline, this.read(body, max, link)).await;
+            patient.unwrap_or(Err(Reason::RequestTimeout))?;
+        }
+        if !this.whole && this.upload.is_none() {
+            this.upload = Some(upstream.take_upload().ok_or(Reason::BufferFull)?);
+        }
+        Ok(this)
+    }
+
+    /// Reads until the body is whole or enough of it is here. May be given up at any time.
+    async fn read(&mut self, body: &mut Incoming, max: u64, link: &Link) -> Result<(), Reason> {
+        while !self.whole && self.bytes.len() < READ_AHEAD {
+            match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+                Some(Ok(frame)) => {
+                    self.bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                    self.whole = frame.is_trailers() || body.is_end_stream();
+                }
+                Some(Err(_)) => return Err(link.take_verdict().unwrap_or(Reason::BadRequest)),
+                None => self.whole = true,
+            }
+            if self.bytes.len() as u64 > max {
+                return Err(Reason::BodyTooLarge);
+            }
+        }
+        Ok(())
+    }
+}
+
 // === impl RequestBody ===
 
 impl RequestBody {
-    /// `incoming`, of which `max` bytes are passed on. What goes wrong on the client's side is told
-    /// through `fault`.
-    pub(crate) fn new(incoming: Incoming, max: u64, link: Rc<Link>, fault: Rc<Fault>) -> Self {
-        match incoming.is_end_stream() {
-            true => Self::Empty,
-            false => Self::Stream(Box::new(Stream { incoming, left: max, link, fault })),
+    /// What was read `ahead` and the rest of `incoming`, `max` bytes in all. What goes wrong on the
+    /// client's side is told through `fault`.
+    pub(crate) fn new(
+        ahead: ReadAhead,
+        incoming: Incoming,
+        max: u64,
+        link: Rc<Link>,
+        fault: Rc<Fault>,
+    ) -> Self {
+        let bytes = ahead.bytes.freeze();
+        if ahead.whole {
+            return Self::Whole((!bytes.is_empty()).then_some(bytes));
         }
+        let left = max - bytes.len() as u64;
+        let stall = Box::pin(tokio::time::sleep(STALL));
+        let upload = ahead.upload;
+        Self::Stream(Box::new(Stream {
+            ahead: bytes,
+            incoming,
+            left,
+            stall,
+            link,
+            fault,
+            _upload: upload,
+        }))
+    }
+
+    /// No body.
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self, Self::Whole(None))
     }
 }
 
@@ -58,22 +174,27 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
-            Self::Empty => Poll::Ready(None),
             Self::Stream(stream) => stream.poll_frame(cx),
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
-            Self::Stream(stream) => stream.incoming.is_end_stream(),
+            Self::Stream(stream) => stream.ahead.is_empty() && stream.incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(stream) => stream.incoming.size_hint(),
+            Self::Stream(stream) => match stream.incoming.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(stream.ahead.len() as u64 + rest),
+                None => SizeHint::default(),
+            },
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
         }
     }
 }
@@ -85,25 +206,33 @@ impl Stream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(result) = ready!(Pin::new(&mut self.incoming).poll_frame(cx)) else {
-            return Poll::Ready(None);
-        };
-        let frame = match result {
-            Ok(frame) => frame,
-            Err(error) => {
-                let reason = self.link.take_verdict().unwrap_or(Reason::BadRequest);
-                self.fault.0.set(Some(reason));
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
+        }
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                self.fault.0.set(Some(self.link.take_verdict().unwrap_or(Reason::BadRequest)));
                 return Poll::Ready(Some(Err(error.into())));
             }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending if self.stall.as_mut().poll(cx).is_ready() => {
+                return Poll::Ready(Some(Err(self.spoil(Reason::RequestTimeout))));
+            }
+            Poll::Pending => return Poll::Pending,
         };
-        if let Some(data) = frame.data_ref() {
-            let Some(left) = self.left.checked_sub(data.len() as u64) else {
-                self.fault.0.set(Some(Reason::BodyTooLarge));
-                return Poll::Ready(Some(Err(Reason::BodyTooLarge.as_str().into())));
-            };
-            self.left = left;
+        self.stall.as_mut().reset(Instant::now() + STALL);
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        match self.left.checked_sub(length) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Some(Err(self.spoil(Reason::BodyTooLarge)))),
         }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn spoil(&self, reason: Reason) -> BodyError {
+        self.fault.0.set(Some(reason));
+        reason.as_str().into()
     }
 }
 

@@ -25,7 +25,7 @@ const ASSUMED_SERVICE: Duration = Duration::from_millis(10);
 
 /// A candidate beside the live configuration.
 #[derive(Debug)]
-pub struct Shadow {
+pub(crate) struct Shadow {
     /// Its routes, limiters and counters.
     pub snapshot: Snapshot,
     /// Its text, to promote it by.
@@ -40,7 +40,7 @@ pub struct Shadow {
 
 /// What the shadow said of a request.
 #[derive(Debug)]
-pub enum Opinion {
+pub(crate) enum Opinion {
     /// It would be with the upstream now.
     Admitted(Admitted, Duration),
     /// It would not, or not yet.
@@ -51,7 +51,7 @@ pub enum Opinion {
 
 impl Shadow {
     /// Evaluates `snapshot`, which must share nothing with `live`.
-    pub fn new(snapshot: Snapshot, text: Arc<str>, live: &Snapshot) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, text: Arc<str>, live: &Snapshot) -> Self {
         let baseline =
             live.routes.iter().map(|route| (route.name.clone(), route.stats.sums())).collect();
         let services = snapshot.upstreams.iter().map(|_| AtomicU64::new(0)).collect();
@@ -61,7 +61,7 @@ impl Shadow {
     }
 
     /// Looks up how long the live upstreams take. Once a second.
-    pub fn learn(&self, live: &Snapshot, now: Timestamp) {
+    pub(crate) fn learn(&self, live: &Snapshot, now: Timestamp) {
         for (upstream, service) in self.snapshot.upstreams.iter().zip(&self.services) {
             let same = live.upstreams.iter().find(|same| same.name == upstream.name);
             let mean = same.map_or(Duration::ZERO, |same| same.limiter.status(now).mean_service);
@@ -71,7 +71,7 @@ impl Shadow {
     }
 
     /// What it says of a request that arrives at `now` on core `core`.
-    pub fn arrive(
+    pub(crate) fn arrive(
         this: &Arc<Self>,
         core: usize,
         method: &Method,
@@ -90,7 +90,9 @@ impl Shadow {
         shard.arrivals.increment();
         let deadline = now + snapshot.tiers[route.tier.index()].deadline;
         let service = Duration::from_nanos(this.services[route.upstream].load(Relaxed));
-        match admission::ask(snapshot, route, now, deadline) {
+        let turn = admission::look(snapshot, route, now)
+            .and_then(|()| admission::ask(snapshot, route, now, deadline));
+        match turn {
             Ok(Turn::Now(admitted)) => {
                 shard.admitted.increment();
                 return Opinion::Admitted(admitted, service);
@@ -98,9 +100,9 @@ impl Shadow {
             Ok(Turn::Later(ticket)) => {
                 let shadow = Arc::clone(this);
                 tokio::task::spawn_local(async move {
-                    let result = admission::wait(ticket).await;
-                    let shard = shadow.snapshot.routes[index].stats.shard(core);
-                    match result {
+                    let route = &shadow.snapshot.routes[index];
+                    let shard = route.stats.shard(core);
+                    match admission::wait(&shadow.snapshot, route, ticket).await {
                         Ok(admitted) => {
                             shard.admitted.increment();
                             hold(admitted, service).await;
@@ -119,7 +121,7 @@ impl Shadow {
 
 impl Opinion {
     /// The live gate has admitted the request: the shadow's permit lasts as long as the real one.
-    pub fn agree(self) -> Option<Admitted> {
+    pub(crate) fn agree(self) -> Option<Admitted> {
         match self {
             Self::Admitted(admitted, _) => Some(admitted),
             Self::Other => None,
@@ -127,7 +129,7 @@ impl Opinion {
     }
 
     /// The live gate has refused the request: the shadow's permit lasts as long as such requests do.
-    pub fn differ(self) {
+    pub(crate) fn differ(self) {
         if let Self::Admitted(admitted, service) = self {
             tokio::task::spawn_local(hold(admitted, service));
         }
@@ -136,5 +138,5 @@ impl Opinion {
 
 async fn hold(admitted: Admitted, service: Duration) {
     tokio::time::sleep(service).await;
-    drop(admitted);
+    admitted.served();
 }

@@ -11,7 +11,7 @@ use crate::snapshot::Snapshot;
 
 /// What all cores of the process share.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The live configuration and state.
     pub snapshot: ArcSwap<Snapshot>,
     /// A candidate that is evaluated beside it.
@@ -20,20 +20,20 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// Who is connected.
     pub connections: Arc<Connections>,
-    /// Requests between head and last byte, by core.
+    /// Connections that owe their clients something, by worker.
     pub active: Box<[Active]>,
 }
 
-/// Requests that one core is busy with, on a cache line of its own.
+/// Connections of one worker that owe their clients an answer, on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Active(AtomicUsize);
+pub(crate) struct Active(AtomicUsize);
 
 // === impl Shared ===
 
 impl Shared {
     /// In front of the first connection, for `cores` cores and at most `max_connections` connections.
-    pub fn new(snapshot: Snapshot, cores: usize, max_connections: usize) -> Arc<Self> {
+    pub(crate) fn new(snapshot: Snapshot, cores: usize, max_connections: usize) -> Arc<Self> {
         let client_limit = snapshot.config.server.max_connections_per_client;
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -45,12 +45,12 @@ impl Shared {
     }
 
     /// Whether the process is on its way out.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
     }
 
-    /// Requests between head and last byte.
-    pub fn active(&self) -> usize {
+    /// Connections that owe their clients an answer, or what is left of one.
+    pub(crate) fn active(&self) -> usize {
         self.active.iter().map(|core| core.0.load(Relaxed)).sum()
     }
 }
@@ -59,12 +59,12 @@ impl Shared {
 
 impl Active {
     /// One more; only the owning core may call this.
-    pub fn enter(&self) {
+    pub(crate) fn enter(&self) {
         self.0.store(self.0.load(Relaxed) + 1, Relaxed);
     }
 
     /// One less; only the owning core may call this.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
     }
 }

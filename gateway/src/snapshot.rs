@@ -22,7 +22,7 @@ const MAX_RETIRED: usize = 10_000;
 
 /// Everything that a request needs to know, and the state it meets.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Counts the configurations this process has had, from 1.
     pub generation: u64,
     /// What was meant by the file.
@@ -44,7 +44,7 @@ pub struct Snapshot {
 
 /// A route's live state.
 #[derive(Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// Name of the route.
     pub name: String,
     /// Its rate.
@@ -61,7 +61,7 @@ pub struct Route {
 
 /// A tier's live state.
 #[derive(Debug)]
-pub struct Tier {
+pub(crate) struct Tier {
     /// Name of the tier.
     pub name: String,
     /// Head received to answer complete.
@@ -80,7 +80,12 @@ impl Snapshot {
     ///
     /// Limits and rates that the two share change at once, before the snapshot is live: nothing after
     /// this may fail.
-    pub fn compile(config: Config, previous: Option<&Self>, cores: usize, now: Timestamp) -> Self {
+    pub(crate) fn compile(
+        config: Config,
+        previous: Option<&Self>,
+        cores: usize,
+        now: Timestamp,
+    ) -> Self {
         let old = Old::of(previous);
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
@@ -127,7 +132,7 @@ impl Snapshot {
     }
 
     /// Whether `address` may speak for the clients behind it.
-    pub fn trusts(&self, address: std::net::IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: std::net::IpAddr) -> bool {
         self.config.server.trusted_proxies.iter().any(|proxy| proxy.contains(address))
     }
 }

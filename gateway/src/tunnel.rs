@@ -1,21 +1,28 @@
 //! A connection that has left HTTP: bytes both ways until one side ends.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use http::Response;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use bytes::Bytes;
 
 use crate::headers;
 use crate::link::Link;
+use crate::places::Place;
 use crate::pool::Lease;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::upstream::Upstream;
+
+/// Silence after which a peer is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Time for one side after the other has ended.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// The upstream's end of a connection that has left HTTP, waiting for downstream's end.
 #[derive(Debug)]
@@ -23,16 +30,8 @@ pub(crate) struct Tunnel {
     socket: TcpStream,
     /// What the upstream said right behind its head.
     ahead: Bytes,
-    _slot: UpgradedSlot,
+    _slot: Place,
 }
-
-/// How many connections of an upstream have left HTTP.
-#[derive(Debug, Default)]
-pub struct Upgraded(AtomicU32);
-
-/// One of them.
-#[derive(Debug)]
-pub struct UpgradedSlot(Arc<Upgraded>);
 
 // === impl Tunnel ===
 
@@ -65,36 +64,43 @@ impl Tunnel {
 
     /// Carries bytes both ways until both have ended, or one has failed. `early` is what downstream
     /// sent before it knew of the switch.
-    pub(crate) async fn run(mut self, mut downstream: TcpStream, early: &[u8]) {
-        let carry = async {
-            downstream.write_all(&self.ahead).await?;
-            self.socket.write_all(early).await?;
-            copy_bidirectional(&mut downstream, &mut self.socket).await
+    pub(crate) async fn run(self, downstream: TcpStream, early: &[u8]) {
+        for socket in [&downstream, &self.socket] {
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+            if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keepalive) {
+                tracing::debug!(%error, "a dead peer of this connection will not be noticed");
+            }
+        }
+        let (mut from_client, mut to_client) = downstream.into_split();
+        let (mut from_server, mut to_server) = self.socket.into_split();
+        let up = async {
+            to_server.write_all(early).await?;
+            carry(&mut from_client, &mut to_server).await
         };
-        if let Err(error) = carry.await {
+        let down = async {
+            to_client.write_all(&self.ahead).await?;
+            carry(&mut from_server, &mut to_client).await
+        };
+        tokio::pin!(up, down);
+        // Who has ended one side waits for the rest of the other, but not for ever.
+        let ended = tokio::select! {
+            result = &mut up => match result {
+                Ok(()) => tokio::time::timeout(LAST_WORDS, down).await,
+                Err(error) => Ok(Err(error)),
+            },
+            result = &mut down => match result {
+                Ok(()) => tokio::time::timeout(LAST_WORDS, up).await,
+                Err(error) => Ok(Err(error)),
+            },
+        };
+        if let Ok(Err(error)) = ended {
             tracing::debug!(%error, "upgraded connection ended");
         }
     }
 }
 
-// === impl Upgraded ===
-
-impl Upgraded {
-    /// A place for one more, if there are fewer than `limit`.
-    pub fn take(self: &Arc<Self>, limit: u32) -> Option<UpgradedSlot> {
-        let take = |count| (count < limit).then_some(count + 1);
-        self.0.fetch_update(Relaxed, Relaxed, take).ok()?;
-        Some(UpgradedSlot(Arc::clone(self)))
-    }
-
-    /// How many there are now.
-    pub fn count(&self) -> u32 {
-        self.0.load(Relaxed)
-    }
-}
-
-impl Drop for UpgradedSlot {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
-    }
+/// Everything from one side to the other, the end included.
+async fn carry(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> std::io::Result<()> {
+    tokio::io::copy(from, to).await?;
+    to.shutdown().await
 }

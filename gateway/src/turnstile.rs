@@ -75,10 +75,14 @@ pub(crate) struct Turnstile<S> {
     /// Bytes of our own that go to hyper next.
     own: &'static [u8],
     at: At,
+    /// Limits what is waited for from the client: bytes, or that it takes some.
     timer: Option<Pin<Box<Sleep>>>,
-    since: Instant,
-    /// A head has passed since the connection was last idle.
-    was_busy: bool,
+    /// Since when bytes are awaited, if they are.
+    awaiting: Option<Instant>,
+    /// Since when the client takes nothing of what there is for it.
+    blocked: Option<Instant>,
+    /// The client has ended its side, which hyper is told once everything is written.
+    ended: bool,
     /// No head has passed yet: a new connection has to speak as fast as one that has begun to.
     fresh: bool,
 }
@@ -108,8 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             own: b"",
             at: At::Head,
             timer: None,
-            since: Instant::now(),
-            was_busy: false,
+            awaiting: None,
+            blocked: None,
+            ended: false,
             fresh: true,
         }
     }
@@ -153,8 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                     return Poll::Pending;
                 }
             }
+            if self.ended {
+                return if self.blocked.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) };
+            }
             match self.poll_fill(cx)? {
-                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(0) => self.ended = true,
                 Poll::Ready(_) => {}
                 Poll::Pending => {
                     ready!(self.poll_patience(cx));
@@ -213,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             Ok(Some(head)) => {
                 self.searched = 0;
                 self.fresh = false;
-                self.was_busy = true;
+                self.awaiting = None;
                 self.checked = head.len;
                 self.at = match head.framing {
                     Framing::Chunked => At::Chunked(Chunked::default()),
@@ -223,7 +231,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 // Before hyper hands the request to the service it may ask for more: that would be
                 // the next head, and it has to wait.
                 self.link.set_busy();
-                self.since = Instant::now();
             }
             Err(reason) => self.refuse(reason),
         }
@@ -252,54 +259,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
                 Poll::Ready(result) => result?,
             }
             let came = buffer.filled();
-            if !came.is_empty() {
-                // A head has all its time from its first byte; a body starts anew with each piece.
-                if self.pending.is_empty() || !matches!(self.at, At::Head) {
-                    self.since = Instant::now();
-                }
-                self.pending.extend_from_slice(came);
+            // A head has all its time from its first byte; a body starts anew with each piece.
+            let was_blank = self.is_blank();
+            self.pending.extend_from_slice(came);
+            if !matches!(self.at, At::Head) || (was_blank && !self.is_blank()) {
+                self.awaiting = None;
             }
             Ok(Poll::Ready(came.len()))
         })
     }
 
-    /// Ready when the client took too long: either `own` holds what to say, or the connection ends.
+    /// Nothing of a head is here; a stray empty line is nothing.
+    fn is_blank(&self) -> bool {
+        self.pending.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+    }
+
+    /// Ready when the client took too long to send: either `own` holds what to say, or the connection
+    /// ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if matches!(self.at, At::Head) && !self.link.is_busy() && std::mem::take(&mut self.was_busy)
-        {
-            // The time of an answer is not the client's.
-            self.since = Instant::now();
+        let limit = match self.at {
+            At::Head if self.link.is_busy() => return Poll::Pending,
+            // While it does not read, that is what is limited.
+            _ if self.blocked.is_some() => return Poll::Pending,
+            At::Head if self.is_blank() && !self.fresh => self.patience.idle,
+            At::Head => self.patience.head,
+            At::Length(_) | At::Chunked(_) => self.patience.body,
+            At::End => return Poll::Pending,
+        };
+        let since = *self.awaiting.get_or_insert_with(Instant::now);
+        ready!(self.poll_timer(cx, since + limit));
+        match self.at {
+            At::Head if self.is_blank() => self.at = At::End,
+            At::Head => self.refuse(Reason::RequestTimeout),
+            _ => {
+                self.link.set_verdict(Reason::RequestTimeout);
+                self.at = At::End;
+            }
         }
-        loop {
-            let limit = match self.at {
-                At::Head if self.link.is_busy() => return Poll::Pending,
-                At::Head if self.pending.is_empty() && !self.fresh => self.patience.idle,
-                At::Head => self.patience.head,
-                At::Length(_) | At::Chunked(_) => self.patience.body,
-                At::End => return Poll::Pending,
-            };
-            let due = self.since + limit;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            // A timer that stands too early fires for nothing and is moved then; one that stands too
-            // late is moved now.
-            if timer.deadline() > due {
-                timer.as_mut().reset(due);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if Instant::now() < due {
-                timer.as_mut().reset(due);
-                continue;
-            }
-            match self.at {
-                At::Head if self.pending.is_empty() => self.at = At::End,
-                At::Head => self.refuse(Reason::RequestTimeout),
-                _ => {
-                    self.link.set_verdict(Reason::RequestTimeout);
-                    self.at = At::End;
-                }
-            }
+        Poll::Ready(())
+    }
+
+    /// Minds how writing goes: a client that takes nothing for too long is given up.
+    fn mind(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            self.blocked = None;
+            self.link.set_writing(false);
+            return polled;
+        }
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        self.link.set_writing(true);
+        ready!(self.poll_timer(cx, since + self.patience.body));
+        self.link.set_cut();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Ready once it is `due`. A timer that stands too early fires for nothing and is moved then; one
+    /// that stands too late is moved now.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
+        }
+        ready!(timer.as_mut().poll(cx));
+        if Instant::now() >= due {
             return Poll::Ready(());
         }
+        timer.as_mut().reset(due);
+        timer.as_mut().poll(cx)
     }
 }
 
@@ -323,7 +353,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Turnstile<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.mind(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -343,6 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Turnstile<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bytes)
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
+        self.mind(cx, polled)
     }
 }

@@ -9,8 +9,8 @@ use floodgate_config::ServerAddress;
 use floodgate_limiter::{Gcra, Limiter, Timestamp};
 use http::HeaderValue;
 
+use crate::places::{Place, Places};
 use crate::snapshot::carried_rate;
-use crate::tunnel::Upgraded;
 
 /// How long a server is left out after its first refused connection; doubles with each in a row.
 const FIRST_EJECTION: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
 
 /// An upstream's live state.
 #[derive(Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Name of the upstream.
     pub name: String,
     /// Permits, buffer and breakers.
@@ -39,14 +39,16 @@ pub struct Upstream {
     /// Longest idleness of a pooled connection.
     pub idle_timeout: Duration,
     /// Connections that have left HTTP.
-    pub upgraded: Arc<Upgraded>,
-    /// How many of them there may be.
+    pub upgraded: Arc<Places>,
+    /// Requests whose bodies are still coming while they hold a permit.
+    pub(crate) uploads: Arc<Places>,
+    /// How many upgraded connections there may be.
     pub max_upgraded: u32,
 }
 
 /// One server of an upstream.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Where it listens, as configured.
     pub address: ServerAddress,
     /// Unique in the process; the place of its connections in every core's pool.
@@ -54,19 +56,25 @@ pub struct Server {
     in_flight: AtomicU32,
     /// Refused connections in a row.
     failures: AtomicU32,
+    /// When it was last left out (nanoseconds of the limiter's clock).
+    ejected_at: AtomicU64,
     /// Not chosen before this moment (nanoseconds of the limiter's clock).
     out_until: AtomicU64,
 }
 
 /// A request that is with a server.
 #[derive(Debug)]
-pub struct Visit(Arc<Server>);
+pub(crate) struct Visit(Arc<Server>);
 
 // === impl Upstream ===
 
 impl Upstream {
     /// As `meant`, with the state that `old` has.
-    pub fn compile(meant: &floodgate_config::Upstream, old: Option<&Self>, now: Timestamp) -> Self {
+    pub(crate) fn compile(
+        meant: &floodgate_config::Upstream,
+        old: Option<&Self>,
+        now: Timestamp,
+    ) -> Self {
         let limiter = match old {
             Some(old) => {
                 old.limiter.apply(&meant.limits, now);
@@ -88,12 +96,20 @@ impl Upstream {
             pool_size: meant.limits.max_in_flight() as usize,
             idle_timeout: meant.idle_timeout,
             upgraded: old.map_or_else(Arc::default, |old| Arc::clone(&old.upgraded)),
+            uploads: old.map_or_else(Arc::default, |old| Arc::clone(&old.uploads)),
             max_upgraded: meant.max_upgraded,
         }
     }
 
+    /// A place for a request that takes its permit before its body is here. A quarter of the permits may
+    /// be held so: clients that send slowly must not hold them all.
+    pub(crate) fn take_upload(&self) -> Option<Place> {
+        let limit = u32::try_from(self.pool_size / 4).unwrap_or(u32::MAX);
+        self.uploads.take(limit.max(1))
+    }
+
     /// What stands in Host when the client, speaking HTTP/1.0, named none.
-    pub fn host(&self) -> HeaderValue {
+    pub(crate) fn host(&self) -> HeaderValue {
         let first = self.servers.first().map(|server| server.address.to_string());
         first
             .and_then(|host| host.try_into().ok())
@@ -102,7 +118,7 @@ impl Upstream {
 
     /// The least busy server that takes connections and was not `tried`; if none takes any, the one
     /// that is tried again soonest. `None` when all were tried.
-    pub fn choose(&self, tried: &[usize], now: Timestamp) -> Option<&Arc<Server>> {
+    pub(crate) fn choose(&self, tried: &[usize], now: Timestamp) -> Option<&Arc<Server>> {
         if let ([only], []) = (self.servers.as_slice(), tried) {
             return Some(only);
         }
@@ -122,28 +138,29 @@ impl Upstream {
 
 impl Server {
     /// A server nothing is known about.
-    pub fn new(address: ServerAddress) -> Self {
+    pub(crate) fn new(address: ServerAddress) -> Self {
         Self {
             address,
             id: NEXT_ID.fetch_add(1, Relaxed),
             in_flight: AtomicU32::new(0),
             failures: AtomicU32::new(0),
+            ejected_at: AtomicU64::new(0),
             out_until: AtomicU64::new(0),
         }
     }
 
     /// Requests that are with it now.
-    pub fn in_flight(&self) -> u32 {
+    pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 
     /// Whether it is left out at `now`.
-    pub fn is_ejected(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_ejected(&self, now: Timestamp) -> bool {
         self.out_until.load(Relaxed) > now.as_nanos()
     }
 
     /// It took a connection. True if it had refused before.
-    pub fn connected(&self) -> bool {
+    pub(crate) fn connected(&self) -> bool {
         if self.failures.load(Relaxed) == 0 {
             return false;
         }
@@ -151,9 +168,13 @@ impl Server {
         self.failures.swap(0, Relaxed) > 0
     }
 
-    /// It refused a connection, or did not answer in time: it is left out for a while. True if this
-    /// is news.
-    pub fn refused(&self, now: Timestamp) -> bool {
+    /// It refused a connection that was begun at `began`, or did not answer in time: it is left out for
+    /// a while. Attempts that ran side by side count once. True if this is news.
+    pub(crate) fn refused(&self, began: Timestamp, now: Timestamp) -> bool {
+        if began.as_nanos() < self.ejected_at.load(Relaxed) {
+            return false;
+        }
+        self.ejected_at.store(now.as_nanos(), Relaxed);
         let failures = self.failures.fetch_add(1, Relaxed);
         let out = FIRST_EJECTION.saturating_mul(1 << failures.min(10)).min(LONGEST_EJECTION);
         self.out_until.store((now + out).as_nanos(), Relaxed);
@@ -164,7 +185,7 @@ impl Server {
     ///
     /// # Errors
     /// The name does not resolve.
-    pub async fn resolve(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) async fn resolve(&self) -> std::io::Result<SocketAddr> {
         match &self.address {
             ServerAddress::Socket(address) => Ok(*address),
             ServerAddress::Host { host, port } => tokio::net::lookup_host((host.as_str(), *port))
@@ -175,7 +196,7 @@ impl Server {
     }
 
     /// Counts a request in.
-    pub fn visit(self: &Arc<Self>) -> Visit {
+    pub(crate) fn visit(self: &Arc<Self>) -> Visit {
         self.in_flight.fetch_add(1, Relaxed);
         Visit(Arc::clone(self))
     }
@@ -185,7 +206,7 @@ impl Server {
 
 impl Visit {
     /// Whom the request is with.
-    pub fn server(&self) -> &Arc<Server> {
+    pub(crate) fn server(&self) -> &Arc<Server> {
         &self.0
     }
 }

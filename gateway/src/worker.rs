@@ -94,12 +94,12 @@ impl Worker {
         self.retry_after[tier.index()].next(now)
     }
 
-    /// A request has begun.
+    /// A connection owes its client something.
     pub(crate) fn enter(&self) {
         self.shared.active[self.index].enter();
     }
 
-    /// A request has ended.
+    /// A connection owes its client nothing any more.
     pub(crate) fn leave(&self) {
         self.shared.active[self.index].leave();
     }

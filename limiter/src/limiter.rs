@@ -262,10 +262,12 @@ impl Limiter {
 
     // --- return ---
 
-    /// Hands a permit held `since` to the next waiter, or gives it back.
-    pub(crate) fn give_back(&self, since: Timestamp, now: Timestamp) {
+    /// Hands a permit to the next waiter, or gives it back; `service` is how long it was used, if that counts.
+    pub(crate) fn give_back(&self, service: Option<Duration>, now: Timestamp) {
         self.see(now);
-        self.measure(now.saturating_since(since));
+        if let Some(service) = service {
+            self.measure(service);
+        }
         let mut word = Word(self.counters.state.load(Ordering::Relaxed));
         while word.waiting() == 0 {
             match self.exchange(word, word.0 - IN_FLIGHT) {

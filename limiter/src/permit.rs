@@ -8,8 +8,8 @@ use crate::timestamp::Timestamp;
 
 /// One of the requests in flight, until it is given back.
 ///
-/// Dropping it gives it back too, at the latest time that the limiter has seen: that is for a panic or a cancelled future;
-/// where the time is known, [`release`](Self::release) measures the service better.
+/// Dropping it gives it back too, at the latest time that the limiter has seen, and measures nothing: that is for a panic or a
+/// cancelled future.
 #[must_use = "a permit that is dropped is given back at once"]
 pub struct Permit {
     /// Empty once given back.
@@ -25,7 +25,14 @@ impl Permit {
     /// Gives it to the next waiter, or back.
     pub fn release(mut self, now: Timestamp) {
         if let Some(limiter) = self.limiter.take() {
-            limiter.give_back(self.since, now);
+            limiter.give_back(Some(now.saturating_since(self.since)), now);
+        }
+    }
+
+    /// The same, where the time it was held says nothing of the upstream: the customer left, or nothing was asked.
+    pub fn cancel(mut self, now: Timestamp) {
+        if let Some(limiter) = self.limiter.take() {
+            limiter.give_back(None, now);
         }
     }
 
@@ -40,7 +47,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(limiter) = self.limiter.take() {
             let now = limiter.latest();
-            limiter.give_back(self.since, now);
+            limiter.give_back(None, now);
         }
     }
 }

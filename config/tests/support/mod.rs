@@ -1,4 +1,6 @@
-//! As much of JSON Schema as our own schema uses, patterns left out.
+//! As much of JSON Schema as our own schema uses.
+
+mod pattern;
 
 use serde_json::Value;
 
@@ -35,6 +37,17 @@ pub(crate) fn refusal(schema: &Value, value: &Value, path: &str) -> Option<Strin
         {
             return Some(format!("{path}: {measured} is out of range"));
         }
+    }
+    if let Some((pattern, text)) = schema["pattern"].as_str().zip(value.as_str())
+        && !pattern::matches(pattern, text)
+    {
+        return Some(format!("{path}: {text:?} does not match {pattern}"));
+    }
+    if let Some(pattern) = schema["propertyNames"]["pattern"].as_str()
+        && let mut names = value.as_object().into_iter().flatten().map(|(name, _)| name)
+        && let Some(name) = names.find(|name| !pattern::matches(pattern, name))
+    {
+        return Some(format!("{path}: the name {name:?} does not match {pattern}"));
     }
     if let Some(missing) = (schema["required"].as_array().into_iter().flatten())
         .find(|key| value.get(key.as_str().unwrap_or_default()).is_none())

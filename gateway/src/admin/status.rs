@@ -61,7 +61,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
         "pressure": status.pressure,
         "queue_delay_ms": status.queue_delay.as_secs_f64() * 1e3,
         "mean_service_ms": status.mean_service.as_secs_f64() * 1e3,
-        "upgraded": upstream.upgraded.count(),
+        "upgraded": upstream.upgraded.taken(),
         // Failing upstreams are not yet told from slow ones.
         "circuit": "closed",
         "tiers": tiers,

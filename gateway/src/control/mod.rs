@@ -131,7 +131,7 @@ struct Awaiting {
 
 impl Control {
     /// In charge of `shared`, which runs what `start` says.
-    pub fn new(shared: Arc<Shared>, cores: usize, start: Start) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, cores: usize, start: Start) -> Arc<Self> {
         let Start { config, text, file, environment, set_log } = start;
         let text: Arc<str> = text.into();
         let name = file

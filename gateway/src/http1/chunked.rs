@@ -51,29 +51,15 @@ impl Chunked {
     /// Reads on over `bytes`, which begin where the last step's `pass` ended.
     ///
     /// # Errors
-    /// The framing is broken at the first byte that was not passed; what came before it in this very
-    /// call is not passed either.
+    /// The framing is broken at the first of these bytes. What precedes a break is passed first, so
+    /// that whoever reads behind us stands right in front of it.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Step, Reason> {
         let mut pass = 0;
         while pass < bytes.len() {
-            let rest = &bytes[pass..];
-            let taken = match self.at {
-                At::Size => self.read_size(rest)?,
-                At::Data(left) => {
-                    let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    let left = left - taken as u64;
-                    self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
-                    taken
-                }
-                At::DataEnd => match rest {
-                    [b'\r', b'\n', ..] => {
-                        self.at = At::Size;
-                        2
-                    }
-                    [b'\r'] => 0,
-                    _ => return Err(Reason::BadRequest),
-                },
-                At::Done => break,
+            let taken = match self.read_on(&bytes[pass..]) {
+                Ok(taken) => taken,
+                Err(_) if pass > 0 => break,
+                Err(reason) => return Err(reason),
             };
             if taken == 0 {
                 break;
@@ -81,6 +67,28 @@ impl Chunked {
             pass += taken;
         }
         Ok(Step { pass, done: matches!(self.at, At::Done) })
+    }
+
+    /// Takes what belongs together at the front of `rest`; 0 if it is incomplete.
+    fn read_on(&mut self, rest: &[u8]) -> Result<usize, Reason> {
+        Ok(match self.at {
+            At::Size => self.read_size(rest)?,
+            At::Data(left) => {
+                let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let left = left - taken as u64;
+                self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
+                taken
+            }
+            At::DataEnd => match rest {
+                [b'\r', b'\n', ..] => {
+                    self.at = At::Size;
+                    2
+                }
+                [b'\r'] => 0,
+                _ => return Err(Reason::BadRequest),
+            },
+            At::Done => 0,
+        })
     }
 
     /// A size line; for the last chunk together with the trailer section. 0 while incomplete.
@@ -173,27 +181,28 @@ fn is_forbidden_trailer(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// All of `body` at once, and byte by byte: both must agree.
-    fn read(body: &[u8]) -> Result<Step, Reason> {
-        let whole = Chunked::default().read(body);
-        let mut drip = Chunked::default();
-        let (mut start, mut done) = (0, false);
-        for end in 1..=body.len() {
-            match drip.read(&body[start..end]) {
-                Ok(step) => {
-                    start += step.pass;
-                    done = step.done;
-                }
-                Err(reason) => {
-                    assert_eq!(whole, Err(reason), "{}", body.escape_ascii());
-                    return whole;
-                }
-            }
-            if done {
+    /// Shows `body` in pieces of `size` until it is complete, broken, or used up.
+    fn read_in(size: usize, body: &[u8]) -> Result<Step, Reason> {
+        let mut chunked = Chunked::default();
+        let (mut pass, mut shown, mut done) = (0, 0, false);
+        while !done && (shown < body.len() || pass < shown) {
+            shown = (shown + size).min(body.len());
+            let step = chunked.read(&body[pass..shown])?;
+            pass += step.pass;
+            done = step.done;
+            if shown == body.len() && step.pass == 0 {
                 break;
             }
         }
-        assert_eq!(whole, Ok(Step { pass: start, done }), "{}", body.escape_ascii());
+        Ok(Step { pass, done })
+    }
+
+    /// However it comes, a body means the same.
+    fn read(body: &[u8]) -> Result<Step, Reason> {
+        let whole = read_in(body.len(), body);
+        for size in 1..body.len() {
+            assert_eq!(read_in(size, body), whole, "{} in pieces of {size}", body.escape_ascii());
+        }
         whole
     }
 
@@ -215,7 +224,7 @@ mod tests {
                 body.escape_ascii()
             );
             let more = [body, b"GET /"].concat();
-            assert_eq!(Chunked::default().read(&more), Ok(Step { pass: body.len(), done: true }));
+            assert_eq!(read_in(1 << 20, &more), Ok(Step { pass: body.len(), done: true }));
         }
     }
 
@@ -246,7 +255,7 @@ mod tests {
             b"5,5\r\nhello\r\n",
         ] {
             assert_eq!(
-                Chunked::default().read(body),
+                read_in(body.len(), body),
                 Err(Reason::BadRequest),
                 "{}",
                 body.escape_ascii()
@@ -255,13 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn what_precedes_a_break_is_passed_first() {
+        let mut chunked = Chunked::default();
+        assert_eq!(chunked.read(b"a\r\nhello"), Ok(Step { pass: 8, done: false }));
+        assert_eq!(chunked.read(b"worldXX"), Ok(Step { pass: 5, done: false }));
+        assert_eq!(chunked.read(b"XX"), Err(Reason::BadRequest));
+    }
+
+    #[test]
     fn lines_and_trailers_are_bounded() {
         let long = [&b"5;"[..], &[b'a'; MAX_SIZE_LINE], b"\r\n"].concat();
-        assert_eq!(Chunked::default().read(&long), Err(Reason::BadRequest));
+        assert_eq!(read_in(1 << 20, &long), Err(Reason::BadRequest));
         let many = [&[b"1;", &[b'a'; 900][..], b"\r\nx\r\n"].concat().repeat(10)[..], b"0\r\n\r\n"]
             .concat();
-        assert_eq!(Chunked::default().read(&many), Err(Reason::BadRequest));
+        assert_eq!(read_in(1 << 20, &many), Err(Reason::BadRequest));
         let trailers = [&b"0\r\nX: "[..], &[b'a'; MAX_TRAILERS]].concat();
-        assert_eq!(Chunked::default().read(&trailers), Err(Reason::BadRequest));
+        assert_eq!(read_in(1 << 20, &trailers), Err(Reason::BadRequest));
     }
 }

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use http::Method;
+use http::uri::Authority;
 
 use super::host::is_valid_authority;
 use crate::reason::Reason;
@@ -134,7 +135,9 @@ fn absolute_path(target: &[u8]) -> Result<&[u8], Reason> {
     let rest = rest.strip_prefix(b"://").ok_or(Reason::BadRequest)?;
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    if is_valid_authority(authority) { Ok(path) } else { Err(Reason::BadRequest) }
+    // Stricter than Host: it has to become one.
+    let is_good = is_valid_authority(authority) && Authority::try_from(authority).is_ok();
+    if is_good { Ok(path) } else { Err(Reason::BadRequest) }
 }
 
 /// RFC 3986 plus what browsers leave as it is (WHATWG URL, path percent-encode set).
@@ -322,6 +325,7 @@ mod tests {
             "GET /#f",
             "GET /a\"b",
             "GET ftp://b/",
+            "GET http://a%20b/",
             "GET /ä",
             "GET /a\\b",
         ] {

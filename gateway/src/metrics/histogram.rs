@@ -12,14 +12,14 @@ const BUCKETS: usize = PER_OCTAVE * OCTAVES + 1;
 
 /// One core's latencies.
 #[derive(Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     buckets: [Counter; BUCKETS],
     nanos: Counter,
 }
 
 /// Latencies of all cores, added up.
 #[derive(Clone, Debug)]
-pub struct Totals {
+pub(crate) struct Totals {
     buckets: [u64; BUCKETS],
     nanos: u64,
 }
@@ -34,7 +34,7 @@ impl Default for Histogram {
 
 impl Histogram {
     /// One more sample. Only the owning core may call this.
-    pub fn record(&self, sample: Duration) {
+    pub(crate) fn record(&self, sample: Duration) {
         let nanos = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket(nanos / 1000)].increment();
         self.nanos.add(nanos);
@@ -51,7 +51,7 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds what a core has.
-    pub fn add(&mut self, histogram: &Histogram) {
+    pub(crate) fn add(&mut self, histogram: &Histogram) {
         for (sum, bucket) in self.buckets.iter_mut().zip(&histogram.buckets) {
             *sum += bucket.value();
         }
@@ -59,17 +59,17 @@ impl Totals {
     }
 
     /// Number of samples.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// Sum of all samples in seconds.
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.nanos as f64 / 1e9
     }
 
     /// Upper end in seconds and cumulative count; the last has no end.
-    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut sum = 0;
         self.buckets.iter().enumerate().map(move |(at, bucket)| {
             sum += bucket;

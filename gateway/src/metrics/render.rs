@@ -22,7 +22,7 @@ fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {
     page.family(names::CONFIG_GENERATION, "gauge", "Number of the live configuration.");
     page.sample(names::CONFIG_GENERATION, &[], snapshot.generation);
     page.family(names::CONNECTIONS, "gauge", "Downstream connections by state.");
-    let upgraded: u32 = snapshot.upstreams.iter().map(|upstream| upstream.upgraded.count()).sum();
+    let upgraded: u32 = snapshot.upstreams.iter().map(|upstream| upstream.upgraded.taken()).sum();
     page.sample(names::CONNECTIONS, &[("state", "open")], shared.connections.open());
     page.sample(names::CONNECTIONS, &[("state", "upgraded")], upgraded);
 }
@@ -131,7 +131,7 @@ fn upstreams(snapshot: &Snapshot, page: &mut Page<'_>) {
     }
     page.family(names::UPGRADED, "gauge", "Upgraded connections now.");
     for (upstream, _) in &rows {
-        page.sample(names::UPGRADED, &[("upstream", &upstream.name)], upstream.upgraded.count());
+        page.sample(names::UPGRADED, &[("upstream", &upstream.name)], upstream.upgraded.taken());
     }
     page.family(names::PRESSURE, "gauge", "How full, 0 to 1.");
     for (upstream, status) in &rows {

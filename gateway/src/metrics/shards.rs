@@ -8,7 +8,7 @@ const REASONS: usize = Reason::ALL.len();
 /// One core's counters of one route, on cache lines of their own.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct RouteShard {
+pub(crate) struct RouteShard {
     /// Requests that came.
     pub arrivals: Counter,
     /// Requests that got a permit.
@@ -28,7 +28,7 @@ pub struct RouteShard {
 /// One core's latencies of one tier.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct TierShard {
+pub(crate) struct TierShard {
     /// Arrival to permit, of the admitted.
     pub queue_wait: Histogram,
     /// Permit to last byte.
@@ -39,16 +39,16 @@ pub struct TierShard {
 
 /// A route's counters, a shard per core.
 #[derive(Debug)]
-pub struct RouteStats(Box<[RouteShard]>);
+pub(crate) struct RouteStats(Box<[RouteShard]>);
 
 /// A tier's latencies, a shard per core.
 #[derive(Debug)]
-pub struct TierStats(Box<[TierShard]>);
+pub(crate) struct TierStats(Box<[TierShard]>);
 
 /// A route's counters, added up. The ledger closes: `arrivals` = `admitted` + all `rejected` +
 /// `abandoned` + those waiting, `admitted` = `completed` + `failed` + those in flight.
 #[derive(Clone, Debug)]
-pub struct Sums {
+pub(crate) struct Sums {
     pub arrivals: u64,
     pub admitted: u64,
     pub completed: u64,
@@ -78,18 +78,18 @@ impl Default for RouteShard {
 
 impl RouteStats {
     /// At zero, for `cores` cores.
-    pub fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         Self((0..cores).map(|_| RouteShard::default()).collect())
     }
 
     /// The shard of one core.
-    pub fn shard(&self, core: usize) -> &RouteShard {
+    pub(crate) fn shard(&self, core: usize) -> &RouteShard {
         &self.0[core]
     }
 
     /// All cores together. Counters are read one after the other: ends before beginnings, so that a
     /// running storm never shows more outcomes than arrivals.
-    pub fn sums(&self) -> Sums {
+    pub(crate) fn sums(&self) -> Sums {
         let sum = |field: fn(&RouteShard) -> &Counter| {
             self.0.iter().map(|shard| field(shard).value()).sum()
         };
@@ -112,17 +112,17 @@ impl RouteStats {
 
 impl TierStats {
     /// Empty, for `cores` cores.
-    pub fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         Self((0..cores).map(|_| TierShard::default()).collect())
     }
 
     /// The shard of one core.
-    pub fn shard(&self, core: usize) -> &TierShard {
+    pub(crate) fn shard(&self, core: usize) -> &TierShard {
         &self.0[core]
     }
 
     /// All cores' samples of one histogram.
-    pub fn totals(&self, histogram: fn(&TierShard) -> &Histogram) -> Totals {
+    pub(crate) fn totals(&self, histogram: fn(&TierShard) -> &Histogram) -> Totals {
         let mut totals = Totals::default();
         self.0.iter().for_each(|shard| totals.add(histogram(shard)));
         totals
@@ -133,7 +133,7 @@ impl TierStats {
 
 impl Sums {
     /// Refusals of all reasons.
-    pub fn all_rejected(&self) -> u64 {
+    pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.iter().sum()
     }
 }

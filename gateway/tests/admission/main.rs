@@ -1,0 +1,13 @@
+//! Who is let in, who waits, who is refused, and that everything taken comes back: on real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
+mod breaker;
+mod capacity;
+mod ledger;
+mod order;
+mod permits;
+mod rate;
+mod refusal;
+#[path = "../support/mod.rs"]
+mod support;
