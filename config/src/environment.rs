@@ -374,8 +374,6 @@ fn insert<'t>(file: &mut DeTable<'t>, target: &Target, value: Spanned<DeValue<'t
         };
         (table, key) = (next, inner);
     }
-    // The old key would keep its place.
-    table.remove(key);
     table.insert(Spanned::new(range(span), key.to_owned().into()), value);
 }
 

@@ -60,14 +60,14 @@ table! {
         default header_timeout: Timeout = Timeout::from_secs(10),
         /// Longest silence between two requests on a connection.
         default idle_timeout: Timeout = Timeout::from_secs(60),
-        /// Longest time without a byte while a request's body is awaited.
+        /// Longest time without a byte while a request's body is awaited, or while a client takes nothing of its answer.
         default body_timeout: Timeout = Timeout::from_secs(30),
         /// Longest time for requests in flight to finish after the signal to stop.
         default drain: Time = Time::from_millis(30_000),
         /// Longest head of a request; a longer one is 431.
         default max_head: Size<1_024, 1_048_576> = Size(32 << 10),
         /// Most header lines of a request; more are 431.
-        default max_headers: Integer<1, 1_000> = Integer(100),
+        default max_headers: Integer<1, 256> = Integer(100),
         /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed.
         default trusted_proxies: List<Cidr, 0, 1_000> = List(Vec::new()),
         /// The name of this gateway in the `Via` header.

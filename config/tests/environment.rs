@@ -69,7 +69,7 @@ fn an_override_means_what_the_same_value_in_the_file_means() {
         (
             &[
                 "FLOODGATE__TIERS__L2__WATERMARKS__LOW=0.1",
-                "FLOODGATE__TIERS__L2__WATERMARKS={ high = 0.5, low = 0.25 }",
+                "floodgate__tiers__l2__watermarks={ high = 0.5, low = 0.25 }",
             ],
             "[[tiers]]\n\n",
             "[[tiers]]\nwatermarks = { high = 0.5, low = 0.1 }\n",

@@ -201,7 +201,7 @@ fn mutate(text: &mut Vec<char>, mutation: &Mutation) {
 
 /// How many are tried.
 fn runner() -> TestRunner {
-    let cases = std::env::var("MUTATED_FILES").ok().and_then(|it| it.parse().ok()).unwrap_or(2_000);
+    let cases = std::env::var("MUTATED_FILES").ok().and_then(|it| it.parse().ok()).unwrap_or(1_000);
     TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..Default::default() })
 }
 
@@ -248,7 +248,7 @@ fn a_mutated_file_is_accepted_or_explained() {
     });
     result.unwrap_or_else(|error| panic!("{error}"));
     let (accepted, refused) = (accepted.into_inner(), refused.into_inner());
-    assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
+    assert!(accepted > 20 && refused > 100, "{accepted} accepted, {refused} refused");
 }
 
 #[test]

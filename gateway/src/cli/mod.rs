@@ -30,9 +30,15 @@ enum Command {
         /// The configuration
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Print the problems as JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Print every value with where it came from, and what follows from it
+        #[arg(long)]
+        explain: bool,
+        /// With --explain: how long the services take for a request, such as 50ms
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "explain")]
+        service_time: Option<std::time::Duration>,
     },
     /// Show a flash sale: an origin, the gateway and a storm in this process; exit 1 if something failed
     Demo {
@@ -67,7 +73,9 @@ enum Command {
 impl Cli {
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
-            Command::Check { file, json } => check::check(&file, json),
+            Command::Check { file, json, explain, service_time } => {
+                check::check(&file, json, check::Explain { everything: explain, service_time })
+            }
             Command::Demo { seconds_per_phase, serve, short } => {
                 let scenario =
                     if short { Scenario::short() } else { Scenario::new(seconds_per_phase) };
