@@ -15,13 +15,8 @@ fn everything_holds_in_the_short_demonstration() {
     ] {
         assert!(shown.contains(promise), "{promise:?} is not in\n{shown}");
     }
-    // On a machine with too much else to do the generator falls behind. That is the demonstration's to
-    // find, too, and no fault of the gateway.
-    let valid = shown.contains("holds  the load generator kept up");
-    assert!(valid || shown.contains("FAILS  the run is invalid, the load generator"), "{shown}");
-    let (code, verdict) = if valid { (0, "\nPASS\n") } else { (1, "\nFAIL\n") };
-    assert_eq!(output.status.code(), Some(code), "{shown}");
-    assert!(shown.ends_with(verdict), "{shown}");
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.ends_with("\nPASS\n"), "{shown}");
     assert!(shown.contains("+ rejected"), "no storm:\n{shown}");
     assert!(shown.lines().all(|line| line.chars().count() <= 100), "too wide:\n{shown}");
 }

@@ -7,7 +7,7 @@ use floodgate_loadtest::load::{Latencies, Report};
 
 use super::books::Account;
 use super::figures::{count, millis, wrap};
-use super::judge::{Evidence, Finding};
+use super::judge::{self, Evidence, Finding};
 use super::paint::Paint;
 use super::scenario::{STORM, Scenario};
 use super::stage::Stage;
@@ -48,6 +48,7 @@ pub(super) fn write(
     line("goodput", goodput(&evidence.report, scenario, tiers))?;
     line("recovery", recovery(&evidence.report, scenario))?;
     line("breakers", trips(stage))?;
+    line("generator", wrap(&judge::generator(&evidence.report), 13))?;
     writeln!(out)?;
     for Finding { holds, text } in findings {
         let mark = if *holds { paint.green("holds") } else { paint.red("FAILS") };
