@@ -43,8 +43,7 @@ pub(crate) async fn serve(
     let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
     let activity_of = Rc::clone(&worker);
     let client = Client { worker, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
-    // In a box, since hyper wants a future that can be moved where it does not shut the socket down.
-    let service = service_fn(move |request| Box::pin(proxy::handle(client.clone(), request)));
+    let service = service_fn(move |request| proxy::handle(client.clone(), request));
     let mut builder = http1::Builder::new();
     builder
         .max_headers(limits.headers)

@@ -47,6 +47,8 @@ pub(crate) struct UpstreamBody {
 struct Held {
     lease: Lease,
     admitted: Admitted,
+    /// The time from permit to last byte is the upstream's.
+    is_measured: bool,
 }
 
 /// Why one attempt failed.
@@ -78,11 +80,12 @@ pub(crate) async fn forward(
     let (response, lease) = match result {
         Ok(answer) => answer,
         Err(reason) => {
-            let reason = fault.reason().unwrap_or(reason);
-            if reason == Reason::UpstreamTimeout {
+            let is_late = reason == Reason::UpstreamTimeout;
+            let spoiled = if is_late { fault.reason_at_deadline() } else { fault.reason() };
+            if is_late && spoiled.is_none() && !fault.is_delayed() {
                 admitted.served();
             }
-            return Err(reason);
+            return Err(spoiled.unwrap_or(reason));
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -92,7 +95,7 @@ pub(crate) async fn forward(
     // Without keep-alive unless it says so, and hyper would go on in its version.
     let is_last = head.version == Version::HTTP_10;
     headers::to_downstream(&mut head)?;
-    let held = Some(Held { lease, admitted });
+    let held = Some(Held { lease, admitted, is_measured: !fault.is_delayed() });
     let mut body = UpstreamBody { incoming, ahead: None, held, is_last, deadline: timer };
     let body = match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => ResponseBody::full(bytes),
@@ -183,6 +186,18 @@ fn is_silent_end(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || error.is_canceled() || error.is_closed()
 }
 
+// === impl Held ===
+
+impl Held {
+    /// The upstream has done what it was asked for, or taken too long over it.
+    fn settle(self) -> Lease {
+        if self.is_measured {
+            self.admitted.served();
+        }
+        self.lease
+    }
+}
+
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
@@ -224,7 +239,7 @@ impl UpstreamBody {
         }
         if polled.is_pending() && self.deadline.as_mut().poll(cx).is_ready() {
             if let Some(held) = self.held.take() {
-                held.admitted.served();
+                held.settle();
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
@@ -267,9 +282,9 @@ impl UpstreamBody {
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
     fn end(&mut self, cx: &mut Context<'_>) {
         if let Some(held) = self.held.take() {
-            held.admitted.served();
+            let lease = held.settle();
             if !self.is_last {
-                held.lease.give_back(cx);
+                lease.give_back(cx);
             }
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate_limiter::Timestamp;
@@ -27,6 +28,10 @@ type Http = http1::Connection<TokioIo<TcpStream>, RequestBody>;
 
 /// Largest head of an answer.
 const MAX_ANSWER_HEAD: usize = 64 * 1024;
+
+/// A connection that was given up tells of its server if it took so long, also where more was allowed:
+/// deadlines are often shorter than `connect_timeout`, and a handshake is a single round trip.
+const LONG_CONNECT: Duration = Duration::from_millis(200);
 
 /// One core's idle connections, by [`Server::id`].
 #[derive(Debug, Default)]
@@ -84,7 +89,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         // A client that leaves at once says nothing of the server.
-        let long = self.upstream.connect_timeout / 2;
+        let long = (self.upstream.connect_timeout / 2).min(LONG_CONNECT);
         if !self.over && clock::now().saturating_since(self.began) >= long {
             self.failed(&io::ErrorKind::TimedOut.into());
         }

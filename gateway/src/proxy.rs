@@ -1,7 +1,9 @@
 //! The life of a request, in order.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
@@ -36,58 +38,40 @@ pub(crate) struct Client {
     pub peer: Rc<Peer>,
 }
 
-/// One request from head to answer.
-///
-/// # Errors
-/// Never: whatever happens is an answer.
-pub(crate) async fn handle(
-    client: Client,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let now = clock::now();
-    let snapshot = client.worker.snapshot();
-    let (head, mut body) = request.into_parts();
-    let verdict = client.link.take_verdict();
-    let route = match verdict {
-        Some(_) => None,
-        None => classify(&snapshot, &head.method, head.uri.path()),
-    };
-    // Only what came through the turnstile: to the shadow, too, a malformed request is none.
-    let shadow = client.worker.shadow().filter(|_| verdict.is_none());
-    let opinion = shadow.map(|shadow| {
-        Shadow::arrive(&shadow, client.worker.index, &head.method, head.uri.path(), now)
-    });
-    let mut exchange = Exchange::begin(client, &snapshot, route, now);
-    let decision = match (verdict, route) {
-        (Some(reason), _) => Err(reason),
-        (None, None) => Err(Reason::NoRoute),
-        (None, Some(route)) => {
-            decide(exchange.client(), &snapshot, route, &head, &mut body, now).await
-        }
-    };
-    let mut response = match decision {
-        Ok(decision) => {
-            exchange.admit(opinion.and_then(Opinion::agree));
-            // In a box of its own: in a storm most requests never need the room.
-            Box::pin(pass(&snapshot, decision, head, body, &mut exchange)).await
-        }
-        Err(reason) => {
-            exchange.reject(reason);
-            if let Some(opinion) = opinion {
-                opinion.differ();
-            }
-            // A client that waits for our 100 has sent nothing that could be thrown away.
-            if !head.headers.contains_key(EXPECT) {
-                closing::discard(body);
-            }
-            refuse(exchange.client(), &snapshot, route, reason, now)
-        }
-    };
-    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if exchange.client().worker.shared.is_draining() && !is_switching {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+/// One request from head to answer. What its head alone rules out is answered at once; everything else
+/// takes a future in a box, since in a storm most requests never need the room.
+pub(crate) fn handle(client: Client, request: Request<Incoming>) -> Answering {
+    let arrival = Arrival::new(client, request);
+    match arrival.look() {
+        Ok(route) => Answering::Later(Box::pin(arrival.serve(route))),
+        Err(reason) => Answering::Now(Some(arrival.refuse(reason))),
     }
-    Ok(response.map(|body| body.keep(exchange)))
+}
+
+/// The future of an answer, which hyper may move.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is that of a storm: it shall not allocate"
+)]
+pub(crate) enum Answering {
+    /// Served by this.
+    Later(Pin<Box<dyn Future<Output = Response<ResponseBody>>>>),
+    /// Here it is.
+    Now(Option<Response<ResponseBody>>),
+}
+
+/// A request that has come and is not decided upon.
+struct Arrival {
+    exchange: Exchange,
+    snapshot: SnapshotRef,
+    head: request::Parts,
+    body: Incoming,
+    /// What the turnstile found wrong; the head is then not the client's.
+    verdict: Option<Reason>,
+    route: Option<usize>,
+    /// What a shadow configuration says.
+    opinion: Option<Opinion>,
+    now: Timestamp,
 }
 
 /// A request of `route` goes to its upstream, and has to be answered by `deadline`.
@@ -98,42 +82,118 @@ struct Go {
     deadline: Timestamp,
 }
 
-/// Everything that can be said by the head alone, cheapest first; then the body is awaited, so that
-/// nobody holds a permit who has yet to send; then the permit.
-async fn decide(
-    client: &Client,
-    snapshot: &SnapshotRef,
-    index: usize,
-    head: &request::Parts,
-    body: &mut Incoming,
-    now: Timestamp,
-) -> Result<Go, Reason> {
-    let route = &snapshot.routes[index];
-    let deadline = now + snapshot.tiers[route.tier.index()].deadline;
-    if client.worker.shared.is_draining() {
-        return Err(Reason::Draining);
+// === impl Answering ===
+
+impl Future for Answering {
+    /// Never an error: whatever happens is an answer.
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Later(future) => future.as_mut().poll(cx).map(Ok),
+            // Asked twice, which nobody does, it has nothing more to say.
+            Self::Now(response) => {
+                response.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)))
+            }
+        }
     }
-    if head.method == Method::TRACE {
-        return Err(Reason::MethodNotAllowed);
-    }
-    if body.size_hint().lower() > route.max_body {
-        return Err(Reason::BodyTooLarge);
-    }
-    admission::look(snapshot, route, now)?;
-    let (ahead, now) = if body.is_end_stream() {
-        (ReadAhead::none(), now)
-    } else {
-        let upstream = &snapshot.upstreams[route.upstream];
-        let ahead = if head.headers.contains_key(EXPECT) {
-            ReadAhead::nothing(upstream)?
-        } else {
-            ReadAhead::of(body, route.max_body, &client.link, upstream, clock::instant(deadline))
-                .await?
+}
+
+// === impl Arrival ===
+
+impl Arrival {
+    fn new(client: Client, request: Request<Incoming>) -> Self {
+        let now = clock::now();
+        let snapshot = client.worker.snapshot();
+        let (head, body) = request.into_parts();
+        let verdict = client.link.take_verdict();
+        let (method, path) = (&head.method, head.uri.path());
+        let (route, opinion) = match verdict {
+            Some(_) => (None, None),
+            None => {
+                let shadow = client.worker.shadow();
+                let opinion = shadow
+                    .map(|shadow| Shadow::arrive(&shadow, client.worker.index, method, path, now));
+                (classify(&snapshot, method, path), opinion)
+            }
         };
-        (ahead, clock::now())
-    };
-    let admitted = admission::admit(snapshot, route, now, deadline).await?;
-    Ok(Go { route: index, ahead, admitted, deadline })
+        let exchange = Exchange::begin(client, &snapshot, route, now);
+        Self { exchange, snapshot, head, body, verdict, route, opinion, now }
+    }
+
+    /// Everything that can be said by the head alone, cheapest first, and by reading only. The route if
+    /// nothing speaks against the request.
+    fn look(&self) -> Result<usize, Reason> {
+        if let Some(reason) = self.verdict {
+            return Err(reason);
+        }
+        let index = self.route.ok_or(Reason::NoRoute)?;
+        let route = &self.snapshot.routes[index];
+        if self.exchange.client().worker.shared.is_draining() {
+            return Err(Reason::Draining);
+        }
+        if self.head.method == Method::TRACE {
+            return Err(Reason::MethodNotAllowed);
+        }
+        if self.body.size_hint().lower() > route.max_body {
+            return Err(Reason::BodyTooLarge);
+        }
+        admission::look(&self.snapshot, route, self.now)?;
+        Ok(index)
+    }
+
+    fn refuse(mut self, reason: Reason) -> Response<ResponseBody> {
+        self.exchange.reject(reason);
+        if let Some(opinion) = self.opinion {
+            opinion.differ();
+        }
+        // A client that waits for our 100 has sent nothing that could be thrown away.
+        if !self.head.headers.contains_key(EXPECT) {
+            closing::discard(self.body);
+        }
+        let response = refuse(self.exchange.client(), &self.snapshot, self.route, reason, self.now);
+        finish(response, self.exchange)
+    }
+
+    async fn serve(mut self, route: usize) -> Response<ResponseBody> {
+        match self.admit(route).await {
+            Ok(go) => {
+                self.exchange.admit(self.opinion.and_then(Opinion::agree));
+                let response =
+                    pass(&self.snapshot, go, self.head, self.body, &mut self.exchange).await;
+                finish(response, self.exchange)
+            }
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
+    async fn admit(&mut self, index: usize) -> Result<Go, Reason> {
+        let route = &self.snapshot.routes[index];
+        let upstream = &self.snapshot.upstreams[route.upstream];
+        let deadline = self.now + self.snapshot.tiers[route.tier.index()].deadline;
+        let (ahead, now) = if self.body.is_end_stream() {
+            (ReadAhead::none(), self.now)
+        } else if self.head.headers.contains_key(EXPECT) {
+            (ReadAhead::nothing(upstream)?, self.now)
+        } else {
+            let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
+            let ahead =
+                ReadAhead::of(&mut self.body, route.max_body, link, upstream, until).await?;
+            (ahead, clock::now())
+        };
+        let admitted = admission::admit(&self.snapshot, route, now, deadline).await?;
+        Ok(Go { route: index, ahead, admitted, deadline })
+    }
+}
+
+/// The answer as it goes out; it keeps the exchange until it is gone.
+fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<ResponseBody> {
+    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if exchange.client().worker.shared.is_draining() && !is_switching {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| body.keep(exchange))
 }
 
 /// To the upstream and back.

@@ -58,9 +58,15 @@ pub(crate) struct Stream {
     _upload: Option<Place>,
 }
 
-/// Whether the client spoiled its own request while it was being forwarded.
+/// What a client does to its own request while that is being forwarded: spoil it, or delay it.
 #[derive(Debug, Default)]
-pub(crate) struct Fault(Cell<Option<Reason>>);
+pub(crate) struct Fault {
+    reason: Cell<Option<Reason>>,
+    /// The upstream has taken all that has come, and the client has yet to send the rest.
+    awaits: Cell<bool>,
+    /// That was so at some time.
+    awaited: Cell<bool>,
+}
 
 // === impl ReadAhead ===
 
@@ -209,10 +215,12 @@ impl Stream {
         if !self.ahead.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
-        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.fault.set_awaits(polled.is_pending());
+        let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
-                self.fault.0.set(Some(self.link.take_verdict().unwrap_or(Reason::BadRequest)));
+                self.fault.reason.set(Some(self.link.take_verdict().unwrap_or(Reason::BadRequest)));
                 return Poll::Ready(Some(Err(error.into())));
             }
             Poll::Ready(None) => return Poll::Ready(None),
@@ -231,7 +239,7 @@ impl Stream {
     }
 
     fn spoil(&self, reason: Reason) -> BodyError {
-        self.fault.0.set(Some(reason));
+        self.fault.reason.set(Some(reason));
         reason.as_str().into()
     }
 }
@@ -241,6 +249,22 @@ impl Stream {
 impl Fault {
     /// What the client did wrong, if it did.
     pub(crate) fn reason(&self) -> Option<Reason> {
-        self.0.get()
+        self.reason.get()
+    }
+
+    /// The same once the time for the request is over: it is the client's fault, too, if the rest of
+    /// its body is still awaited.
+    pub(crate) fn reason_at_deadline(&self) -> Option<Reason> {
+        self.reason().or_else(|| self.awaits.get().then_some(Reason::RequestTimeout))
+    }
+
+    /// Whether the client made the upstream wait: how long that took says nothing of the upstream.
+    pub(crate) const fn is_delayed(&self) -> bool {
+        self.awaited.get()
+    }
+
+    fn set_awaits(&self, awaits: bool) {
+        self.awaits.set(awaits);
+        self.awaited.set(self.awaited.get() || awaits);
     }
 }

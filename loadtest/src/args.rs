@@ -1,9 +1,13 @@
 //! What can be said on the command line.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use floodgate_loadtest::origin::ServiceTime;
+use floodgate_loadtest::{
+    origin::{Fault, ServiceTime},
+    scenario::Need,
+    sweep::Target,
+};
 
 /// Open-loop load tests, and an origin that counts what reaches it.
 #[derive(Debug, Parser)]
@@ -15,10 +19,92 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Refuse every request with the least effort possible, to compare gateways with; until killed.
+    Floor(FloorArgs),
     /// Offer load at a fixed rate, whatever the answers, and print what came of it.
     Load(LoadArgs),
     /// Run a stand-in checkout service until interrupted, then print what it saw.
     Origin(OriginArgs),
+    /// Draw what was recorded: one report.json or sweep.json again, or several reports beside each
+    /// other.
+    Report(ReportArgs),
+    /// Run a scenario: its origin, its customers, and whether what it expects holds.
+    Run(RunArgs),
+    /// Run one scenario at several overload factors and draw what is left of the goodput.
+    Sweep(SweepArgs),
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct RunArgs {
+    /// A scenario file, or the name of one that is built in.
+    pub(crate) scenario: String,
+    /// What is judged: HOST:PORT, or `origin` to see how it is without a gateway.
+    #[arg(long)]
+    pub(crate) target: String,
+    /// The gateway's admin listener, to see what it says of itself; FLOODGATE_ADMIN_TOKEN is sent.
+    #[arg(long)]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Folder for report.json and report.html.
+    #[arg(long)]
+    pub(crate) report: Option<PathBuf>,
+    /// The factor on rates, people, connections, stock and capacity; times stay as they are.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) scale: f64,
+    /// The factor on offered load alone.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) overload: f64,
+    /// Instead of the scenario's: same seed, same schedule.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// What the target can do, so that what needs it is judged: durable, grants, latch.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) has: Vec<Need>,
+    /// Where the origin listens instead of the scenario's address; port 0 lets the system choose.
+    #[arg(long)]
+    pub(crate) origin: Option<SocketAddr>,
+    /// The gateway's process, to see how hard it worked; found by its port without.
+    #[arg(long)]
+    pub(crate) gateway_pid: Option<u32>,
+    /// How the target is called in reports.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Allow a target that is not this machine.
+    #[arg(long)]
+    pub(crate) foreign_target: bool,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct SweepArgs {
+    /// The scenario, as `run` takes it.
+    pub(crate) scenario: String,
+    /// NAME=HOST:PORT or HOST:PORT; several take turns.
+    #[arg(long = "target", required = true)]
+    pub(crate) targets: Vec<Target>,
+    /// Factors on offered load, separated by commas; without it 1,2,5,10,20,50.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) factors: Vec<f64>,
+    /// Folder of the reports.
+    #[arg(long, default_value = "sweep")]
+    pub(crate) report: PathBuf,
+    /// After `--`: more for `run`, as it stands.
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct ReportArgs {
+    /// Files report.json, or the folders they are in; or one sweep.json.
+    #[arg(required = true)]
+    pub(crate) records: Vec<PathBuf>,
+    /// The page to write; a sweep's files are written beside its sweep.json.
+    #[arg(long, default_value = "report.html")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct FloorArgs {
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Debug, Parser)]
@@ -32,9 +118,13 @@ pub(crate) struct LoadArgs {
     /// How long, at most 600.
     #[arg(long)]
     pub(crate) seconds: f64,
-    /// What to ask for; several share the load evenly and are told apart in the tables.
+    /// What to ask for, as /PATH or "METHOD /PATH"; several share the load and are told apart in
+    /// the tables.
     #[arg(long = "path", default_value = "/")]
     pub(crate) paths: Vec<String>,
+    /// Share of the path in the same place; once per path. Without it all shares are equal.
+    #[arg(long = "weight")]
+    pub(crate) weights: Vec<u32>,
     #[arg(long, default_value = "GET")]
     pub(crate) method: String,
     /// NAME: VALUE; may be repeated.
@@ -42,6 +132,12 @@ pub(crate) struct LoadArgs {
     pub(crate) headers: Vec<(String, String)>,
     #[arg(long, default_value = "")]
     pub(crate) body: String,
+    /// Seconds of the same load before those that --json reports.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) warm_up: f64,
+    /// Print one JSON object at the end instead of the tables; latencies in microseconds.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Random arrivals instead of evenly spaced ones.
     #[arg(long)]
     pub(crate) poisson: bool,
@@ -86,7 +182,19 @@ pub(crate) struct OriginArgs {
     /// How many requests come before the freeze.
     #[arg(long, default_value_t = 0)]
     pub(crate) freeze_after: u64,
-    /// Seed of the random service times.
+    /// Requests worked on at once; the others wait in line.
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+    /// By how much a service time grows for each `workers` requests that wait.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) slowdown: f64,
+    /// SKU=UNITS: trade, with stock that falls; may be repeated.
+    #[arg(long, value_parser = stock)]
+    pub(crate) stock: Vec<(String, u64)>,
+    /// AT+LASTING=KIND[@SHARE], such as 5s+3s=freeze, 1s+2s=down or 1s+10s=503@0.2.
+    #[arg(long = "fault")]
+    pub(crate) faults: Vec<Fault>,
+    /// Seed of the random service times and faults.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -94,15 +202,33 @@ pub(crate) struct OriginArgs {
 // === impl LoadArgs ===
 
 impl LoadArgs {
-    /// What cannot be a duration becomes one that the plan refuses.
     pub(crate) fn duration(&self) -> Duration {
-        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::MAX)
+        duration(self.seconds)
     }
+
+    pub(crate) fn warm_up(&self) -> Duration {
+        duration(self.warm_up)
+    }
+
+    /// One weight per path.
+    pub(crate) fn mix(&self) -> Vec<u32> {
+        if self.weights.is_empty() { vec![1; self.paths.len()] } else { self.weights.clone() }
+    }
+}
+
+/// What cannot be a duration becomes one that the plan refuses.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn stock(text: &str) -> Result<(String, u64), String> {
+    let (sku, units) = text.split_once('=').ok_or("write SKU=UNITS")?;
+    Ok((sku.to_owned(), units.parse().map_err(|_| "write SKU=UNITS")?))
 }
 
 fn service_time_for(text: &str) -> Result<(String, ServiceTime), String> {

@@ -12,21 +12,23 @@
 //! Memory is bounded by connections, classes and seconds, not by requests. The books close:
 //! arrivals of the plan = success + refused + failed + timeout + dropped.
 
-mod board;
-mod connection;
-mod exchange;
+pub(crate) mod board;
+pub(crate) mod connection;
+mod curve;
+pub(crate) mod exchange;
 mod histogram;
-mod metronome;
+pub(crate) mod metronome;
 mod plan;
-mod reason;
-mod recorder;
-mod report;
-mod run;
-mod sample;
-mod schedule;
+pub(crate) mod reason;
+pub(crate) mod recorder;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod sample;
+pub(crate) mod schedule;
 mod second;
 mod worker;
 
+pub use curve::Curve;
 pub use histogram::{Latencies, Latency};
 pub use plan::{Arrivals, Phase, Plan, PlanError, Template};
 pub use report::{Bucket, ClassReport, PhaseReport, Report, Verdict};

@@ -1,22 +1,32 @@
 //! `floodgate-loadtest`: the origin and the open-loop generator from the command line.
 
 mod args;
+mod judge;
+mod repeat;
+mod show;
+mod summary;
 mod table;
 
-use std::{net::ToSocketAddrs as _, process::ExitCode};
+use std::{net::ToSocketAddrs as _, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::Parser as _;
 use floodgate_loadtest::{
+    floor,
     load::{self, Phase, Plan, Template, Verdict},
     origin::{Freeze, Origin, OriginConfig},
 };
 
-use args::{Args, Command, LoadArgs, OriginArgs};
+use args::{Args, Command, FloorArgs, LoadArgs, OriginArgs};
+use summary::Summary;
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
+        Command::Floor(args) => run_floor(&args),
         Command::Load(args) => run_load(&args),
         Command::Origin(args) => run_origin(args),
+        Command::Report(args) => show::run(&args),
+        Command::Run(args) => judge::run(&args),
+        Command::Sweep(args) => repeat::run(&args),
     };
     outcome.unwrap_or_else(|problem| {
         eprintln!("error: {problem}");
@@ -24,17 +34,35 @@ fn main() -> ExitCode {
     })
 }
 
+/// Refuses until the process is killed.
+fn run_floor(args: &FloorArgs) -> Result<ExitCode, String> {
+    let unusable = |error| format!("the floor cannot run on {} ({error})", args.listen);
+    let listener = floor::listen(args.listen).map_err(unusable)?;
+    println!("floor listens on {}", listener.local_addr().map_err(unusable)?);
+    floor::serve(listener, &AtomicBool::new(false)).map_err(unusable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Offers the load and prints the tables; a failure when the verdict is one.
 fn run_load(args: &LoadArgs) -> Result<ExitCode, String> {
     let plan = plan_of(args)?;
     let target = plan.target;
     let mut run = load::start(plan).map_err(|error| error.to_string())?;
-    println!("{}", table::SECOND_HEAD);
+    if !args.json {
+        println!("{}", table::SECOND_HEAD);
+    }
     while let Some(second) = run.next_second() {
-        print!("{}", table::second(&second));
+        if !args.json {
+            print!("{}", table::second(&second));
+        }
     }
     let report = run.finish();
-    print!("\n{}", table::report(&report, target));
+    if args.json {
+        let json = serde_json::to_string(&Summary::of(&report));
+        println!("{}", json.map_err(|error| error.to_string())?);
+    } else {
+        print!("\n{}", table::report(&report, target));
+    }
     Ok(if report.verdict() == Verdict::Pass { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -49,18 +77,21 @@ fn plan_of(args: &LoadArgs) -> Result<Plan, String> {
     }
     let mut plan = Plan::new(target);
     for path in &args.paths {
-        let template = Template::new(path, &args.method, path).body(args.body.as_str());
+        let (method, target) = path.split_once(' ').unwrap_or((&args.method, path));
+        let template = Template::new(path, method, target).body(args.body.as_str());
         plan = plan.template(
             args.headers
                 .iter()
                 .fold(template, |template, (name, value)| template.header(name, value)),
         );
     }
-    let mut phase = Phase::new("load", args.duration(), args.rate, vec![1; args.paths.len()]);
-    if args.poisson {
-        phase = phase.poisson();
+    for (name, duration) in [("warm-up", args.warm_up()), ("load", args.duration())] {
+        if name == "warm-up" && duration.is_zero() {
+            continue;
+        }
+        let phase = Phase::new(name, duration, args.rate, args.mix());
+        plan = plan.phase(if args.poisson { phase.poisson() } else { phase });
     }
-    plan = plan.phase(phase);
     plan.connections = args.connections;
     plan.seed = args.seed;
     plan.threads = args.threads;
@@ -78,9 +109,13 @@ fn run_origin(args: OriginArgs) -> Result<ExitCode, String> {
             .freeze
             .map(|time| Freeze { after_requests: args.freeze_after, lasting: time.into() }),
         headers: args.headers,
+        faults: args.faults,
         seed: args.seed,
         service_time: args.service_time,
         service_times: args.service_times,
+        slowdown: args.slowdown,
+        stock: args.stock,
+        workers: args.workers,
     };
     let origin = Origin::builder().listen(listen).config(config).start().map_err(|error| {
         format!("the origin cannot run on {listen} ({error}); try --listen 127.0.0.1:0")

@@ -12,10 +12,13 @@
 
 mod answer;
 mod behave;
+mod call;
 mod config;
 mod connection;
+mod fault;
 mod request;
 mod shared;
+mod shop;
 mod stats;
 
 use std::{
@@ -31,17 +34,22 @@ use tokio::{
     net::TcpListener,
     sync::watch,
     task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
 };
 
 use shared::Shared;
 
 pub use config::{Freeze, OriginConfig, ParseServiceTimeError, ServiceTime};
+pub use fault::{Fault, FaultKind};
+pub use shop::ShopStats;
 pub use stats::OriginStats;
 
 /// Connections served at once; beyond it the kernel's backlog waits.
 const MAX_CONNECTIONS: usize = 16_384;
 /// Length of the accept queue; the default of the standard library drops connections in a storm.
 const BACKLOG: i32 = 4096;
+/// Pause before what the system refused is tried again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// The name under which an origin is built: [`Origin::builder`].
 #[derive(Debug)]
@@ -128,6 +136,27 @@ impl OriginBuilder {
         self
     }
 
+    /// Something that goes wrong for a while.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.config.faults.push(fault);
+        self
+    }
+
+    /// Units of a SKU; with stock the origin trades.
+    #[must_use]
+    pub fn stock(mut self, sku: impl Into<String>, units: u64) -> Self {
+        self.config.stock.push((sku.into(), units));
+        self
+    }
+
+    /// Requests worked on at once, in order of coming: see [`OriginConfig::workers`].
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = Some(workers);
+        self
+    }
+
     /// A header on every answer.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -194,7 +223,7 @@ impl OriginHandle {
     /// What it has seen so far.
     #[must_use]
     pub fn stats(&self) -> OriginStats {
-        self.shared.stats.snapshot()
+        self.shared.stats()
     }
 
     /// Waits until the counts satisfy `wanted`; the counts at that moment.
@@ -208,6 +237,16 @@ impl OriginHandle {
     ) -> Result<OriginStats, OriginStats> {
         let reached = self.shared.stats.wait_for(wanted);
         tokio::time::timeout(within, reached).await.map_err(|_| self.stats())
+    }
+
+    /// Starts the clock of faults and trade anew.
+    pub fn begin(&self) {
+        self.begin_at(std::time::Instant::now());
+    }
+
+    /// As [`begin`](Self::begin), at a moment that may be still to come.
+    pub fn begin_at(&self, at: std::time::Instant) {
+        self.shared.begun.send_replace(Instant::from_std(at));
     }
 
     /// Lets no answer out until [`release`](Self::release): requests pile up inside.
@@ -253,19 +292,46 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 
 /// Dropping the set at the end aborts every connection.
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
+    let Ok(addr) = listener.local_addr() else { return };
+    let (mut listener, mut connections) = (Some(listener), JoinSet::new());
+    let mut begun = shared.begun.subscribe();
     let mut stop = pin!(async { drop(stopped.wait_for(|stop| *stop).await) });
     loop {
+        let (is_down, change) = fault::down(&shared.config.faults, shared.since_begin());
+        if is_down && listener.take().is_some() {
+            connections.abort_all();
+        }
+        if !is_down && listener.is_none() {
+            // Somebody else may hold the port for a moment; then it is tried again.
+            listener = listen(addr).ok();
+        }
+        let next = match change {
+            Some(change) => *begun.borrow() + change,
+            None => Instant::now() + Duration::from_secs(3600),
+        };
+        let next = if is_down || listener.is_some() { next } else { Instant::now() + RETRY };
+        let has_room = connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             () = &mut stop => return,
+            Ok(()) = begun.changed() => {}
+            () = sleep_until(next) => {}
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = next_connection(listener.as_ref()), if has_room => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection::serve(stream, Arc::clone(&shared)));
                 }
                 // Out of file descriptors: wait for one to be given back instead of spinning.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) => tokio::time::sleep(RETRY).await,
             }
         }
+    }
+}
+
+async fn next_connection(
+    listener: Option<&TcpListener>,
+) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }

@@ -39,6 +39,12 @@ impl Rng {
         -mean * (1.0 - self.fraction()).ln()
     }
 
+    /// Normal with mean 0 and deviation 1 (Box and Muller, 1958).
+    pub(crate) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.fraction()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.fraction()).cos()
+    }
+
     /// Exponential with the given mean, cut at 20 times the mean.
     pub(crate) fn exponential_duration(&mut self, mean: Duration) -> Duration {
         mean.mul_f64(self.exponential(1.0).min(20.0))

@@ -129,15 +129,18 @@ pub(super) fn answer(outcome: Outcome) -> Answer {
             "warnings": applied.warnings.to_json(),
             "confirm_by": applied.confirm_by.map(time),
         })),
-        Outcome::Rejected(problems) => Answer::json(json!({
-            "type": "urn:floodgate:config_rejected",
-            "status": 422,
-            "reason": "config_rejected",
-            "detail": "nothing has changed; these are all its problems",
-            "problems": problems.to_json(),
-            "text": problems.to_string(),
-        }))
-        .with(StatusCode::UNPROCESSABLE_ENTITY),
+        Outcome::Rejected(problems) => {
+            let value = json!({
+                "type": "urn:floodgate:config_rejected",
+                "status": 422,
+                "reason": "config_rejected",
+                "detail": "nothing has changed; these are all its problems",
+                "problems": problems.to_json(),
+                "text": problems.to_string(),
+            });
+            Answer::new("application/problem+json", format!("{value:#}\n"))
+                .with(StatusCode::UNPROCESSABLE_ENTITY)
+        }
         Outcome::Unchanged(generation) => {
             Answer::json(json!({ "result": "unchanged", "generation": generation }))
         }

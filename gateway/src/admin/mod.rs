@@ -167,7 +167,11 @@ impl Admin {
     ) -> Answer {
         let (control, watch) = (&self.control, &self.watch);
         let known: &[&str] = match path {
-            "/api/config" if method == Method::PUT => &["confirm_within", "mode", "persist"],
+            "/api/config" if method == Method::PUT => match query.get("mode") {
+                // It is neither taken back by itself nor written to the file.
+                Some("shadow") => &["mode"],
+                _ => &["confirm_within", "mode", "persist"],
+            },
             "/api/config/rollback" => &["to"],
             _ => &[],
         };

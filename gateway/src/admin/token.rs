@@ -48,7 +48,8 @@ impl Tokens {
     /// The tokens that the environment holds for a listener on `admin`.
     ///
     /// # Errors
-    /// One sentence: one is too short, or there is none and others than this machine could ask.
+    /// One sentence: one is too short, there is one for viewers only, or there is none and others than this
+    /// machine could ask.
     pub(crate) fn from_environment(admin: SocketAddr) -> Result<Self, String> {
         let read = |variable| match std::env::var(variable) {
             Ok(token) if token.len() >= SHORTEST => Ok(Some(token)),
@@ -59,6 +60,11 @@ impl Tokens {
             }
         };
         let tokens = Self { operator: read(OPERATOR)?, viewer: read(VIEWER)? };
+        if tokens.operator.is_none() && tokens.viewer.is_some() {
+            return Err(format!(
+                "{VIEWER} without {OPERATOR} would let everybody change everything: set {OPERATOR} too"
+            ));
+        }
         if tokens.operator.is_none() && !admin.ip().is_loopback() {
             return Err(format!(
                 "the admin listener on {admin} could be asked by anybody: set {OPERATOR}, or listen on 127.0.0.1"

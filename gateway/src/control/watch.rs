@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Cause, Control, Outcome, Trigger, text};
 
@@ -35,6 +36,16 @@ enum Hint {
     Stop,
     /// There is a new time to look.
     Wake,
+}
+
+/// How the waiting for a pause ended.
+#[derive(Clone, Copy, Debug)]
+enum Quiet {
+    /// There is one, or it took too long.
+    Reached,
+    /// A signal asks to read the file.
+    Reload,
+    Stop,
 }
 
 /// What the watching thread knows.
@@ -88,12 +99,15 @@ impl Watch {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let watcher = notify::recommended_watcher(move |_| self.hint(Hint::Directory)).and_then(
-            |mut watcher| {
-                watcher.watch(directory, RecursiveMode::NonRecursive)?;
-                Ok(watcher)
-            },
-        );
+        let told = move |event: notify::Result<Event>| {
+            if may_be_a_change(&event) {
+                self.hint(Hint::Directory);
+            }
+        };
+        let watcher = notify::recommended_watcher(told).and_then(|mut watcher| {
+            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
         watcher
             .inspect_err(|error| {
                 tracing::warn!(%error, directory = %directory.display(), "no events: the file is read every {POLL:?}");
@@ -106,19 +120,17 @@ impl Watch {
 
 impl Watching {
     fn run(mut self) {
+        // What was written between the first reading and the first event was told by nobody.
+        self.look(Trigger::File);
         loop {
             let until_confirmed = self.control.expire(Instant::now()).unwrap_or(POLL);
             match self.hints.recv_timeout(until_confirmed.min(POLL)) {
-                Ok(Hint::Directory) => {
-                    if self.wait_until_quiet() {
-                        return;
-                    }
-                    self.look(Trigger::File);
-                }
-                Ok(Hint::Reload) => {
-                    self.seen = None;
-                    self.look(Trigger::Signal);
-                }
+                Ok(Hint::Directory) => match self.wait_until_quiet() {
+                    Quiet::Reached => self.look(Trigger::File),
+                    Quiet::Reload => self.reload(),
+                    Quiet::Stop => return,
+                },
+                Ok(Hint::Reload) => self.reload(),
                 Ok(Hint::Wake) => {}
                 Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => self.look(Trigger::File),
@@ -126,18 +138,25 @@ impl Watching {
         }
     }
 
-    /// Swallows events until a pause comes. True if it is time to end.
-    fn wait_until_quiet(&self) -> bool {
+    /// Swallows events until a pause comes, or something that does not wait for one.
+    fn wait_until_quiet(&self) -> Quiet {
         let latest = Instant::now() + LONGEST_WAIT;
         loop {
             let left = latest.saturating_duration_since(Instant::now());
             match self.hints.recv_timeout(QUIET.min(left)) {
-                Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
-                Ok(_) if left.is_zero() => return false,
+                Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return Quiet::Stop,
+                Ok(Hint::Reload) => return Quiet::Reload,
+                Ok(_) if left.is_zero() => return Quiet::Reached,
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Timeout) => return Quiet::Reached,
             }
         }
+    }
+
+    /// Applies the file's contents, whatever they were at the last look.
+    fn reload(&mut self) {
+        self.seen = None;
+        self.look(Trigger::Signal);
     }
 
     /// Applies the file's contents if they are not those of the last look.
@@ -162,5 +181,34 @@ impl Watching {
             tracing::info!(generation, file = name, "the configuration means what is live already");
         }
         self.seen = Some(text);
+    }
+}
+
+/// Whether the contents of a file may be others now. That somebody reads is no such event: our own looks would
+/// follow one another for ever.
+fn may_be_a_change(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(Event { kind: EventKind::Access(access), .. }) => {
+            *access == AccessKind::Close(AccessMode::Write)
+        }
+        // An error may stand for events that were lost.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_is_no_change_and_what_is_not_understood_may_be_one() {
+        let told = |kind| may_be_a_change(&Ok(Event::new(kind)));
+        for mode in [AccessMode::Any, AccessMode::Read, AccessMode::Execute] {
+            assert!(!told(EventKind::Access(AccessKind::Open(mode))));
+            assert!(!told(EventKind::Access(AccessKind::Close(mode))));
+        }
+        assert!(told(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(told(EventKind::Any) && told(EventKind::Other));
+        assert!(may_be_a_change(&Err(notify::Error::generic("lost"))));
     }
 }

@@ -19,7 +19,7 @@ use super::{
 
 /// The seconds of a run. Bounded: a run takes at most ten minutes and one patience.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(crate) struct Board {
     /// Woken when a second is complete or a worker has gone: for threads, and for tasks.
     changed: Condvar,
     notify: Notify,
@@ -36,43 +36,60 @@ struct State {
     /// Per worker, how many seconds it has added; the largest number when it has gone.
     rolled: Vec<usize>,
     seconds: Vec<Second>,
+    /// Journeys started and completed by second, from the worker that has them.
+    journeys: Vec<(u64, u64)>,
 }
 
 /// One worker's place at the board. When it is dropped, the worker has no more to add.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(crate) struct Seat {
     board: Arc<Board>,
+    /// The column of the board for each class of the worker.
+    columns: Vec<usize>,
     worker: usize,
 }
 
 // === impl Board ===
 
 impl Board {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let mut end = Duration::ZERO;
         let phase_ends = plan.phases.iter().map(|phase| {
             end += phase.duration;
             end
         });
+        let names = plan.templates.iter().map(|template| template.class.clone()).collect();
+        Self { phase_ends: phase_ends.collect(), ..Self::shared(names, plan.threads) }
+    }
+
+    /// A board for `workers` of several runs that begin together, with columns of its own.
+    pub(crate) fn shared(names: Vec<String>, workers: usize) -> Self {
         Self {
             changed: Condvar::new(),
             notify: Notify::new(),
-            names: plan.templates.iter().map(|template| template.class.clone()).collect(),
-            phase_ends: phase_ends.collect(),
+            names,
+            phase_ends: Vec::new(),
             state: Mutex::new(State {
                 pending: VecDeque::new(),
-                rolled: vec![0; plan.threads],
+                rolled: vec![0; workers],
                 seconds: Vec::new(),
+                journeys: Vec::new(),
             }),
         }
     }
 
-    pub(super) fn seat(self: &Arc<Self>, worker: usize) -> Seat {
-        Seat { board: Arc::clone(self), worker }
+    /// The place of a worker whose classes are the columns.
+    pub(crate) fn seat(self: &Arc<Self>, worker: usize) -> Seat {
+        self.seat_at(worker, (0..self.names.len()).collect())
+    }
+
+    /// The place of a worker, and the column of each of its classes.
+    pub(crate) fn seat_at(self: &Arc<Self>, worker: usize, columns: Vec<usize>) -> Seat {
+        Seat { board: Arc::clone(self), columns, worker }
     }
 
     /// Second `index`, as soon as it is complete; `None` when there is none.
-    pub(super) fn second(&self, index: usize) -> Option<Second> {
+    pub(crate) fn second(&self, index: usize) -> Option<Second> {
         let mut state = self.lock();
         loop {
             if let Some(second) = state.seconds.get(index) {
@@ -86,7 +103,7 @@ impl Board {
     }
 
     /// As [`second`](Self::second), for a task.
-    pub(super) async fn second_async(&self, index: usize) -> Option<Second> {
+    pub(crate) async fn second_async(&self, index: usize) -> Option<Second> {
         loop {
             let mut changed = pin!(self.notify.notified());
             // Registered before the look, so that no change between look and wait is missed.
@@ -104,8 +121,13 @@ impl Board {
         }
     }
 
+    /// Journeys started and completed in a second.
+    pub(crate) fn journeys(&self, second: usize) -> (u64, u64) {
+        self.lock().journeys.get(second).copied().unwrap_or_default()
+    }
+
     /// All seconds so far.
-    pub(super) fn seconds(&self) -> Vec<Second> {
+    pub(crate) fn seconds(&self) -> Vec<Second> {
         self.lock().seconds.clone()
     }
 
@@ -164,15 +186,22 @@ impl State {
 // === impl Seat ===
 
 impl Seat {
+    /// Publishes the journeys by second, before the second that they belong to is rolled.
+    pub(crate) fn publish(&self, journeys: &[(u64, u64)]) {
+        let mut state = self.board.lock();
+        state.journeys.clear();
+        state.journeys.extend_from_slice(journeys);
+    }
+
     /// Adds this worker's next second, and clears it.
-    pub(super) fn roll(&self, second: &mut [Tally], reasons: &Reasons) {
+    pub(crate) fn roll(&self, second: &mut [Tally], reasons: &Reasons) {
         let mut state = self.board.lock();
         let at = state.rolled[self.worker] - state.seconds.len();
         while state.pending.len() <= at {
             state.pending.push_back(self.board.empty_second());
         }
-        for (class, tally) in state.pending[at].iter_mut().zip(second) {
-            class.add(tally, reasons);
+        for (column, tally) in self.columns.iter().zip(second) {
+            state.pending[at][*column].add(tally, reasons);
             tally.clear();
         }
         state.rolled[self.worker] += 1;

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    exchange::{Answer, Deadline, Fault, Wire},
-    reason::{ReasonId, Reasons},
+    exchange::{Answer, Deadline, Fault, Sink, Wire},
+    reason::{REASON_HEADER, ReasonId, Reasons},
     sample::{Kind, Sample},
     schedule::Arrival,
     worker::Worker,
@@ -99,16 +99,23 @@ async fn serve(worker: &Worker, job: &Job, wire: &mut Option<Wire>, deadline: &m
     } else {
         attempt(worker, job, wire, deadline, until).await
     };
-    if !matches!(&outcome, Ok(answer) if answer.keep_alive) {
+    if !matches!(&outcome, Ok((answer, _)) if answer.keep_alive) || worker.closes() {
         *wire = None;
     }
     let (kind, reason) = judge(outcome, &mut worker.reasons().borrow_mut());
     worker.done(&Sample { arrival: job.arrival, ended: worker.now(), kind, reason });
 }
 
+/// What the headers of an answer say of its reason.
+#[derive(Debug)]
+struct Found<'a> {
+    reason: ReasonId,
+    reasons: &'a RefCell<Reasons>,
+}
+
 /// How far a request came that got no answer.
 #[derive(Clone, Copy, Debug)]
-enum Reached {
+pub(crate) enum Reached {
     Closed,
     Malformed,
     NoConnection,
@@ -123,7 +130,7 @@ async fn attempt(
     wire: &mut Option<Wire>,
     deadline: &mut Deadline,
     until: Instant,
-) -> Result<Answer, Reached> {
+) -> Result<(Answer, ReasonId), Reached> {
     let (request, is_head) = worker.request(&job.arrival);
     loop {
         let reused = wire.is_some();
@@ -131,9 +138,9 @@ async fn attempt(
             Some(wire) => wire,
             None => wire.insert(connect(worker, until).await?),
         };
-        let reasons = worker.reasons();
-        match connection.exchange(request, is_head, reasons, deadline, until).await {
-            Ok(answer) => return Ok(answer),
+        let mut found = Found { reason: Reasons::NONE, reasons: worker.reasons() };
+        match connection.exchange(request, is_head, &mut found, deadline, until).await {
+            Ok(answer) => return Ok((answer, found.reason)),
             Err(Fault::Closed { untouched: true }) if reused => {
                 worker.retried();
                 *wire = None;
@@ -153,16 +160,19 @@ async fn connect(worker: &Worker, until: Instant) -> Result<Wire, Reached> {
     }
 }
 
-/// See [`Kind`] for the rules.
-fn judge(outcome: Result<Answer, Reached>, reasons: &mut Reasons) -> (Kind, ReasonId) {
-    let answer = match outcome {
-        Ok(answer) => answer,
+/// See [`Kind`] for the rules. The reason is that of the header, [`Reasons::NONE`] without.
+pub(crate) fn judge(
+    outcome: Result<(Answer, ReasonId), Reached>,
+    reasons: &mut Reasons,
+) -> (Kind, ReasonId) {
+    let (answer, reason) = match outcome {
+        Ok(found) => found,
         Err(Reached::Closed) => return (Kind::Failed, reasons.intern(b"connection_closed")),
         Err(Reached::Malformed) => return (Kind::Failed, reasons.intern(b"malformed_answer")),
         Err(Reached::NoConnection) => return (Kind::Failed, reasons.intern(b"no_connection")),
         Err(Reached::Timeout) => return (Kind::Timeout, Reasons::NONE),
     };
-    let mut reason = || match answer.reason {
+    let mut known = || match reason {
         Reasons::NONE => {
             let mut name = *b"status_000";
             // Three digits fit; a peer's refusal must not cost an allocation.
@@ -173,9 +183,21 @@ fn judge(outcome: Result<Answer, Reached>, reasons: &mut Reasons) -> (Kind, Reas
     };
     match answer.status {
         200..400 => (Kind::Success, Reasons::NONE),
-        502 | 504 => (Kind::Failed, reason()),
-        429 | 503 => (Kind::Refused, reason()),
-        _ if answer.reason != Reasons::NONE => (Kind::Refused, reason()),
-        _ => (Kind::Failed, reason()),
+        502 | 504 => (Kind::Failed, known()),
+        429 | 503 => (Kind::Refused, known()),
+        _ if reason != Reasons::NONE => (Kind::Refused, known()),
+        _ => (Kind::Failed, known()),
     }
+}
+
+// === impl Found ===
+
+impl Sink for Found<'_> {
+    fn header(&mut self, name: &str, value: &[u8]) {
+        if name.eq_ignore_ascii_case(REASON_HEADER) {
+            self.reason = self.reasons.borrow_mut().intern(value);
+        }
+    }
+
+    fn body(&mut self, _: &[u8]) {}
 }

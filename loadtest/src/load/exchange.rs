@@ -17,20 +17,15 @@ use tokio::{
 
 use crate::wire::{self, Body};
 
-use super::reason::{ReasonId, Reasons};
-
 /// Largest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;
-/// The header that names the reason of a refusal.
-const REASON_HEADER: &str = "x-floodgate-reason";
-
 /// Read into by every connection of a worker in turn: an idle connection owns no buffer.
-pub(super) type Scratch = Rc<RefCell<Box<[u8]>>>;
+pub(crate) type Scratch = Rc<RefCell<Box<[u8]>>>;
 
 /// A connection to the target.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     /// A head that has not come whole.
     partial: Vec<u8>,
     scratch: Scratch,
@@ -39,16 +34,22 @@ pub(super) struct Wire {
 
 /// A whole answer, as far as it is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) keep_alive: bool,
-    /// [`Reasons::NONE`] without the header.
-    pub(super) reason: ReasonId,
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) keep_alive: bool,
+    pub(crate) status: u16,
+}
+
+/// Whoever wants to know more of an answer than its status. Interim answers are not told.
+pub(crate) trait Sink {
+    /// A header, in order.
+    fn header(&mut self, name: &str, value: &[u8]);
+    /// A piece of the body.
+    fn body(&mut self, bytes: &[u8]);
 }
 
 /// Why there is no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The connection ended; `untouched` when no byte of an answer had come.
     Closed { untouched: bool },
     /// What came is not HTTP/1.1.
@@ -60,7 +61,7 @@ pub(super) enum Fault {
 /// A timer that is set anew only when it goes off: one timer operation per patience, not per
 /// request.
 #[derive(Debug)]
-pub(super) struct Deadline(Pin<Box<Sleep>>);
+pub(crate) struct Deadline(Pin<Box<Sleep>>);
 
 /// How far the reading of an answer has come.
 #[derive(Debug)]
@@ -73,18 +74,18 @@ enum Progress {
 // === impl Wire ===
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, scratch: Scratch) -> Self {
+    pub(crate) fn new(stream: TcpStream, scratch: Scratch) -> Self {
         // Without it requests are as good, only later.
         drop(stream.set_nodelay(true));
         Self { partial: Vec::new(), scratch, stream }
     }
 
     /// Sends a request and reads its answer, both at once: a target may answer early.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange<S: Sink>(
         &mut self,
         request: &[u8],
         is_head: bool,
-        reasons: &RefCell<Reasons>,
+        sink: &mut S,
         deadline: &mut Deadline,
         until: Instant,
     ) -> Result<Answer, Fault> {
@@ -97,7 +98,7 @@ impl Wire {
                     sent = request.len();
                 }
             }
-            match self.poll_answer(cx, &mut progress, is_head, reasons) {
+            match self.poll_answer(cx, &mut progress, is_head, sink) {
                 Poll::Ready(Ok(mut answer)) => {
                     answer.keep_alive &= sent == request.len();
                     Poll::Ready(Ok(answer))
@@ -110,7 +111,7 @@ impl Wire {
     }
 
     /// Ready when the idle connection is of no use any more.
-    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut byte = [0; 1];
         // Data nobody asked for is as bad as an end.
         Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(drop)
@@ -128,12 +129,12 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_answer(
+    fn poll_answer<S: Sink>(
         &mut self,
         cx: &mut Context<'_>,
         progress: &mut Progress,
         is_head: bool,
-        reasons: &RefCell<Reasons>,
+        sink: &mut S,
     ) -> Poll<Result<Answer, Fault>> {
         let scratch = Rc::clone(&self.scratch);
         let mut scratch = scratch.borrow_mut();
@@ -151,22 +152,23 @@ impl Wire {
                     _ => Err(Fault::Closed { untouched: false }),
                 });
             }
-            self.take(buffer.filled(), progress, is_head, reasons)?;
+            self.take(buffer.filled(), progress, is_head, sink)?;
             if let Progress::Done(answer) = progress {
                 return Poll::Ready(Ok(*answer));
             }
         }
     }
 
-    fn take(
+    fn take<S: Sink>(
         &mut self,
         bytes: &[u8],
         progress: &mut Progress,
         is_head: bool,
-        reasons: &RefCell<Reasons>,
+        sink: &mut S,
     ) -> Result<(), Fault> {
         if let Progress::Body(answer, body) = progress {
-            let taken = body.advance(bytes, |_| {}).map_err(|_| Fault::Malformed)?;
+            let taken =
+                body.advance(bytes, |bytes| sink.body(bytes)).map_err(|_| Fault::Malformed)?;
             if body.is_done() {
                 let keep_alive = answer.keep_alive && taken == bytes.len();
                 *progress = Progress::Done(Answer { keep_alive, ..*answer });
@@ -174,7 +176,7 @@ impl Wire {
             return Ok(());
         }
         if self.partial.is_empty() {
-            if let Some(rest) = parse(bytes, progress, is_head, reasons)? {
+            if let Some(rest) = parse(bytes, progress, is_head, sink)? {
                 self.partial.extend_from_slice(rest);
             }
             return Ok(());
@@ -184,7 +186,7 @@ impl Wire {
         }
         let mut whole = std::mem::take(&mut self.partial);
         whole.extend_from_slice(bytes);
-        let rest = parse(&whole, progress, is_head, reasons)?.map_or(0, <[u8]>::len);
+        let rest = parse(&whole, progress, is_head, sink)?.map_or(0, <[u8]>::len);
         whole.drain(..whole.len() - rest);
         self.partial = whole;
         Ok(())
@@ -193,11 +195,11 @@ impl Wire {
 
 /// Reads heads at the start of `bytes`, interim ones too, and what follows of the body. Gives
 /// back the bytes of a head that is not whole.
-fn parse<'a>(
+fn parse<'a, S: Sink>(
     mut bytes: &'a [u8],
     progress: &mut Progress,
     is_head: bool,
-    reasons: &RefCell<Reasons>,
+    sink: &mut S,
 ) -> Result<Option<&'a [u8]>, Fault> {
     loop {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -212,8 +214,8 @@ fn parse<'a>(
         if (100..200).contains(&status) && status != 101 {
             continue;
         }
-        let (answer, mut body) = read(&head, is_head, reasons)?;
-        let taken = body.advance(bytes, |_| {}).map_err(|_| Fault::Malformed)?;
+        let (answer, mut body) = read(&head, is_head, sink)?;
+        let taken = body.advance(bytes, |bytes| sink.body(bytes)).map_err(|_| Fault::Malformed)?;
         *progress = if body.is_done() {
             let keep_alive = answer.keep_alive && taken == bytes.len();
             Progress::Done(Answer { keep_alive, ..answer })
@@ -224,13 +226,13 @@ fn parse<'a>(
     }
 }
 
-fn read(
+fn read<S: Sink>(
     head: &httparse::Response<'_, '_>,
     is_head: bool,
-    reasons: &RefCell<Reasons>,
+    sink: &mut S,
 ) -> Result<(Answer, Body), Fault> {
     let status = head.code.unwrap_or_default();
-    let mut answer = Answer { keep_alive: head.version == Some(1), reason: Reasons::NONE, status };
+    let mut answer = Answer { keep_alive: head.version == Some(1), status };
     let (mut length, mut chunked) = (None, false);
     for header in head.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -247,9 +249,8 @@ fn read(
             } else if wire::names_token(header.value, "keep-alive") {
                 answer.keep_alive = true;
             }
-        } else if is(REASON_HEADER) {
-            answer.reason = reasons.borrow_mut().intern(header.value);
         }
+        sink.header(header.name, header.value);
     }
     let body = match (is_head || matches!(status, 101 | 204 | 304), chunked, length) {
         (true, ..) => Body::length(0),
@@ -264,7 +265,7 @@ fn read(
 // === impl Deadline ===
 
 impl Deadline {
-    pub(super) fn new(until: Instant) -> Self {
+    pub(crate) fn new(until: Instant) -> Self {
         Self(Box::pin(sleep_until(until)))
     }
 

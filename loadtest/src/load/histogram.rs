@@ -31,7 +31,7 @@ pub struct Latency {
 
 impl Latencies {
     /// Adds one. The buckets are allocated by the first.
-    pub(super) fn record(&mut self, latency: Duration) {
+    pub(crate) fn record(&mut self, latency: Duration) {
         if self.0.is_none() {
             // The bounds are constants that the constructor accepts.
             self.0 = Histogram::new_with_bounds(1, MAX_MICROS, 3).ok().map(Box::new);
@@ -41,7 +41,7 @@ impl Latencies {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         match (&mut self.0, &other.0) {
             (Some(mine), Some(theirs)) => {
                 let added = mine.add(&**theirs);
@@ -53,7 +53,7 @@ impl Latencies {
     }
 
     /// Forgets everything and keeps the buckets.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if let Some(histogram) = &mut self.0 {
             histogram.reset();
         }

@@ -20,7 +20,7 @@ const MAX_PARK: Duration = Duration::from_millis(50);
 
 /// Rings `bell` for every arrival, at its time or up to a quantum later. Blocks to the end of the
 /// schedule, or until `stop` is set.
-pub(super) fn run(
+pub(crate) fn run(
     due: impl Iterator<Item = Duration>,
     start: Instant,
     stop: &AtomicBool,

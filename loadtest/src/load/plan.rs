@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use super::schedule::Schedule;
+use super::{curve::Curve, schedule::Schedule};
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
@@ -23,6 +23,9 @@ pub struct Plan {
     pub timeout: Duration,
     /// Generator threads.
     pub threads: usize,
+    /// Share of requests, 0 to 1, after which the connection is closed, so that the next one is
+    /// new.
+    pub fresh_share: f64,
 }
 
 /// A stretch of the run with one rate and one mix.
@@ -32,8 +35,10 @@ pub struct Phase {
     pub name: String,
     /// How long it lasts.
     pub duration: Duration,
-    /// Arrivals per second.
+    /// Arrivals per second, where the curve is 1.
     pub rate_per_s: f64,
+    /// What the rate is multiplied with, from the begin of the phase on.
+    pub curve: Curve,
     /// How the arrivals lie in time.
     pub arrivals: Arrivals,
     /// Weight per template, in their order.
@@ -43,7 +48,7 @@ pub struct Phase {
 /// How the arrivals of a phase lie in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrivals {
-    /// Evenly spaced; exactly `rate * duration` of them, rounded.
+    /// Evenly spaced; exactly as many as the area under the rate, rounded.
     #[default]
     Constant,
     /// Independent of each other, as customers are; their number follows from the seed.
@@ -96,6 +101,7 @@ impl Plan {
             waiting: 4096,
             timeout: Duration::from_secs(10),
             threads: 1,
+            fresh_share: 0.0,
         }
     }
 
@@ -158,6 +164,9 @@ impl Plan {
         if self.timeout.is_zero() || self.timeout > Self::MAX_TIMEOUT {
             return fail(format!("the timeout is {:?}; use up to 120 s", self.timeout));
         }
+        if !(0.0..=1.0).contains(&self.fresh_share) {
+            return fail(format!("the fresh share is {}; use 0 to 1", self.fresh_share));
+        }
         for phase in &self.phases {
             phase.validate(self.templates.len())?;
         }
@@ -177,7 +186,15 @@ impl Phase {
         mix: impl Into<Vec<u32>>,
     ) -> Self {
         let (name, mix) = (name.into(), mix.into());
-        Self { name, duration, rate_per_s, arrivals: Arrivals::Constant, mix }
+        let (curve, arrivals) = (Curve::constant(), Arrivals::Constant);
+        Self { name, duration, rate_per_s, curve, arrivals, mix }
+    }
+
+    /// The same phase with a rate that changes.
+    #[must_use]
+    pub fn curve(mut self, curve: Curve) -> Self {
+        self.curve = curve;
+        self
     }
 
     /// The same phase with Poisson arrivals.
@@ -192,6 +209,10 @@ impl Phase {
         if !(0.0..=Plan::MAX_RATE).contains(&self.rate_per_s) {
             let rate = self.rate_per_s;
             return Err(PlanError(format!("phase {name}: the rate is {rate}; use 0 to 1000000")));
+        }
+        let peak = self.rate_per_s * self.curve.peak(self.duration);
+        if peak > Plan::MAX_RATE {
+            return Err(PlanError(format!("phase {name}: the peak is {peak}; use up to 1000000")));
         }
         let sum: u64 = self.mix.iter().map(|weight| u64::from(*weight)).sum();
         if self.mix.len() != templates || sum == 0 || sum > u64::from(u32::MAX) {
@@ -272,7 +293,11 @@ impl Template {
 // === impl PlanError ===
 
 impl PlanError {
-    pub(super) fn no_thread(error: &std::io::Error) -> Self {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+
+    pub(crate) fn no_thread(error: &std::io::Error) -> Self {
         Self(format!("a generator thread cannot be started ({error}); use fewer threads"))
     }
 }
@@ -307,10 +332,12 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_refused() {
         assert_eq!(plan().validate(), Ok(()));
-        let broken: [fn(&mut Plan); 9] = [
+        let broken: [fn(&mut Plan); 11] = [
             |plan| plan.phases.clear(),
             |plan| plan.phases[0].duration = Duration::MAX,
             |plan| plan.phases[0].rate_per_s = f64::NAN,
+            |plan| plan.phases[0].curve = Curve::ramp(0.0, 1e6, Duration::from_secs(1)).unwrap(),
+            |plan| plan.fresh_share = 1.5,
             |plan| plan.phases[0].mix = vec![0],
             |plan| plan.phases[0].mix = vec![1, 1],
             |plan| plan.connections = 0,

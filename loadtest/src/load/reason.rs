@@ -5,22 +5,25 @@ const MAX_REASONS: usize = 48;
 /// Longest reason that is believed.
 const MAX_BYTES: usize = 48;
 
+/// The header that names the reason of a refusal.
+pub(crate) const REASON_HEADER: &str = "x-floodgate-reason";
+
 /// Index in a [`Reasons`].
-pub(super) type ReasonId = u16;
+pub(crate) type ReasonId = u16;
 
 /// The reasons that were seen so far. They come from outside and are bounded.
 #[derive(Clone, Debug)]
-pub(super) struct Reasons(Vec<Box<str>>);
+pub(crate) struct Reasons(Vec<Box<str>>);
 
 // === impl Reasons ===
 
 impl Reasons {
     /// No reason: what a success has.
-    pub(super) const NONE: ReasonId = 0;
+    pub(crate) const NONE: ReasonId = 0;
     const OTHER: ReasonId = 1;
 
     /// The index of a reason; allocates when it is seen for the first time.
-    pub(super) fn intern(&mut self, reason: &[u8]) -> ReasonId {
+    pub(crate) fn intern(&mut self, reason: &[u8]) -> ReasonId {
         if let Some(index) = self.0.iter().position(|known| known.as_bytes() == reason) {
             return index as ReasonId;
         }
@@ -38,7 +41,7 @@ impl Reasons {
         }
     }
 
-    pub(super) fn name(&self, reason: ReasonId) -> &str {
+    pub(crate) fn name(&self, reason: ReasonId) -> &str {
         self.0.get(usize::from(reason)).map_or("other", |name| name)
     }
 }

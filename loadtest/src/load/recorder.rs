@@ -13,42 +13,42 @@ use super::{
 
 /// The books of one worker.
 #[derive(Debug)]
-pub(super) struct Recorder {
-    pub(super) books: Books,
+pub(crate) struct Recorder {
+    pub(crate) books: Books,
     /// The second that is running, per class.
-    pub(super) second: Vec<Tally>,
+    pub(crate) second: Vec<Tally>,
 }
 
 /// What is kept to the end of the run.
 #[derive(Debug)]
-pub(super) struct Books {
+pub(crate) struct Books {
     /// How late the generator turned to its arrivals.
-    pub(super) lag: Latencies,
-    pub(super) late: u64,
-    pub(super) retried: u64,
+    pub(crate) lag: Latencies,
+    pub(crate) late: u64,
+    pub(crate) retried: u64,
     /// Per phase, then per class.
-    pub(super) phases: Vec<Vec<Tally>>,
+    pub(crate) phases: Vec<Vec<Tally>>,
     /// Per class, then per bucket of the intended start.
-    pub(super) timeline: Vec<Vec<Bucket>>,
+    pub(crate) timeline: Vec<Vec<Bucket>>,
 }
 
 /// Counts and latencies of some requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) counts: Counts,
-    pub(super) failed: Latencies,
-    pub(super) refused: Latencies,
-    pub(super) success: Latencies,
-    pub(super) timeout: Latencies,
+pub(crate) struct Tally {
+    pub(crate) counts: Counts,
+    pub(crate) failed: Latencies,
+    pub(crate) refused: Latencies,
+    pub(crate) success: Latencies,
+    pub(crate) timeout: Latencies,
     /// Counts by reason, of failures and of refusals.
-    pub(super) failed_by_reason: Vec<u64>,
-    pub(super) refused_by_reason: Vec<u64>,
+    pub(crate) failed_by_reason: Vec<u64>,
+    pub(crate) refused_by_reason: Vec<u64>,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let classes = plan.templates.len();
         let buckets = plan.duration().as_nanos().div_ceil(BUCKET.as_nanos()) as usize;
         Self {
@@ -63,22 +63,22 @@ impl Recorder {
         }
     }
 
-    pub(super) fn offered(&mut self, arrival: &Arrival) {
+    pub(crate) fn offered(&mut self, arrival: &Arrival) {
         self.tallies(arrival).for_each(|tally| tally.counts.offered += 1);
         self.bucket(arrival).offered += 1;
     }
 
-    pub(super) fn dropped(&mut self, arrival: &Arrival) {
+    pub(crate) fn dropped(&mut self, arrival: &Arrival) {
         self.tallies(arrival).for_each(|tally| tally.counts.dropped += 1);
         self.bucket(arrival).dropped += 1;
     }
 
-    pub(super) fn lag(&mut self, lag: Duration, is_late: bool) {
+    pub(crate) fn lag(&mut self, lag: Duration, is_late: bool) {
         self.books.lag.record(lag);
         self.books.late += u64::from(is_late);
     }
 
-    pub(super) fn done(&mut self, sample: &Sample) {
+    pub(crate) fn done(&mut self, sample: &Sample) {
         self.tallies(&sample.arrival).for_each(|tally| tally.done(sample));
         let bucket = self.bucket(&sample.arrival);
         match sample.kind {
@@ -120,7 +120,7 @@ impl Tally {
     }
 
     /// Forgets everything and keeps the allocations.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.counts = Counts::default();
         for latencies in [&mut self.failed, &mut self.refused, &mut self.success, &mut self.timeout]
         {

@@ -102,7 +102,7 @@ pub enum Verdict {
 // === impl Report ===
 
 impl Report {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let classes = || -> Vec<ClassReport> {
             let names = plan.templates.iter().map(|template| template.class.clone());
             names.map(|class| ClassReport { class, ..ClassReport::default() }).collect()
@@ -128,7 +128,7 @@ impl Report {
     }
 
     /// Adds what one worker has seen.
-    pub(super) fn add(&mut self, arrivals: u64, books: &Books, reasons: &Reasons) {
+    pub(crate) fn add(&mut self, arrivals: u64, books: &Books, reasons: &Reasons) {
         self.arrivals += arrivals;
         self.late += books.late;
         self.retried += books.retried;
@@ -209,7 +209,7 @@ impl Report {
 // === impl ClassReport ===
 
 impl ClassReport {
-    pub(super) fn add(&mut self, tally: &Tally, reasons: &Reasons) {
+    pub(crate) fn add(&mut self, tally: &Tally, reasons: &Reasons) {
         self.counts.add(&tally.counts);
         self.failure_latency.add(&tally.failed);
         self.refusal_latency.add(&tally.refused);

@@ -38,13 +38,30 @@ pub struct Run {
 /// # Errors
 /// The plan cannot be run, or a thread cannot be started.
 pub fn start(plan: Plan) -> Result<Run, PlanError> {
+    let (start, board) = (Instant::now() + LEAD, Arc::new(Board::new(&plan)));
+    start_at(plan, start, &board, 0, None)
+}
+
+/// Starts a run at `start` that shares a board: its workers are those from `first` on, its classes
+/// all go into `column`, or each into its own without.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn start_at(
+    plan: Plan,
+    start: Instant,
+    board: &Arc<Board>,
+    first: usize,
+    column: Option<usize>,
+) -> Result<Run, PlanError> {
     plan.validate()?;
-    let (plan, start) = (Arc::new(plan), Instant::now() + LEAD);
-    let (board, stop) = (Arc::new(Board::new(&plan)), Arc::new(AtomicBool::new(false)));
+    let (plan, board, stop) = (Arc::new(plan), Arc::clone(board), Arc::new(AtomicBool::new(false)));
     let mut run = Run { board, plan, read: 0, start, stop, threads: Vec::new() };
     for index in 0..run.plan.threads {
         let (plan, stop) = (Arc::clone(&run.plan), Arc::clone(&run.stop));
-        let seat = run.board.seat(index);
+        let classes = run.plan.templates.len();
+        let columns = (0..classes).map(|class| column.unwrap_or(class)).collect();
+        let seat = run.board.seat_at(first + index, columns);
         let thread = thread::Builder::new()
             .name(format!("load-{index}"))
             .spawn(move || worker::run(&plan, index, start, &stop, &seat))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{reason::ReasonId, schedule::Arrival};
 
@@ -23,16 +23,16 @@ pub enum Kind {
 
 /// One request, done.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) arrival: Arrival,
+pub(crate) struct Sample {
+    pub(crate) arrival: Arrival,
     /// From the start of the run.
-    pub(super) ended: Duration,
-    pub(super) kind: Kind,
-    pub(super) reason: ReasonId,
+    pub(crate) ended: Duration,
+    pub(crate) kind: Kind,
+    pub(crate) reason: ReasonId,
 }
 
 /// Requests by ending. `offered` is the sum of the others once everything is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Arrivals whose turn had come.
     pub offered: u64,
@@ -52,7 +52,7 @@ pub struct Counts {
 
 impl Sample {
     /// From the intended start, as the customer counts.
-    pub(super) fn latency(&self) -> Duration {
+    pub(crate) fn latency(&self) -> Duration {
         self.ended.saturating_sub(self.arrival.intended)
     }
 }
@@ -66,7 +66,7 @@ impl Counts {
         self.failed + self.refused + self.success + self.timeout
     }
 
-    pub(super) fn count(&mut self, kind: Kind) {
+    pub(crate) fn count(&mut self, kind: Kind) {
         match kind {
             Kind::Failed => self.failed += 1,
             Kind::Refused => self.refused += 1,
@@ -75,7 +75,8 @@ impl Counts {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds the counts of others.
+    pub fn add(&mut self, other: &Self) {
         self.offered += other.offered;
         self.dropped += other.dropped;
         self.failed += other.failed;

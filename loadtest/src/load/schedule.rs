@@ -28,6 +28,8 @@ pub struct Schedule {
     /// Where in it the next arrival lies, and how many came before.
     next: Duration,
     made: u64,
+    /// Arrivals that an even schedule would have made up to the next.
+    due: f64,
     classes: Rng,
     gaps: Rng,
 }
@@ -35,7 +37,7 @@ pub struct Schedule {
 // === impl Schedule ===
 
 impl Schedule {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let mut schedule = Self {
             phases: plan.phases.clone(),
             seed: plan.seed,
@@ -43,6 +45,7 @@ impl Schedule {
             begins: Duration::ZERO,
             next: Duration::ZERO,
             made: 0,
+            due: 0.0,
             classes: Rng::new(0, 0),
             gaps: Rng::new(0, 0),
         };
@@ -54,33 +57,37 @@ impl Schedule {
     fn enter(&mut self, phase: usize) {
         self.phase = phase;
         self.made = 0;
+        self.due = 0.0;
         self.classes = Rng::new(self.seed, 2 * phase as u64);
         self.gaps = Rng::new(self.seed, 2 * phase as u64 + 1);
-        self.next = self.following(Duration::ZERO);
+        self.next = self.following();
     }
 
     /// Where in the phase the next arrival lies; at or behind its end there is none.
-    fn following(&mut self, last: Duration) -> Duration {
+    fn following(&mut self) -> Duration {
         let Some(phase) = self.phases.get(self.phase) else { return Duration::ZERO };
         if phase.rate_per_s <= 0.0 {
             return phase.duration;
         }
-        match phase.arrivals {
+        let due = match phase.arrivals {
             Arrivals::Constant => {
-                let count = (phase.rate_per_s * phase.duration.as_secs_f64()).round() as u64;
-                if self.made >= count {
+                let exact = phase.rate_per_s * phase.curve.area(phase.duration);
+                let count = exact.round();
+                if self.made as f64 >= count {
                     return phase.duration;
                 }
-                // Whole nanoseconds from the index, so that no error adds up.
-                let nanos = phase.duration.as_nanos() * u128::from(self.made) / u128::from(count);
-                Duration::from_nanos(nanos as u64)
+                // From the index, so that no error adds up; stretched to whole arrivals.
+                self.made as f64 * exact / count
             }
-            Arrivals::Poisson => {
-                // A gap far behind the end is as good as infinite, and cannot overflow.
-                let gap = self.gaps.exponential(1.0 / phase.rate_per_s).min(1e6);
-                last + Duration::from_secs_f64(gap)
-            }
-        }
+            // Unit-rate arrivals, bent by the inverse of the area under the rate.
+            Arrivals::Poisson => self.due + self.gaps.exponential(1.0),
+        };
+        self.due = due;
+        let at = phase.curve.when(due / phase.rate_per_s);
+        // Behind the end is as good as never, and cannot overflow. Half a nanosecond keeps the
+        // error of the division from moving an arrival.
+        let nanos = ((at * 1e9) + 0.5).min(u64::MAX as f64 / 4.0) as u64;
+        Duration::from_nanos(nanos)
     }
 }
 
@@ -94,7 +101,7 @@ impl Iterator for Schedule {
                 let at = self.next;
                 let class = pick(&phase.mix, &mut self.classes);
                 self.made += 1;
-                self.next = self.following(at);
+                self.next = self.following();
                 return Some(Arrival {
                     intended: self.begins + at,
                     phase: self.phase as u16,
@@ -121,7 +128,10 @@ fn pick(mix: &[u32], rng: &mut Rng) -> u16 {
 mod tests {
     use std::net::SocketAddr;
 
-    use super::{super::plan::Template, *};
+    use super::{
+        super::{curve::Curve, plan::Template},
+        *,
+    };
 
     fn plan(phases: Vec<Phase>) -> Plan {
         let mut plan = Plan::new(SocketAddr::from(([127, 0, 0, 1], 1)))
@@ -153,6 +163,27 @@ mod tests {
         assert_eq!(schedule[333].intended, Duration::from_secs(2));
         assert!(schedule.is_sorted_by_key(|arrival| arrival.intended));
         assert!(schedule[332].intended < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_ramp_has_its_area_and_its_second_half_is_fuller() {
+        let curve = Curve::ramp(0.0, 2.0, Duration::from_secs(1)).unwrap();
+        for phase in [second(1000.0).curve(curve.clone()), second(1000.0).curve(curve).poisson()] {
+            let schedule: Vec<_> = plan(vec![phase]).schedule().collect();
+            let half = Duration::from_millis(500);
+            let first = schedule.iter().filter(|arrival| arrival.intended < half).count();
+            assert!((900..1100).contains(&schedule.len()), "{}", schedule.len());
+            assert!((200..300).contains(&first), "{first}");
+            assert!(schedule.is_sorted_by_key(|arrival| arrival.intended));
+        }
+    }
+
+    #[test]
+    fn a_step_begins_where_it_was_put() {
+        let at = Duration::from_millis(400);
+        let phase = second(100.0).curve(Curve::step(0.0, 10.0, at).unwrap());
+        let schedule: Vec<_> = plan(vec![phase]).schedule().collect();
+        assert_eq!((schedule.len(), schedule[0].intended), (600, at));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
+use crate::rng::Rng;
+
 use super::{
     board::Seat,
     connection::{self, Job, Slot},
@@ -37,6 +39,9 @@ const LATE: Duration = Duration::from_millis(5);
 /// How long after the last patience has ended a run may still settle.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// The random stream that closes connections.
+const FRESH_STREAM: u64 = u64::MAX;
+
 /// What one thread has seen.
 #[derive(Debug)]
 pub(super) struct Findings {
@@ -54,6 +59,8 @@ pub(super) struct Worker {
     drained: Notify,
     /// Whether the last arrival has come.
     exhausted: Cell<bool>,
+    /// Share of requests that give up their connection, and what decides which.
+    fresh: (f64, RefCell<Rng>),
     idle: RefCell<Vec<Rc<Slot>>>,
     max_connections: usize,
     max_waiting: usize,
@@ -112,6 +119,7 @@ impl Worker {
             connections: Cell::new(0),
             drained: Notify::new(),
             exhausted: Cell::new(false),
+            fresh: (plan.fresh_share, RefCell::new(Rng::new(plan.seed, FRESH_STREAM))),
             idle: RefCell::default(),
             max_connections: plan.connections / plan.threads,
             max_waiting: plan.waiting / plan.threads,
@@ -220,6 +228,12 @@ impl Worker {
     pub(super) fn turn_to(&self, job: &Job) {
         let lag = job.lag + self.now().saturating_sub(job.assigned);
         self.recorder.borrow_mut().lag(lag, lag > LATE);
+    }
+
+    /// Whether the request that ended just now was the last on its connection.
+    pub(super) fn closes(&self) -> bool {
+        let (share, rng) = &self.fresh;
+        *share > 0.0 && rng.borrow_mut().fraction() < *share
     }
 
     pub(super) fn retried(&self) {

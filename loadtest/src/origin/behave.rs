@@ -9,6 +9,7 @@ use super::{
     answer::{self, FILLING, Framing},
     connection::{Connection, Gone},
     request::{Behaviour, Request},
+    shop::Reply,
 };
 
 /// Pieces of a slow body.
@@ -94,6 +95,25 @@ impl Connection {
                 return Ok(End::Deserted);
             }
         }
+        Ok(End::Answered { keep_alive })
+    }
+
+    /// Answers for the shop.
+    pub(super) async fn answer_trade(
+        &mut self,
+        request: &Request,
+        reply: &Reply,
+    ) -> Result<End, Gone> {
+        let lines = self.shared.header_lines.iter().chain(&reply.headers).map(String::as_str);
+        let framing = answer::framing(reply.status, reply.body.len());
+        let keep_alive = request.keep_alive;
+        self.output.clear();
+        let json = "application/json";
+        answer::head(&mut self.output, reply.status, framing, json, keep_alive, lines);
+        if !request.is_head {
+            self.output.extend_from_slice(reply.body.as_bytes());
+        }
+        self.write_output(0).await?;
         Ok(End::Answered { keep_alive })
     }
 

@@ -4,6 +4,8 @@ use std::{fmt, io, str::FromStr, time::Duration};
 
 use crate::rng::Rng;
 
+use super::{fault::Fault, shop::Shop};
+
 /// What an origin is told before it runs.
 #[derive(Clone, Debug)]
 pub struct OriginConfig {
@@ -11,16 +13,27 @@ pub struct OriginConfig {
     pub body_bytes: usize,
     /// Requests at once above which a request counts as over the limit.
     pub concurrency_limit: usize,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
     /// One stall of the whole service.
     pub freeze: Option<Freeze>,
     /// Headers on every answer, in order.
     pub headers: Vec<(String, String)>,
-    /// Seed of the random service times.
+    /// Seed of the random service times and faults.
     pub seed: u64,
     /// How long a request is worked on.
     pub service_time: ServiceTime,
     /// Other service times by path prefix; the longest prefix wins.
     pub service_times: Vec<(String, ServiceTime)>,
+    /// By how much a service time grows for each `workers` requests that wait: at 0.5 a service
+    /// with as many waiting as working takes half as long again. At most tenfold.
+    pub slowdown: f64,
+    /// Units by SKU. With stock the origin trades; see the README for its steps.
+    pub stock: Vec<(String, u64)>,
+    /// Requests worked on at once; the others wait in line, and what is begun is finished even if
+    /// its client leaves. Without it everything is worked on at once. Its capacity is this over
+    /// the mean service time.
+    pub workers: Option<usize>,
 }
 
 /// One stall: no answer leaves for a while, whoever asked.
@@ -32,11 +45,12 @@ pub struct Freeze {
     pub lasting: Duration,
 }
 
-/// How long the origin works on a request, from its last byte to the first of the answer.
+/// How long something takes: the origin's work on a request, from its last byte to the first of the
+/// answer, or a customer's thinking.
 ///
-/// The timer below ticks in milliseconds. Its error is measured and taken off again, so that the
+/// The origin's timer ticks in milliseconds. Its error is measured and taken off again, so that the
 /// *mean* is true; a single request may deviate by a millisecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ServiceTime {
     /// Exponential, cut at 20 times the mean.
     Exponential {
@@ -45,6 +59,13 @@ pub enum ServiceTime {
     },
     /// Always the same; zero answers at once.
     Fixed(Duration),
+    /// Its logarithm is normal, as times of people are; cut at 20 times the median.
+    LogNormal {
+        /// The median.
+        median: Duration,
+        /// Deviation of the logarithm.
+        sigma: f64,
+    },
     /// Evenly spread.
     Uniform {
         /// The shortest.
@@ -63,6 +84,8 @@ pub struct ParseServiceTimeError(String);
 impl OriginConfig {
     /// Largest body of an answer.
     pub const MAX_BODY_BYTES: usize = 64 << 20;
+    /// Most faults.
+    pub const MAX_FAULTS: usize = 64;
     /// Longest service time or delay.
     pub const MAX_SERVICE_TIME: Duration = Duration::from_secs(600);
 
@@ -80,6 +103,13 @@ impl OriginConfig {
         if longest.max(Some(self.service_time.longest())) > Some(Self::MAX_SERVICE_TIME) {
             return invalid("a service time is longer than 600s; use a shorter one".to_owned());
         }
+        if self.faults.len() > Self::MAX_FAULTS {
+            return invalid(format!("use at most {} faults", Self::MAX_FAULTS));
+        }
+        if self.workers == Some(0) || !(0.0..=10.0).contains(&self.slowdown) {
+            return invalid("use at least one worker, and a slowdown of 0 to 10".to_owned());
+        }
+        Shop::new(&self.stock)?;
         for (name, value) in &self.headers {
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) || value.contains(['\r', '\n', '\0']) {
@@ -104,11 +134,15 @@ impl Default for OriginConfig {
         Self {
             body_bytes: 16,
             concurrency_limit: usize::MAX,
+            faults: Vec::new(),
             freeze: None,
             headers: Vec::new(),
             seed: 1,
             service_time: ServiceTime::Fixed(Duration::ZERO),
             service_times: Vec::new(),
+            slowdown: 0.0,
+            stock: Vec::new(),
+            workers: None,
         }
     }
 }
@@ -122,28 +156,34 @@ impl ServiceTime {
         match self {
             Self::Exponential { mean } => *mean,
             Self::Fixed(time) => *time,
+            Self::LogNormal { median, sigma } => median.mul_f64((sigma * sigma / 2.0).exp()),
             Self::Uniform { min, max } => (*min + *max) / 2,
         }
     }
 
-    pub(super) fn sample(&self, rng: &mut Rng) -> Duration {
+    pub(crate) fn sample(&self, rng: &mut Rng) -> Duration {
         match self {
             Self::Exponential { mean } => rng.exponential_duration(*mean),
             Self::Fixed(time) => *time,
+            Self::LogNormal { median, sigma } => {
+                median.mul_f64((sigma * rng.normal()).exp().min(20.0))
+            }
             Self::Uniform { min, max } => *min + max.saturating_sub(*min).mul_f64(rng.fraction()),
         }
     }
 
-    fn longest(&self) -> Duration {
+    /// The longest that can come of it.
+    pub(crate) fn longest(&self) -> Duration {
         match self {
             Self::Exponential { mean } => mean.saturating_mul(20),
             Self::Fixed(time) => *time,
+            Self::LogNormal { median, .. } => median.saturating_mul(20),
             Self::Uniform { min, max } => *min.max(max),
         }
     }
 }
 
-/// `5ms`, `2ms..8ms` or `exp:5ms`.
+/// `5ms`, `2ms..8ms`, `exp:5ms` or `lognormal:5ms,0.7`.
 impl FromStr for ServiceTime {
     type Err = ParseServiceTimeError;
 
@@ -154,6 +194,16 @@ impl FromStr for ServiceTime {
         };
         if let Some(mean) = text.strip_prefix("exp:") {
             return Ok(Self::Exponential { mean: duration(mean)? });
+        }
+        if let Some(rest) = text.strip_prefix("lognormal:") {
+            let unusable = || ParseServiceTimeError(text.to_owned());
+            let (median, sigma) = rest.split_once(',').ok_or_else(unusable)?;
+            let sigma: f64 = sigma.trim().parse().map_err(|_| unusable())?;
+            let sigma = Some(sigma).filter(|sigma| (0.0..=3.0).contains(sigma));
+            return Ok(Self::LogNormal {
+                median: duration(median)?,
+                sigma: sigma.ok_or_else(unusable)?,
+            });
         }
         match text.split_once("..") {
             Some((min, max)) => {
@@ -174,6 +224,7 @@ impl fmt::Display for ServiceTime {
         match self {
             Self::Exponential { mean } => write!(f, "exp:{}", show(mean)),
             Self::Fixed(time) => write!(f, "{}", show(time)),
+            Self::LogNormal { median, sigma } => write!(f, "lognormal:{},{sigma}", show(median)),
             Self::Uniform { min, max } => write!(f, "{}..{}", show(min), show(max)),
         }
     }
@@ -183,7 +234,7 @@ impl fmt::Display for ServiceTime {
 
 impl fmt::Display for ParseServiceTimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no service time; write 5ms, 2ms..8ms or exp:5ms", self.0)
+        write!(f, "{:?} is no time; write 5ms, 2ms..8ms, exp:5ms or lognormal:5ms,0.7", self.0)
     }
 }
 
@@ -195,11 +246,11 @@ mod tests {
 
     #[test]
     fn service_times_read_back_as_written() {
-        for text in ["5ms", "2ms..8ms", "exp:5ms"] {
+        for text in ["5ms", "2ms..8ms", "exp:5ms", "lognormal:5ms,0.7"] {
             let time: ServiceTime = text.parse().unwrap();
             assert_eq!(time.to_string(), text);
         }
-        for text in ["", "5", "8ms..2ms", "exp:"] {
+        for text in ["", "5", "8ms..2ms", "exp:", "lognormal:5ms", "lognormal:5ms,nan"] {
             assert!(text.parse::<ServiceTime>().is_err(), "{text}");
         }
     }

@@ -12,8 +12,10 @@ use tokio::{
 use super::{
     answer::{self, FILLING},
     behave::End,
+    fault::FaultKind,
     request::{self, Behaviour, Echo, Parsed, Request},
     shared::Shared,
+    shop::Reply,
 };
 
 /// Bytes that are read ahead while a request is worked on; the rest waits in the kernel.
@@ -108,17 +110,48 @@ impl Connection {
                 return Ok(End::Deserted);
             }
         }
-        if !self.shared.is_idle_work(time) {
-            let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
+        if shared.finishes_work() {
+            shared.work(time).await;
+        } else if !shared.is_idle_work(time) {
             self.while_client_stays(shared.work(time)).await?;
         }
+        self.suffer(request);
+        if let Some(reply) = self.trade(request) {
+            self.while_client_stays(std::future::ready(())).await?;
+            return self.answer_trade(request, &reply).await;
+        }
+        if shared.finishes_work() {
+            self.while_client_stays(std::future::ready(())).await?;
+        }
         self.behave(request).await
+    }
+
+    /// What goes wrong now happens to this request, unless it asked for something itself.
+    fn suffer(&self, request: &mut Request) {
+        if request.instructions.behaviour != Behaviour::Answer {
+            return;
+        }
+        match self.shared.fault() {
+            Some(FaultKind::Errors(status)) => request.instructions.status = Some(status),
+            Some(FaultKind::Reset) => request.instructions.behaviour = Behaviour::Reset,
+            Some(FaultKind::SlowBody) => request.instructions.behaviour = Behaviour::SlowBody,
+            Some(FaultKind::Down | FaultKind::Freeze) | None => {}
+        }
+    }
+
+    /// Does what the request asks of the shop; an instruction or a fault goes first.
+    fn trade(&self, request: &Request) -> Option<Reply> {
+        let instructions = &request.instructions;
+        let plain = instructions.behaviour == Behaviour::Answer && instructions.status.is_none();
+        let (shop, call) = (self.shared.shop.as_ref()?, request.call.as_deref()?);
+        plain.then(|| shop.trade(call, self.shared.since_begin()))
     }
 
     async fn receive_head(&mut self) -> Result<Parsed, Gone> {
         loop {
             if !self.input.is_empty() {
-                match request::parse(&self.input) {
+                match request::parse(&self.input, self.shared.shop.as_ref()) {
                     Parsed::Incomplete => {}
                     parsed => return Ok(parsed),
                 }
@@ -204,7 +237,7 @@ impl Connection {
         if !self.receive_body(request).await? {
             return Err(Gone);
         }
-        let json = serde_json::to_vec(&self.shared.stats.snapshot()).map_err(|_| Gone)?;
+        let json = serde_json::to_vec(&self.shared.stats()).map_err(|_| Gone)?;
         self.output.clear();
         let framing = answer::framing(200, json.len());
         answer::head(&mut self.output, 200, framing, "application/json", request.keep_alive, []);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::wire::{self, Body};
 
-use super::config::OriginConfig;
+use super::{call::Call, config::OriginConfig, shop::Shop};
 
 /// Largest head.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -29,6 +29,8 @@ pub(super) enum Parsed {
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) body: Body,
+    /// What it asks of the shop, when there is one.
+    pub(super) call: Option<Box<Call>>,
     pub(super) echo: Option<Box<Echo>>,
     pub(super) expects_continue: bool,
     /// Length of the head.
@@ -152,7 +154,7 @@ impl Instructions {
 }
 
 /// Reads the head at the start of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Parsed {
+pub(super) fn parse(bytes: &[u8], shop: Option<&Shop>) -> Parsed {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut []);
     let head_bytes = match head.parse_with_uninit_headers(bytes, &mut headers) {
@@ -164,7 +166,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
         Err(httparse::Error::TooManyHeaders) => return Parsed::Bad(431, "too many headers"),
         Err(_) => return Parsed::Bad(400, "malformed head"),
     };
-    match read(&head, bytes, head_bytes) {
+    match read(&head, bytes, head_bytes, shop) {
         Ok(request) => Parsed::Complete(request),
         Err((status, why)) => Parsed::Bad(status, why),
     }
@@ -174,6 +176,7 @@ fn read(
     head: &httparse::Request<'_, '_>,
     bytes: &[u8],
     head_bytes: usize,
+    shop: Option<&Shop>,
 ) -> Result<Request, (u16, &'static str)> {
     let (method, target) = (head.method.unwrap_or_default(), head.path.unwrap_or_default());
     let mut instructions = Instructions::default();
@@ -223,6 +226,7 @@ fn read(
     let echo = (instructions.behaviour == Behaviour::Echo).then(|| Box::new(Echo::of(head)));
     Ok(Request {
         body,
+        call: shop.and_then(|shop| Call::read(head, |name| shop.sku(name))).map(Box::new),
         echo,
         expects_continue: expects_continue && http_11,
         head_bytes,
@@ -266,7 +270,7 @@ mod tests {
     use super::*;
 
     fn complete(wire: &str) -> Request {
-        match parse(wire.as_bytes()) {
+        match parse(wire.as_bytes(), None) {
             Parsed::Complete(request) => request,
             other => panic!("{other:?}"),
         }
@@ -294,7 +298,7 @@ mod tests {
             ("transfer-encoding: gzip", 501),
         ] {
             let wire = format!("POST / HTTP/1.1\r\n{line}\r\n\r\n");
-            let parsed = parse(wire.as_bytes());
+            let parsed = parse(wire.as_bytes(), None);
             assert!(matches!(parsed, Parsed::Bad(got, _) if got == status), "{line}: {parsed:?}");
         }
     }

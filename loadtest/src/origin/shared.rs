@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, SemaphorePermit, watch},
     time::{Instant, sleep, sleep_until},
 };
 
@@ -19,7 +19,9 @@ use crate::rng::Rng;
 use super::{
     answer::{self, FILLING},
     config::OriginConfig,
-    stats::Stats,
+    fault::{Fault, FaultKind},
+    shop::Shop,
+    stats::{OriginStats, Stats},
 };
 
 /// Most that the timer's error may take off a service time.
@@ -36,13 +38,17 @@ pub(super) struct Shared {
     pub(super) header_lines: Vec<String>,
     /// The plain answer, whole, when it is small.
     pub(super) ready: Option<Vec<u8>>,
+    pub(super) shop: Option<Shop>,
     pub(super) stats: Arc<Stats>,
+    /// When the clock of faults and trade began.
+    pub(super) begun: watch::Sender<Instant>,
     epoch: Instant,
     /// End of the freeze, in nanoseconds from the epoch; 0 before it.
     frozen_until: AtomicU64,
     /// Mean error of the timer, in nanoseconds.
     overshoot: AtomicU64,
     rng: Mutex<Rng>,
+    workers: Option<Semaphore>,
 }
 
 // === impl Shared ===
@@ -60,17 +66,26 @@ impl Shared {
             ready.extend_from_slice(&FILLING[..config.body_bytes]);
             ready
         });
+        let shop = (!config.stock.is_empty()).then(|| Shop::new(&config.stock)).transpose()?;
         Ok(Self {
+            begun: watch::Sender::new(Instant::now()),
             held: watch::Sender::new(false),
             header_lines,
             ready,
+            shop,
             stats: Arc::new(Stats::new(config.concurrency_limit)),
             epoch: Instant::now(),
             frozen_until: AtomicU64::new(0),
             overshoot: AtomicU64::new(0),
             rng: Mutex::new(Rng::new(config.seed, 0)),
+            workers: config.workers.map(Semaphore::new),
             config,
         })
+    }
+
+    /// All counts.
+    pub(super) fn stats(&self) -> OriginStats {
+        OriginStats { shop: self.shop.as_ref().map(Shop::stats), ..self.stats.snapshot() }
     }
 
     /// The service time of the next request to this path.
@@ -89,11 +104,16 @@ impl Shared {
 
     /// Whether [`work`](Self::work) would be done at once.
     pub(super) fn is_idle_work(&self, time: Duration) -> bool {
-        time.is_zero() && !*self.held.borrow() && self.frozen_until().is_none()
+        time.is_zero()
+            && self.workers.is_none()
+            && !*self.held.borrow()
+            && self.frozen_until().is_none()
     }
 
     /// The service time, then a freeze or hold that lasts longer.
     pub(super) async fn work(&self, time: Duration) {
+        let _place = self.place().await;
+        let time = self.slowed(time);
         if !time.is_zero() {
             self.sleep_true(time).await;
         }
@@ -109,7 +129,50 @@ impl Shared {
     fn frozen_until(&self) -> Option<Instant> {
         let nanos = self.frozen_until.load(Relaxed);
         let until = self.epoch + Duration::from_nanos(nanos);
-        (nanos > 0 && until > Instant::now()).then_some(until)
+        let told = (nanos > 0 && until > Instant::now()).then_some(until);
+        let freezes = |fault: &&Fault| fault.kind == FaultKind::Freeze;
+        let (begun, now) = (*self.begun.borrow(), self.since_begin());
+        let faults = self.config.faults.iter().filter(freezes).filter(|fault| fault.is_on(now));
+        told.max(faults.map(|fault| begun + fault.end()).max())
+    }
+
+    /// Since the clock of faults and trade began.
+    pub(super) fn since_begin(&self) -> Duration {
+        self.begun.borrow().elapsed()
+    }
+
+    /// Whether work goes on when its client leaves.
+    pub(super) fn finishes_work(&self) -> bool {
+        self.workers.is_some()
+    }
+
+    /// What goes wrong with a request now, other than freezes and the origin being down.
+    pub(super) fn fault(&self) -> Option<FaultKind> {
+        if self.config.faults.is_empty() {
+            return None;
+        }
+        let now = self.since_begin();
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let hits = |fault: &&Fault| {
+            !matches!(fault.kind, FaultKind::Down | FaultKind::Freeze)
+                && fault.is_on(now)
+                && rng.fraction() < fault.share
+        };
+        self.config.faults.iter().find(hits).map(|fault| fault.kind)
+    }
+
+    /// A worker's place, in order of asking; `None` when there are as many as needed.
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.workers.as_ref()?.acquire().await.ok()
+    }
+
+    fn slowed(&self, time: Duration) -> Duration {
+        let Some(workers) = self.config.workers.filter(|_| self.config.slowdown > 0.0) else {
+            return time;
+        };
+        let waiting = self.stats.in_flight().saturating_sub(workers as u64) as f64;
+        time.mul_f64((1.0 + self.config.slowdown * waiting / workers as f64).min(10.0))
     }
 
     /// Sleeps `time` in the mean: the timer rounds up, and what it added of late is taken off.

@@ -12,6 +12,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::shop::ShopStats;
+
 /// Path prefixes counted apart; the rest is counted as `other`.
 const MAX_PREFIXES: usize = 64;
 
@@ -40,6 +42,9 @@ pub struct OriginStats {
     pub peak_concurrency: u64,
     /// Requests whose head was received.
     pub requests: u64,
+    /// What was traded, by an origin that has stock.
+    #[serde(default)]
+    pub shop: Option<ShopStats>,
 }
 
 /// The live counts.
@@ -100,6 +105,10 @@ impl Stats {
         Open(Arc::clone(self))
     }
 
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.load(SeqCst)
+    }
+
     /// Whether one more request would be over the limit.
     pub(super) fn is_full(&self) -> bool {
         self.in_flight.load(SeqCst) >= self.concurrency_limit
@@ -153,6 +162,7 @@ impl Stats {
             over_limit: self.over_limit.load(SeqCst),
             peak_concurrency: self.peak_concurrency.load(SeqCst),
             requests: self.requests.load(SeqCst),
+            shop: None,
         }
     }
 

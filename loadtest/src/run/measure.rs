@@ -1,0 +1,98 @@
+//! The measures of a scenario's promises, from what was found.
+
+use std::time::Duration;
+
+use crate::{
+    record::{Record, TierRecord},
+    scenario::{Expect, Measure},
+};
+
+use super::findings::Findings;
+
+/// Width of the window in which checkouts have to be back after a fault.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Share of the rate before a fault that counts as back.
+const BACK: f64 = 0.95;
+
+/// The value of a measure; not a number when there is nothing to measure.
+pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -> f64 {
+    let scenario = findings.scenario;
+    let from = expect.from.unwrap_or(scenario.begin);
+    let until = expect.until.unwrap_or(scenario.duration);
+    let tier = &record.tiers[expect.tier];
+    let optimum = record.journeys.as_ref().and_then(|journeys| journeys.optimum_per_s);
+    let shop = record.origin.as_ref().and_then(|origin| origin.shop.as_ref());
+    match expect.measure {
+        Measure::CompletedPerS => findings.completed_per_s(from, until),
+        Measure::Completion => completion(findings),
+        Measure::Efficiency => findings.completed_per_s(from, until) / optimum.unwrap_or(f64::NAN),
+        Measure::FailedShare => share(tier, tier.counts.failed + tier.counts.timeout),
+        Measure::GoodputPerS => tier.in_time as f64 / scenario.duration.as_secs_f64(),
+        Measure::InTimeShare => share(tier, tier.in_time),
+        Measure::LateSuccess => {
+            record.journeys.as_ref().map_or(0.0, |journeys| journeys.total.late_success as f64)
+        }
+        Measure::OrdersAfterSoldOut => shop.map_or(f64::NAN, |shop| shop.sold_out as f64),
+        Measure::Oversold => shop.map_or(f64::NAN, |shop| shop.oversold as f64),
+        Measure::PeakConcurrency => {
+            record.origin.as_ref().map_or(f64::NAN, |origin| origin.peak_concurrency as f64)
+        }
+        Measure::RecoveryS => recovery(findings),
+        Measure::RefusalP50Ms => some(tier.refusal.count, tier.refusal.p50_ms),
+        Measure::RefusalP99Ms => some(tier.refusal.count, tier.refusal.p99_ms),
+        Measure::SellOut => {
+            let after = shop.and_then(|shop| shop.sold_out_after_ms);
+            let took = after.map(|ms| ms as f64 / 1e3 - scenario.begin.as_secs_f64());
+            let least = scenario.origin.units() as f64 / optimum.unwrap_or(f64::NAN);
+            // Never sold out is infinitely long.
+            took.map_or(f64::INFINITY, |took| took / least)
+        }
+        Measure::SuccessP50Ms => some(tier.success.count, tier.success.p50_ms),
+        Measure::SuccessP99Ms => some(tier.success.count, tier.success.p99_ms),
+        Measure::SuccessP999Ms => some(tier.success.count, tier.success.p999_ms),
+        Measure::SuccessShare => share(tier, tier.counts.success),
+        Measure::Waste => findings.journeys.as_ref().map_or(f64::NAN, |journeys| {
+            let (useful, wasted) = (journeys.traffic.useful_calls, journeys.traffic.wasted_calls);
+            wasted as f64 / ((useful + wasted) as f64).max(1.0)
+        }),
+    }
+}
+
+fn some(count: u64, value: f64) -> f64 {
+    if count > 0 { value } else { f64::NAN }
+}
+
+fn share(tier: &TierRecord, count: u64) -> f64 {
+    some(tier.counts.offered, count as f64 / tier.counts.offered.max(1) as f64)
+}
+
+fn completion(findings: &Findings<'_>) -> f64 {
+    let Some(journeys) = &findings.journeys else { return f64::NAN };
+    let total = journeys.traffic.total();
+    let decided = total.completed + total.admitted_gave_up;
+    some(decided, total.completed as f64 / decided.max(1) as f64)
+}
+
+/// Seconds from the end of the last fault to the begin of the first second in which checkouts
+/// are back at 95 % of what they were before the first.
+fn recovery(findings: &Findings<'_>) -> f64 {
+    let scenario = findings.scenario;
+    let faults = &scenario.origin.faults;
+    let (Some(begin), Some(end)) = (
+        faults.iter().map(|fault| fault.at).min(),
+        faults.iter().map(crate::origin::Fault::end).max(),
+    ) else {
+        return f64::NAN;
+    };
+    // Not the first journeys alone: until they are through, nothing is completed.
+    let from = scenario.begin + (begin.saturating_sub(scenario.begin)) / 2;
+    let level = findings.completed_per_s(from, begin);
+    let mut at = end;
+    while level > 0.0 && at + WINDOW <= scenario.duration {
+        if findings.completed_per_s(at, at + WINDOW) >= BACK * level {
+            return (at - end).as_secs_f64();
+        }
+        at += crate::journey::BUCKET;
+    }
+    f64::INFINITY
+}

@@ -1,0 +1,80 @@
+//! A run of `load` as one JSON object, for scripts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use floodgate_loadtest::load::{Counts, Latencies, Report, Verdict};
+use serde::Serialize;
+
+/// The last phase of a run, after the warm-up if there was one.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    seconds: f64,
+    /// Both are of the whole run, since they judge the generator.
+    late: u64,
+    verdict: String,
+    pass: bool,
+    classes: BTreeMap<String, Class>,
+}
+
+#[derive(Debug, Serialize)]
+struct Class {
+    counts: Counts,
+    failed_by_reason: BTreeMap<String, u64>,
+    refused_by_reason: BTreeMap<String, u64>,
+    success_us: Option<Figures>,
+    refusal_us: Option<Figures>,
+}
+
+/// Latencies in microseconds, from the intended start.
+#[derive(Debug, Serialize)]
+struct Figures {
+    p50: u128,
+    p90: u128,
+    p99: u128,
+    p999: u128,
+    max: u128,
+}
+
+// === impl Summary ===
+
+impl Summary {
+    pub(crate) fn of(report: &Report) -> Self {
+        let verdict = report.verdict();
+        let (phase, classes) = match report.phases.last() {
+            Some(phase) => (phase.ends.saturating_sub(phase.begins), phase.classes.as_slice()),
+            None => (Duration::ZERO, [].as_slice()),
+        };
+        let classes = classes.iter().map(|class| {
+            let figures = Class {
+                counts: class.counts,
+                failed_by_reason: class.failed_by_reason.clone(),
+                refused_by_reason: class.refused_by_reason.clone(),
+                success_us: Figures::of(&class.success_latency),
+                refusal_us: Figures::of(&class.refusal_latency),
+            };
+            (class.class.clone(), figures)
+        });
+        Self {
+            seconds: phase.as_secs_f64(),
+            late: report.late,
+            pass: verdict == Verdict::Pass,
+            verdict: verdict.to_string(),
+            classes: classes.collect(),
+        }
+    }
+}
+
+// === impl Figures ===
+
+impl Figures {
+    fn of(latencies: &Latencies) -> Option<Self> {
+        let at = |quantile| latencies.quantile(quantile).as_micros();
+        (latencies.count() > 0).then(|| Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: at(1.0),
+        })
+    }
+}
