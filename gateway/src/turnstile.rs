@@ -306,7 +306,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if polled.is_ready() {
-            self.blocked = None;
+            if self.blocked.take().is_some() {
+                // Now it is again limited what is awaited from the client: the reading side has to see
+                // to its timer.
+                cx.waker().wake_by_ref();
+            }
             self.link.set_writing(false);
             return polled;
         }

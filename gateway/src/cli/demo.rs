@@ -27,6 +27,6 @@ pub(super) fn demo(scenario: &Scenario, serve: bool) -> ExitCode {
          curl -i http://{listen}/orders/1 -d ''\n  curl http://{admin}/metrics",
         stage.origin.addr()
     ));
-    let stopped = signals::wait(stage.gateway);
+    let stopped = signals::wait(stage.gateway, || {});
     if stopped == ExitCode::SUCCESS { verdict } else { stopped }
 }

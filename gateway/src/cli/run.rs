@@ -14,6 +14,9 @@ use super::{complain, say, signals};
 /// What environment variables that override keys begin with.
 const OVERRIDE: &str = "FLOODGATE__";
 
+/// Target of the lines that say who changed what: told at every level, unless the filter says otherwise.
+const AUDIT: &str = "audit";
+
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(file: &Path, shadow: Option<&Path>, print_addresses: bool) -> ExitCode {
     let environment = environment();
@@ -45,10 +48,12 @@ pub(super) fn run(file: &Path, shadow: Option<&Path>, print_addresses: bool) -> 
             {
                 return complain(&problems.to_string());
             }
-            if print_addresses {
-                say(&format!("listening {} admin {}", gateway.listen(), gateway.admin()));
-            }
-            signals::wait(gateway)
+            let addresses = format!("listening {} admin {}", gateway.listen(), gateway.admin());
+            signals::wait(gateway, || {
+                if print_addresses {
+                    say(&addresses);
+                }
+            })
         }
         Err(sentence) => complain(&sentence),
     }
@@ -89,5 +94,7 @@ fn log_to_stderr(filter: &str) -> SetLog {
 }
 
 fn parse(filter: &str) -> EnvFilter {
+    let filter =
+        if filter.contains(AUDIT) { filter.to_owned() } else { format!("{filter},{AUDIT}=info") };
     EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }

@@ -7,14 +7,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::complain;
 
-/// Waits for a signal, drains, stops.
-pub(crate) fn wait(gateway: Gateway) -> ExitCode {
+/// Says that it is `ready` once signals are heeded, waits for one, drains, stops.
+pub(crate) fn wait(gateway: Gateway, ready: impl FnOnce()) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot wait for signals: {error}")),
     };
     let drained = runtime.block_on(async {
         let mut signals = Signals::new()?;
+        ready();
         signals.stop(|| gateway.reload()).await;
         tokio::select! {
             () = gateway.drain() => {}

@@ -62,12 +62,12 @@ async fn probes_need_no_token() {
     }
 }
 
-#[test]
-fn without_a_token_it_does_not_listen_to_other_machines() {
+#[tokio::test]
+async fn without_a_token_it_does_not_listen_to_other_machines() {
     let open = |launch: fn(&str) -> Launch| {
         launch(&text(&origin(), "").replace("admin = \"127.0.0.1:0\"", "admin = \"0.0.0.0:0\""))
     };
-    let refusal = open(Launch::new).fails();
+    let refusal = open(Launch::new).fails().await;
     assert!(
         refusal.contains("FLOODGATE_ADMIN_TOKEN") && refusal.contains("0.0.0.0:0"),
         "{refusal}"
@@ -75,13 +75,13 @@ fn without_a_token_it_does_not_listen_to_other_machines() {
     drop(open(guarded).start());
 }
 
-#[test]
-fn a_token_that_can_be_guessed_or_opens_nothing_is_refused_at_the_start() {
+#[tokio::test]
+async fn a_token_that_can_be_guessed_or_opens_nothing_is_refused_at_the_start() {
     let text = text(&origin(), "");
-    let refusal = Launch::new(&text).env("FLOODGATE_ADMIN_TOKEN", "short").fails();
+    let refusal = Launch::new(&text).env("FLOODGATE_ADMIN_TOKEN", "short").fails().await;
     assert!(refusal.contains("FLOODGATE_ADMIN_TOKEN") && !refusal.contains("short\""), "{refusal}");
     // A viewer's token alone would leave everybody an operator.
-    let refusal = Launch::new(&text).env("FLOODGATE_VIEWER_TOKEN", VIEWER).fails();
+    let refusal = Launch::new(&text).env("FLOODGATE_VIEWER_TOKEN", VIEWER).fails().await;
     assert!(refusal.contains("FLOODGATE_ADMIN_TOKEN"), "{refusal}");
 }
 

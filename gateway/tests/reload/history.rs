@@ -81,7 +81,9 @@ async fn a_confirmed_change_stays() {
     assert_eq!(gateway.ask("PUT", path, &limit(3)).await.status, 200);
     let answer = gateway.ask("POST", "/api/config/confirm", "").await;
     assert_eq!((answer.status, &answer.json()["generation"]), (200, &2.into()));
-    // A later one with less time is taken back: to the confirmed, when the time of that is over too.
+    assert!(gateway.config().await["confirm_by"].is_null());
+    assert_eq!(gateway.ask("POST", "/api/config/confirm", "").await.status, 409);
+    // A later one is taken back to it, when the time that it had itself is over too.
     assert_eq!(gateway.ask("PUT", path, &limit(4)).await.status, 200);
     gateway.becomes(4).await;
     assert_eq!(gateway.limit().await, 3);

@@ -96,7 +96,7 @@ impl Launch {
     }
 
     /// What it says on standard error when it does not start.
-    pub(crate) fn fails(mut self) -> String {
+    pub(crate) async fn fails(mut self) -> String {
         let mut child = self.command.spawn().unwrap();
         let begin = Instant::now();
         let status = loop {
@@ -108,7 +108,7 @@ impl Launch {
                 child.wait().ok();
                 panic!("it runs");
             }
-            std::thread::sleep(LOOK);
+            tokio::time::sleep(LOOK).await;
         };
         assert_eq!(status.code(), Some(2));
         log(&self.directory)
@@ -128,11 +128,11 @@ impl Live {
     }
 
     /// Sends it a SIGHUP, once it heeds signals: it tells its addresses a moment before.
-    pub(crate) fn hang_up(&self) {
+    pub(crate) async fn hang_up(&self) {
         let begin = Instant::now();
         while !self.heeds_hangups() {
             assert!(begin.elapsed() < SOON, "it never heeds signals");
-            std::thread::sleep(LOOK);
+            tokio::time::sleep(LOOK).await;
         }
         let command = format!("kill -HUP {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());

@@ -168,6 +168,6 @@ async fn it_can_be_there_from_the_start() {
         assert_eq!(gateway.verdict("/l1").await.0, 200);
     }
     assert_eq!(told(&gateway, "one").await.0, counts(2, 1, json!({ "rate": 1 })));
-    let bad = Launch::new(&routes(&origin, "", "")).shadow("[upstreams]\n").fails();
+    let bad = Launch::new(&routes(&origin, "", "")).shadow("[upstreams]\n").fails().await;
     assert!(bad.contains("shadow.toml"), "{bad}");
 }

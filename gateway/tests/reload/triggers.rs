@@ -67,6 +67,9 @@ async fn a_file_whose_directory_tells_nothing_is_looked_at_all_the_same() {
     let file = directory.path().join("floodgate.toml");
     symlink(&target, &file).unwrap();
     let gateway = Launch::from_file(directory, file).start();
+    // The look at the start is over.
+    gateway.hang_up().await;
+    gateway.has_reloads("unchanged", 1).await;
     fs::write(&target, text(&origin, "max_in_flight = 3")).unwrap();
     gateway.becomes_within(SOON, 2).await;
     assert_eq!(gateway.limit().await, 3);
@@ -138,7 +141,7 @@ async fn what_the_api_changed_lives_until_a_signal_and_the_file_is_not_touched()
     assert_eq!(gateway.limit().await, 3);
     assert_eq!(gateway.config().await["text"], after);
     assert_eq!(fs::read_to_string(&gateway.file).unwrap(), before);
-    gateway.hang_up();
+    gateway.hang_up().await;
     gateway.becomes(3).await;
     assert_eq!(gateway.limit().await, 2);
     let triggers = gateway.history().await.into_iter().map(|mut one| one["trigger"].take());
@@ -153,7 +156,7 @@ async fn a_signal_amid_the_events_of_the_directory_is_not_lost() {
         gateway.change(&text(&origin, "max_in_flight = 3")).await;
         // An event that is being waited out when the signal comes, and a file that is as it was.
         fs::write(gateway.beside("other"), round.to_string()).unwrap();
-        gateway.hang_up();
+        gateway.hang_up().await;
         gateway.becomes(3 + 2 * round).await;
         assert_eq!(gateway.limit().await, 2);
     }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
-use crate::support::{Binary, Client, Running, soon};
+use crate::support::{Admin, Binary, Client, Running, soon};
 use crate::{patient, until_open};
 
 /// More than kernel and gateway take in for a client that does not read.
@@ -28,6 +28,35 @@ async fn send_until_cut(addr: SocketAddr, wire: &str) {
         }
     }
     panic!("everything is read and nothing is waited for");
+}
+
+/// A client that has read the head of its answer of so many bytes; `None` if the gateway cannot take
+/// all of that answer in.
+async fn unread(addr: SocketAddr, admin: Admin, bytes: usize) -> Option<Client> {
+    let mut client = Client::connect_narrow(addr).await;
+    client.get(&format!("/?x-origin-body-bytes={bytes}")).await;
+    assert_eq!(client.head().await.status, 200);
+    let begin = Instant::now();
+    while admin.checkout().await["in_flight"] != 0 {
+        if begin.elapsed() > PATIENCE {
+            return None;
+        }
+    }
+    Some(client)
+}
+
+/// The longest answer that kernel and gateway take in for a client that does not read; the last of it
+/// is with the gateway.
+async fn longest_unread(addr: SocketAddr, admin: Admin) -> usize {
+    const STEP: usize = 40 << 10;
+    let mut longest = STEP;
+    while let Some(client) = unread(addr, admin, longest + STEP).await {
+        assert!(longest < 32 << 20, "the gateway takes in whole answers");
+        drop(client);
+        longest += STEP;
+    }
+    admin.quiet().await;
+    longest
 }
 
 #[tokio::test]
@@ -57,16 +86,18 @@ async fn a_client_that_never_reads_loses_its_connection_and_holds_nothing() {
 
 #[tokio::test]
 async fn a_pause_in_reading_is_no_idleness() {
+    const PAUSE: Duration = Duration::from_millis(600);
     let origin = Origin::builder().start().unwrap();
     let settings = patient("", "idle_timeout = \"200ms\"");
     let gateway = Running::start(&settings.text(&[origin.addr()]));
-    for bytes in [140_000, 700_000, 2_800_000, LARGE / 2] {
+    let longest = longest_unread(gateway.listen, *gateway).await;
+    for bytes in [longest / 2, longest, LARGE / 2] {
         for behaviour in ["answer", "chunked"] {
             let mut client = Client::connect_narrow(gateway.listen).await;
             let path = format!("/?x-origin-body-bytes={bytes}&x-origin-behaviour={behaviour}");
             client.get(&path).await;
             // Not to wait for anything: this is the pause.
-            tokio::time::sleep(Duration::from_millis(600)).await;
+            tokio::time::sleep(PAUSE).await;
             let answer = client.answer().await;
             assert_eq!((answer.status, answer.body.len()), (200, bytes), "{behaviour}");
             assert!(client.ends().await, "idle in the end, after a whole answer");
@@ -89,37 +120,15 @@ async fn an_answer_that_is_never_read_does_not_end_as_if_it_were_whole() {
     gateway.quiet().await;
 }
 
-/// A client that has read the head of its answer of so many bytes; `None` if the gateway cannot take
-/// all of that answer in.
-async fn unread(gateway: &Binary, bytes: usize) -> Option<Client> {
-    let mut client = Client::connect_narrow(gateway.listen).await;
-    client.get(&format!("/?x-origin-body-bytes={bytes}")).await;
-    assert_eq!(client.head().await.status, 200);
-    let begin = Instant::now();
-    while gateway.admin.checkout().await["in_flight"] != 0 {
-        if begin.elapsed() > PATIENCE {
-            return None;
-        }
-    }
-    Some(client)
-}
-
 #[tokio::test]
 async fn a_drain_gives_all_slow_readers_every_byte() {
     const CLIENTS: usize = 20;
-    const STEP: usize = 40 << 10;
     let origin = Origin::builder().start().unwrap();
     let mut gateway = Binary::start(&patient("", "drain = \"8s\"").text(&[origin.addr()]));
-    let mut most = STEP;
-    while let Some(client) = unread(&gateway, most + STEP).await {
-        assert!(most < 32 << 20, "the gateway takes in whole answers");
-        drop(client);
-        most += STEP;
-    }
-    gateway.admin.quiet().await;
+    let most = longest_unread(gateway.listen, gateway.admin).await;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        clients.push(unread(&gateway, most).await.expect("fits again"));
+        clients.push(unread(gateway.listen, gateway.admin, most).await.expect("fits again"));
     }
     let owed = gateway.admin.status().await["active_requests"].as_u64().unwrap();
     assert!(owed > 0, "nothing is left in the gateway of {most} bytes");
