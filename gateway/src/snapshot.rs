@@ -35,6 +35,9 @@ pub(crate) struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Requests that belong to no route.
     pub unmatched: Arc<RouteStats>,
+    /// Upstreams of earlier generations that still had requests when this one began: should one come
+    /// back, its permits are not given twice.
+    pub leaving: Vec<Arc<Upstream>>,
     /// Counters of what earlier generations had, by the names of route and tier: what was counted
     /// stays counted, and requests under the old rules still count.
     pub retired: BTreeMap<RouteAndTier, Arc<RouteStats>>,
@@ -87,9 +90,13 @@ impl Snapshot {
         now: Timestamp,
     ) -> Self {
         let old = Old::of(previous);
+        let earlier =
+            |name: &str| previous.and_then(|p| p.tiers.iter().position(|tier| tier.name == name));
+        let from: Vec<Option<usize>> =
+            config.tiers.iter().map(|tier| earlier(&tier.name)).collect();
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
-            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), now))
+            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
         });
         let tiers = config.tiers.iter().map(|meant| {
             let old = old.tiers.get(meant.name.as_str());
@@ -119,6 +126,10 @@ impl Snapshot {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             tiers: tiers.collect(),
+            leaving: previous
+                .into_iter()
+                .flat_map(|previous| previous.leaving(&config, now))
+                .collect(),
             upstreams: upstreams.collect(),
             unmatched: previous
                 .map_or_else(|| Arc::new(RouteStats::new(cores)), |p| Arc::clone(&p.unmatched)),
@@ -129,6 +140,22 @@ impl Snapshot {
             }),
             config,
         }
+    }
+
+    /// Upstreams that `config` has no more and that have not finished.
+    fn leaving(&self, config: &Config, now: Timestamp) -> Vec<Arc<Upstream>> {
+        let is_gone = |name: &str| config.upstreams.iter().all(|meant| meant.name != name);
+        let gone = self.all_upstreams().filter(|upstream| is_gone(&upstream.name));
+        let busy = gone.filter(|upstream| {
+            let status = upstream.limiter.status(now);
+            status.in_flight > 0 || status.waiting > 0
+        });
+        busy.map(Arc::clone).collect()
+    }
+
+    /// Those that are configured, and those that were and have not finished.
+    pub(crate) fn all_upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.leaving.iter().chain(&self.upstreams)
     }
 
     /// Whether `address` may speak for the clients behind it.
@@ -163,7 +190,7 @@ impl<'a> Old<'a> {
             stats.insert((route.name.clone(), tier), Arc::clone(&route.stats));
         }
         Self {
-            upstreams: previous.upstreams.iter().map(|old| (old.name.as_str(), old)).collect(),
+            upstreams: previous.all_upstreams().map(|old| (old.name.as_str(), old)).collect(),
             tiers: previous.tiers.iter().map(|old| (old.name.as_str(), old)).collect(),
             routes: previous.routes.iter().map(|old| (old.name.as_str(), old)).collect(),
             stats,

@@ -69,15 +69,16 @@ pub(crate) struct Visit(Arc<Server>);
 // === impl Upstream ===
 
 impl Upstream {
-    /// As `meant`, with the state that `old` has.
+    /// As `meant`, with the state that `old` has, whose tiers stood where `from` says.
     pub(crate) fn compile(
         meant: &floodgate_config::Upstream,
         old: Option<&Self>,
+        from: &[Option<usize>],
         now: Timestamp,
     ) -> Self {
         let limiter = match old {
             Some(old) => {
-                old.limiter.apply(&meant.limits, now);
+                old.limiter.apply_from(&meant.limits, from, now);
                 Arc::clone(&old.limiter)
             }
             None => Limiter::new(&meant.limits),

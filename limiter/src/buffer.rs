@@ -93,36 +93,36 @@ impl Buffer {
             external_pressure: 0.0,
             draining: false,
         };
-        buffer.apply(limits);
+        buffer.apply(limits, &[]);
         buffer
     }
 
-    /// Takes over new limits. Nobody is evicted; waiters of a tier that is gone go to the end of the last one.
-    pub(crate) fn apply(&mut self, limits: &Limits) {
+    /// Takes over new limits. Nobody is evicted. The tier at each index goes on as the one at the index that `from` says,
+    /// with its waiters and its breaker, or begins anew; waiters of a tier that is gone go to the end of the last one.
+    pub(crate) fn apply(&mut self, limits: &Limits, from: &[Option<usize>]) {
         self.capacity = limits.buffer();
         self.slab.reserve(self.capacity);
         self.queue_delay_target = limits.delay_target();
         self.trip_spacing = limits.spacing();
 
-        let mut gone = self.tiers.split_off(limits.tiers().len().min(self.tiers.len()));
-        if let Some(last) = self.tiers.len().checked_sub(1) {
-            for tier in &mut gone {
-                self.slab.append(&mut self.tiers[last].list, &mut tier.list, last as u8);
-            }
-        }
+        let mut old: Vec<Option<Tier>> =
+            std::mem::take(&mut self.tiers).into_iter().map(Some).collect();
         let mut watermarks: Option<Watermarks> = None;
         for (index, &tier_limits) in limits.tiers().iter().enumerate() {
             let effective = watermarks
                 .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
             watermarks = Some(effective);
             let places = places(effective, self.capacity);
-            match self.tiers.get_mut(index) {
-                Some(tier) => {
-                    tier.limits = tier_limits;
-                    tier.watermarks = effective;
-                    tier.places = places;
-                }
-                None => self.tiers.push(Tier {
+            let earlier = from.get(index).copied().flatten();
+            let carried = earlier.and_then(|earlier| old.get_mut(earlier)?.take());
+            if let Some(tier) = &carried
+                && earlier != Some(index)
+            {
+                self.slab.relabel(tier.list, index as u8);
+            }
+            self.tiers.push(match carried {
+                Some(tier) => Tier { limits: tier_limits, watermarks: effective, places, ..tier },
+                None => Tier {
                     limits: tier_limits,
                     watermarks: effective,
                     places,
@@ -131,7 +131,12 @@ impl Buffer {
                     breaker: Breaker::new(),
                     pressure: 0.0,
                     estimate: Duration::ZERO,
-                }),
+                },
+            });
+        }
+        if let Some(last) = self.tiers.len().checked_sub(1) {
+            for mut gone in old.into_iter().flatten() {
+                self.slab.append(&mut self.tiers[last].list, &mut gone.list, last as u8);
             }
         }
     }

@@ -14,9 +14,17 @@ impl Limiter {
     /// Changes the limits live. A higher limit is handed to waiters at once; a lower one evicts nobody and gives nothing
     /// until enough has come back; 0 refuses the waiters as [`Rejection::Closed`]; a smaller buffer evicts nobody.
     pub fn apply(&self, limits: &Limits, now: Timestamp) {
+        let same: Vec<Option<usize>> = (0..limits.tiers().len()).map(Some).collect();
+        self.apply_from(limits, &same, now);
+    }
+
+    /// The same where tiers have changed places: the new tier at each index goes on as the old one at the index that
+    /// `from` says, with its waiters and its breaker. `None`, or an index that is named twice: it begins anew. Waiters of
+    /// a tier that is gone go to the end of the last one.
+    pub fn apply_from(&self, limits: &Limits, from: &[Option<usize>], now: Timestamp) {
         {
             let mut buffer = lock(&self.buffer);
-            buffer.apply(limits);
+            buffer.apply(limits, from);
             self.counters.limit.store(limits.max_in_flight(), Ordering::Release);
             self.publish(&mut buffer, now);
         }

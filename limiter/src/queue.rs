@@ -142,6 +142,16 @@ impl Slab {
         }
     }
 
+    /// Makes all of `list` waiters of `tier`.
+    pub(crate) fn relabel(&mut self, list: List, tier: u8) {
+        let mut at = list.head;
+        while at != NIL {
+            let entry = self.entry(at);
+            entry.tier = tier;
+            at = entry.next;
+        }
+    }
+
     /// Gives the entry at `index`, which must be off its list, back for reuse, and says how it ended.
     pub(crate) fn free(&mut self, index: u32) -> State {
         let free = std::mem::replace(&mut self.free, index);

@@ -323,3 +323,32 @@ fn a_permit_that_is_dropped_is_handed_over_too() {
     drop(permit);
     assert_eq!(answer(&mut ticket).unwrap().unwrap().since(), at(7));
 }
+
+#[test]
+fn tiers_that_change_places_keep_their_waiters() {
+    let limits = |first: u64, second: u64| {
+        let tier = |wait: u64| floodgate_limiter::TierLimits {
+            max_wait: Duration::from_millis(wait),
+            weight: std::num::NonZeroU32::MIN,
+            watermarks: floodgate_limiter::Watermarks::new(1.0, 0.5).unwrap(),
+        };
+        Limits::new(1, 10, vec![tier(first), tier(second)]).unwrap()
+    };
+    let at = |millis: u64| Timestamp::from_nanos(millis * 1_000_000);
+    let (first, second) = (TierId::new(0).unwrap(), TierId::new(1).unwrap());
+    let limiter = Limiter::new(&limits(5_000, 5_000));
+    let Decision::Admit(permit) = limiter.acquire(first, at(0), Timestamp::MAX) else { panic!() };
+    let Decision::Wait(mut low) = limiter.acquire(second, at(0), Timestamp::MAX) else { panic!() };
+    let Decision::Wait(mut high) = limiter.acquire(first, at(0), Timestamp::MAX) else { panic!() };
+    limiter.apply_from(&limits(5_000, 5_000), &[Some(1), Some(0)], at(1));
+    let waiting: Vec<u32> = limiter.status(at(1)).tiers.iter().map(|tier| tier.waiting).collect();
+    assert_eq!(waiting, [1, 1]);
+    permit.release(at(2));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let served = std::pin::Pin::new(&mut low).poll(&mut cx);
+    assert!(served.is_ready(), "what was the second tier is now the first");
+    assert!(std::pin::Pin::new(&mut high).poll(&mut cx).is_pending());
+    drop(high);
+    let status = limiter.status(at(3));
+    assert_eq!((status.waiting, status.in_flight), (0, 1));
+}

@@ -200,7 +200,9 @@ impl Control {
             Some(number) => state.history.find(number),
             None => state.history.newest_first().nth(1),
         };
-        let text = Arc::clone(&text?.text);
+        // What came from no text cannot come back as one.
+        let text =
+            text.map(|generation| Arc::clone(&generation.text)).filter(|text| !text.is_empty())?;
         Some(self.apply_locked(&mut state, &text, Cause::new(Trigger::Rollback, who, from), None))
     }
 
@@ -310,9 +312,11 @@ impl Control {
 
     /// Compiles beside the live generation and puts it in its place.
     fn swap(&self, config: &Config) -> u64 {
+        let began = Instant::now();
         let previous = self.shared.snapshot.load_full();
         let snapshot = Snapshot::compile(config.clone(), Some(&previous), self.cores, clock::now());
         let generation = snapshot.generation;
+        tracing::debug!(generation, compiled = ?began.elapsed(), "configuration compiled");
         (self.set_log)(&config.server.log);
         let connections = descriptors::fit_connections(config)
             .unwrap_or_else(|_| self.shared.connections.limit());
