@@ -189,3 +189,47 @@ async fn look_after(worker: Rc<Worker>) {
         drop(worker.snapshot());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(routes: usize, upstreams: usize) -> floodgate_config::Config {
+        let upstreams: String = (0..upstreams)
+            .map(|n| format!("[upstreams.u{n}]\nservers = [\"127.0.0.1:{}\"]\n", 10_000 + n))
+            .collect();
+        let routes: String = (0..routes)
+            .map(|n| {
+                format!(
+                    "[[routes]]\nname = \"r{n}\"\npath = \"/r{n}\"\nupstream = \"u{}\"\n",
+                    n % 100
+                )
+            })
+            .collect();
+        floodgate_config::parse("figures", &format!("{upstreams}{routes}")).unwrap()
+    }
+
+    #[test]
+    #[ignore = "prints figures: cargo test --release -p floodgate-gateway --lib -- --ignored --nocapture figures"]
+    fn figures_of_a_reload() {
+        let live = Snapshot::compile(config(1_000, 100), None, 2, clock::now());
+        let shared = Shared::new(live, 2, 100);
+        let worker = Worker::new(0, Arc::clone(&shared));
+        let begun = Instant::now();
+        let previous = shared.snapshot.load_full();
+        let next = Snapshot::compile(config(1_000, 100), Some(&previous), 2, clock::now());
+        let compiled = begun.elapsed();
+        let next = Arc::new(next);
+        let begun = Instant::now();
+        shared.snapshot.store(next);
+        println!(
+            "1,000 routes, 100 upstreams: parsed and compiled in {compiled:?}, swapped in {:?}",
+            begun.elapsed()
+        );
+        let begun = Instant::now();
+        for _ in 0..10_000_000 {
+            std::hint::black_box(worker.snapshot());
+        }
+        println!("a request's snapshot: {:?}", begun.elapsed() / 10_000_000);
+    }
+}
