@@ -1,6 +1,6 @@
 //! Floodgate: a flash-sale admission gateway.
 //!
-//! The life of a request is [`proxy::handle`], and where to read about its stages:
+//! The life of a request is `proxy::handle`, and where to read about its stages:
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ─> forward ─> observe
@@ -11,7 +11,7 @@
 //!                                                     tunnel
 //! ```
 //!
-//! What is live is a [`snapshot`], all cores share it in [`shared`], [`control`] changes it, [`admin`]
+//! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
 //! shows it, and [`gateway`] is the process.
 
 pub mod control;

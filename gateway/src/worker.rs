@@ -89,6 +89,11 @@ impl Worker {
         self.shadow.borrow_mut().load().clone()
     }
 
+    /// Lets go of a generation that was replaced, even if no request comes.
+    fn catch_up(&self) {
+        drop(self.snapshot());
+    }
+
     /// When one more refused request of this tier should come back.
     pub(crate) fn retry_after(&self, tier: TierId, now: Timestamp) -> Duration {
         self.retry_after[tier.index()].next(now)
@@ -185,8 +190,7 @@ async fn look_after(worker: Rc<Worker>) {
         if let Some(shadow) = worker.shadow() {
             shadow.learn(&worker.snapshot(), clock::now());
         }
-        // Lets go of a generation that was replaced, even if no request comes.
-        drop(worker.snapshot());
+        worker.catch_up();
     }
 }
 
@@ -207,6 +211,20 @@ mod tests {
             })
             .collect();
         floodgate_config::parse("figures", &format!("{upstreams}{routes}")).unwrap()
+    }
+
+    #[test]
+    fn a_worker_without_requests_lets_go_of_an_old_generation() {
+        let first = Snapshot::compile(config(1, 1), None, 1, clock::now());
+        let shared = Shared::new(first, 1, 100);
+        let worker = Worker::new(0, Arc::clone(&shared));
+        let old = Arc::downgrade(&shared.snapshot.load_full());
+        let second = Snapshot::compile(config(2, 1), Some(&shared.snapshot.load_full()), 1, clock::now());
+        shared.snapshot.store(Arc::new(second));
+        assert!(old.upgrade().is_some(), "the worker has not looked yet");
+        worker.catch_up();
+        assert!(old.upgrade().is_none());
+        assert_eq!(worker.snapshot().generation, 2);
     }
 
     #[test]
