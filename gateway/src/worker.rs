@@ -199,18 +199,18 @@ mod tests {
     use super::*;
 
     fn config(routes: usize, upstreams: usize) -> floodgate_config::Config {
-        let upstreams: String = (0..upstreams)
+        let servers: String = (0..upstreams)
             .map(|n| format!("[upstreams.u{n}]\nservers = [\"127.0.0.1:{}\"]\n", 10_000 + n))
             .collect();
         let routes: String = (0..routes)
             .map(|n| {
                 format!(
                     "[[routes]]\nname = \"r{n}\"\npath = \"/r{n}\"\nupstream = \"u{}\"\n",
-                    n % 100
+                    n % upstreams
                 )
             })
             .collect();
-        floodgate_config::parse("figures", &format!("{upstreams}{routes}")).unwrap()
+        floodgate_config::parse("figures", &format!("{servers}{routes}")).unwrap()
     }
 
     #[test]
@@ -219,7 +219,8 @@ mod tests {
         let shared = Shared::new(first, 1, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let old = Arc::downgrade(&shared.snapshot.load_full());
-        let second = Snapshot::compile(config(2, 1), Some(&shared.snapshot.load_full()), 1, clock::now());
+        let second =
+            Snapshot::compile(config(2, 1), Some(&shared.snapshot.load_full()), 1, clock::now());
         shared.snapshot.store(Arc::new(second));
         assert!(old.upgrade().is_some(), "the worker has not looked yet");
         worker.catch_up();
