@@ -1,5 +1,7 @@
 //! File descriptors: how many there are, and how many connections fit into them.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use floodgate_config::Config;
 
 /// Descriptors for everything that is not a connection.
@@ -25,7 +27,9 @@ pub(crate) fn fit_connections(config: &Config) -> Result<usize, String> {
             "too few file descriptors: {available} in all; raise the limit (ulimit -n, LimitNOFILE=)"
         ));
     }
-    if fits < wanted {
+    // Once: a reload changes little about it.
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if fits < wanted && !TOLD.swap(true, Relaxed) {
         tracing::warn!(
             max_connections = wanted,
             fits,

@@ -152,6 +152,14 @@ impl Gateway {
     }
 }
 
+/// Whether an admin listener on `admin` may be started with the tokens of the environment.
+///
+/// # Errors
+/// One sentence that says what is in the way and what to do.
+pub fn check_admin(admin: SocketAddr) -> Result<(), String> {
+    Tokens::from_environment(admin).map(drop)
+}
+
 /// How many threads serve customers.
 pub(crate) fn workers(config: &Config) -> usize {
     match config.server.workers {
@@ -183,6 +191,11 @@ fn recorder() -> PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another recorder is installed, slow metrics go there");
         }
+        metrics::describe_counter!(names::CONFIG_RELOADS, "Loads of a configuration by result.");
+        metrics::describe_counter!(
+            names::CONNECTIONS_REFUSED,
+            "Connections closed at the door by reason."
+        );
         handle
     };
     HANDLE.get_or_init(install).clone()

@@ -137,6 +137,7 @@ impl Opinion {
 }
 
 async fn hold(admitted: Admitted, service: Duration) {
-    tokio::time::sleep(service).await;
+    // The runtime's timers tick in milliseconds and round up: on average by about one.
+    tokio::time::sleep(service.saturating_sub(Duration::from_millis(1))).await;
     admitted.served();
 }

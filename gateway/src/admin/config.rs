@@ -29,6 +29,7 @@ pub(super) fn show(control: &Control) -> Answer {
         "source": live.source,
         "text": &*live.text,
         "after_restart": live.after_restart,
+        "overridden_by": live.overrides,
         "confirm_by": live.confirm_by.map(time),
         "rejected": live.rejected.as_ref().map(rejected),
     }))
@@ -80,7 +81,7 @@ pub(super) fn put(
             &format!("it is live, but {sentence}"),
         );
     }
-    answer(outcome)
+    answer(control, outcome)
 }
 
 /// `POST /api/config/rollback[?to=GENERATION]`
@@ -97,7 +98,7 @@ pub(super) fn roll_back(
     let outcome = control.roll_back(to, asker.role.as_str(), &asker.from.to_string());
     watch.wake();
     match outcome {
-        Some(outcome) => answer(outcome),
+        Some(outcome) => answer(control, outcome),
         None => {
             let sentence =
                 "that generation is not remembered; GET /api/config/history lists those that are";
@@ -116,7 +117,7 @@ pub(super) fn confirm(control: &Control, asker: Asker) -> Answer {
 }
 
 /// What became of a change.
-pub(super) fn answer(outcome: Outcome) -> Answer {
+pub(super) fn answer(control: &Control, outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Applied(applied) => Answer::json(json!({
             "result": "applied",
@@ -128,6 +129,7 @@ pub(super) fn answer(outcome: Outcome) -> Answer {
             }),
             "warnings": applied.warnings.to_json(),
             "confirm_by": applied.confirm_by.map(time),
+            "overridden_by": control.overrides(),
         })),
         Outcome::Rejected(problems) => {
             let value = json!({

@@ -30,7 +30,7 @@ pub(super) fn begin(control: &Control, asker: Asker, body: &[u8]) -> Answer {
     };
     match control.begin_shadow(text, asker.role.as_str(), &asker.from.to_string()) {
         Ok(()) => Answer::json(json!({ "result": "shadowing" })),
-        Err(problems) => answer(crate::control::Outcome::Rejected(problems)),
+        Err(problems) => answer(control, crate::control::Outcome::Rejected(problems)),
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn begin(control: &Control, asker: Asker, body: &[u8]) -> Answer {
 pub(super) fn promote(control: &Control, watch: &Watch, asker: Asker) -> Answer {
     let outcome = control.promote_shadow(asker.role.as_str(), &asker.from.to_string());
     watch.wake();
-    outcome.map_or_else(none, answer)
+    outcome.map_or_else(none, |outcome| answer(control, outcome))
 }
 
 /// `DELETE /api/shadow`

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use floodgate_config::{LoadError, Loaded};
+use floodgate_gateway::gateway::check_admin;
 
 use super::run::environment;
 use super::{complain, say};
@@ -47,6 +48,9 @@ fn good(file: &Path, loaded: &Loaded, json: bool, explain: Explain) -> ExitCode 
     }
     if !loaded.warnings.is_empty() {
         say(&loaded.warnings.to_string());
+    }
+    if let Err(sentence) = check_admin(loaded.config.server.admin) {
+        say(&format!("warning: it would not start here: {sentence}\n"));
     }
     let config = &loaded.config;
     let (upstreams, tiers, routes) =

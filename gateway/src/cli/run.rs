@@ -14,6 +14,9 @@ use super::{complain, say, signals};
 /// What environment variables that override keys begin with.
 const OVERRIDE: &str = "FLOODGATE__";
 
+/// The others that mean something.
+const KNOWN_VARIABLES: [&str; 2] = ["FLOODGATE_ADMIN_TOKEN", "FLOODGATE_VIEWER_TOKEN"];
+
 /// Target of the lines that say who changed what: told at every level, unless the filter says otherwise.
 const AUDIT: &str = "audit";
 
@@ -29,6 +32,12 @@ pub(super) fn run(file: &Path, shadow: Option<&Path>, print_addresses: bool) -> 
         Err(sentence) => return complain(&sentence),
     };
     let set_log = log_to_stderr(&loaded.config.server.log);
+    for name in unknown_variables() {
+        tracing::warn!(
+            name,
+            "this environment variable means nothing; keys are FLOODGATE__SECTION__KEY, with two underscores"
+        );
+    }
     if !loaded.warnings.is_empty() {
         tracing::warn!(warnings = %loaded.warnings, "the configuration is probably not what was meant");
     }
@@ -64,6 +73,13 @@ pub(super) fn environment() -> Vec<(String, String)> {
     let text = |text: std::ffi::OsString| text.into_string().ok();
     let all = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     all.filter(|(name, _)| name.starts_with(OVERRIDE)).collect()
+}
+
+/// Variables that look as if they were meant for us and are not.
+fn unknown_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("FLOODGATE_") && !name.starts_with(OVERRIDE));
+    ours.filter(|name| !KNOWN_VARIABLES.contains(&name.as_str())).collect()
 }
 
 fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, String> {

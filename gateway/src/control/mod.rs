@@ -67,6 +67,8 @@ pub struct Shown {
     pub source: String,
     /// Keys whose values take effect at the next start.
     pub after_restart: Vec<&'static str>,
+    /// Environment variables that override what the text says.
+    pub overrides: Vec<String>,
     /// Until when the present generation has to be confirmed.
     pub confirm_by: Option<SystemTime>,
     /// The last text that was refused, if it came after the last that was applied.
@@ -157,6 +159,7 @@ impl Control {
             generation: state.history.latest().number,
             text: Arc::clone(&state.text),
             source: self.name.clone(),
+            overrides: self.overrides(),
             after_restart: state.at_start.needs_restart(&state.config),
             confirm_by: state.awaiting.as_ref().map(|awaiting| awaiting.confirm_by),
             rejected: state.rejected.clone(),
@@ -166,6 +169,11 @@ impl Control {
     /// The last generations, the newest first.
     pub fn history(&self) -> Vec<Generation> {
         self.lock().history.newest_first().cloned().collect()
+    }
+
+    /// Environment variables that override what any text says.
+    pub fn overrides(&self) -> Vec<String> {
+        self.environment.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The file that is watched, if there is one.

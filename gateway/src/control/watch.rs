@@ -166,7 +166,8 @@ impl Watching {
         let text = match text::read(file) {
             Ok(text) => text,
             Err(error) => {
-                if !std::mem::replace(&mut self.unreadable, true) {
+                let was_said = std::mem::replace(&mut self.unreadable, true);
+                if !was_said || trigger == Trigger::Signal {
                     tracing::error!(%error, file = name, "the configuration cannot be read, the last good one stays");
                 }
                 return;
