@@ -47,7 +47,7 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Reason> {
     match ask(snapshot, route, now, deadline)? {
         Turn::Now(admitted) => Ok(admitted),
-        Turn::Later(ticket) => wait(snapshot, route, ticket).await,
+        Turn::Later(ticket) => wait(ticket).await,
     }
 }
 
@@ -61,28 +61,30 @@ pub(crate) fn ask(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
-    match snapshot.upstreams[route.upstream].limiter.acquire(route.tier, now, deadline) {
-        Decision::Admit(permit) => Admitted(Some(permit)).at(snapshot, route, now).map(Turn::Now),
-        Decision::Reject(rejection) => Err(rejection.into()),
-        Decision::Wait(ticket) => Ok(Turn::Later(ticket)),
-    }
+    let turn = match snapshot.upstreams[route.upstream].limiter.acquire(route.tier, now, deadline) {
+        Decision::Admit(permit) => Turn::Now(Admitted(Some(permit))),
+        Decision::Reject(rejection) => return Err(rejection.into()),
+        Decision::Wait(ticket) => Turn::Later(ticket),
+    };
+    // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
+    // a rate that is only used by those who come through would be lost while the upstream stalls. If one
+    // says no after all, another core was faster, and the permit or the place goes back.
+    let mut rates = rates(snapshot, route).into_iter().flatten();
+    rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
+    Ok(turn)
 }
 
 /// Waits until the ticket is called or expires.
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(
-    snapshot: &Snapshot,
-    route: &Route,
-    mut ticket: Ticket,
-) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Admitted(Some(result?)).at(snapshot, route, clock::now())
+    Ok(Admitted(Some(result?)))
 }
 
 /// The rates that a request of this route has to keep to.
@@ -95,15 +97,6 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>
 // === impl Admitted ===
 
 impl Admitted {
-    /// Consumes one of each rate, now that everything else has said yes. If one of them says no after
-    /// all, another core was faster; what was consumed before it stays consumed, which errs towards
-    /// fewer.
-    fn at(self, snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<Self, Reason> {
-        let mut rates = rates(snapshot, route).into_iter().flatten();
-        rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
-        Ok(self)
-    }
-
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
     pub(crate) fn served(mut self) {

@@ -102,7 +102,7 @@ impl Shadow {
                 tokio::task::spawn_local(async move {
                     let route = &shadow.snapshot.routes[index];
                     let shard = route.stats.shard(core);
-                    match admission::wait(&shadow.snapshot, route, ticket).await {
+                    match admission::wait(ticket).await {
                         Ok(admitted) => {
                             shard.admitted.increment();
                             hold(admitted, service).await;
