@@ -68,7 +68,7 @@ pub(crate) fn ask(
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
-    // says no after all, another core was faster, and the permit or the place goes back.
+    // says no after all, another request was faster, and the permit or the place goes back.
     let mut rates = rates(snapshot, route).into_iter().flatten();
     rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
     Ok(turn)

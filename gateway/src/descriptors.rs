@@ -13,7 +13,7 @@ const RESERVE: u64 = 64;
 /// Not even a handful fit: one sentence that says what to do.
 pub(crate) fn fit_connections(config: &Config) -> Result<usize, String> {
     let wanted = u64::from(config.server.max_connections);
-    let workers = crate::gateway::workers(config) as u64;
+    let workers = crate::worker::count(config) as u64;
     // Each worker keeps idle connections of its own.
     let upstream: u64 = config
         .upstreams

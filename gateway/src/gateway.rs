@@ -51,7 +51,7 @@ impl Gateway {
     pub fn start_with(start: Start) -> Result<Self, String> {
         let config = start.config.clone();
         let server = config.server.clone();
-        let cores = workers(&config);
+        let cores = worker::count(&config);
         let tokens = Tokens::from_environment(server.admin)?;
         let max_connections = descriptors::fit_connections(&config)?;
         let listeners = listener::bind_all(server.listen, cores, server.backlog)?;
@@ -158,14 +158,6 @@ impl Gateway {
 /// One sentence that says what is in the way and what to do.
 pub fn check_admin(admin: SocketAddr) -> Result<(), String> {
     Tokens::from_environment(admin).map(drop)
-}
-
-/// How many threads serve customers.
-pub(crate) fn workers(config: &Config) -> usize {
-    match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    }
 }
 
 fn spawn(

@@ -130,6 +130,14 @@ impl std::ops::Deref for SharedSnapshot {
     }
 }
 
+/// How many threads serve customers.
+pub(crate) fn count(config: &floodgate_config::Config) -> usize {
+    match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
 /// Serves worker `index` until `stop` says so. Blocks its thread.
 ///
 /// # Errors

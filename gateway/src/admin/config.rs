@@ -144,7 +144,13 @@ pub(super) fn answer(control: &Control, outcome: Outcome) -> Answer {
                 .with(StatusCode::UNPROCESSABLE_ENTITY)
         }
         Outcome::Unchanged(generation) => {
-            Answer::json(json!({ "result": "unchanged", "generation": generation }))
+            // A value that stays although the text has another: here is who insists on it.
+            let overridden_by = control.overrides();
+            Answer::json(json!({
+                "result": "unchanged",
+                "generation": generation,
+                "overridden_by": overridden_by,
+            }))
         }
     }
 }
