@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Most of a body that is read to keep its connection.
-const MAX_DISCARD: u64 = 64 * 1024;
+pub(crate) const MAX_DISCARD: u64 = 64 * 1024;
 /// Most that is read from a connection that is being closed, and for how long.
 const MAX_LINGER: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);

@@ -1,9 +1,10 @@
-//! One downstream connection: turnstile, hyper, and what comes after HTTP.
+//! One downstream connection: at the turnstile, with hyper and back, and what comes after HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 
+use bytes::BytesMut;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
@@ -12,46 +13,75 @@ use tokio::time::Instant;
 use crate::closing;
 use crate::connections::ConnectionSlot;
 use crate::headers::Peer;
-use crate::http1::HeadLimits;
+use crate::inlet::Inlet;
 use crate::link::Link;
 use crate::proxy::{self, Client};
-use crate::turnstile::{Patience, Turnstile};
+use crate::turnstile::{Exit, Passage, Turnstile};
+use crate::wheel::Alarm;
 use crate::worker::Worker;
 
 /// hyper's buffer for a head that the turnstile has passed, and for answers.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. What only some connections need has boxes of its own: most wait at
+/// the turnstile, and there each shall take little memory.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     socket: TcpStream,
     peer: SocketAddr,
     _slot: ConnectionSlot,
 ) {
-    let (limits, patience) = {
-        let snapshot = worker.snapshot();
-        let server = &snapshot.config.server;
-        let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
-        let patience = Patience {
-            head: server.header_timeout,
-            idle: server.idle_timeout,
-            body: server.body_timeout,
-        };
-        (limits, patience)
-    };
+    let alarm = worker.wheel.alarm();
+    let peer = peer.ip();
+    let mut socket = socket;
+    let mut turnstile = Turnstile::new();
+    let mut activity = Activity::new(&worker);
+    loop {
+        let exit = std::future::poll_fn(|cx| {
+            let polled = turnstile.poll(&worker, &mut socket, &alarm, cx);
+            activity.set(turnstile.is_active());
+            polled
+        });
+        match exit.await {
+            Exit::Pass(passage) => {
+                let served = Box::pin(serve_http(&worker, socket, peer, passage, &alarm));
+                let Some((returned, pending)) = served.await else { return };
+                socket = returned;
+                turnstile.put_back(pending);
+            }
+            Exit::Close => return Box::pin(closing::close(socket)).await,
+            Exit::Reset => return closing::reset(&socket),
+        }
+    }
+}
+
+/// Has hyper serve requests until there is none for it. Gives the connection back, with what came and
+/// is not dealt with, unless it has ended.
+async fn serve_http(
+    worker: &Rc<Worker>,
+    socket: TcpStream,
+    peer: IpAddr,
+    passage: Passage,
+    alarm: &Alarm,
+) -> Option<(TcpStream, BytesMut)> {
     let link = Rc::<Link>::default();
-    let turnstile = Turnstile::new(socket, Rc::clone(&link), limits, patience);
-    let activity_of = Rc::clone(&worker);
-    let client = Client { worker, link: Rc::clone(&link), peer: Rc::new(Peer::new(peer.ip())) };
+    let inlet = Inlet::new(socket, passage, worker, &link, alarm);
+    let client = Client {
+        worker: Rc::clone(worker),
+        link: Rc::clone(&link),
+        peer: Rc::new(Peer::new(peer)),
+    };
     let service = service_fn(move |request| proxy::handle(client.clone(), request));
     let mut builder = http1::Builder::new();
-    builder
-        .max_headers(limits.headers)
-        .max_buf_size(limits.bytes.max(BUFFER))
-        .header_read_timeout(None);
-    // In a box of its own: inline in the task an idle connection would keep several KiB.
-    let mut http = Box::new(builder.serve_connection(turnstile, service));
-    let mut activity = Activity { worker: activity_of, is_active: false };
+    {
+        let server = &worker.snapshot().config.server;
+        builder
+            .max_headers(server.max_headers)
+            .max_buf_size(server.max_head.max(BUFFER))
+            .header_read_timeout(None);
+    }
+    let mut http = builder.serve_connection(inlet, service);
+    let mut activity = Activity::new(worker);
     let result = std::future::poll_fn(|cx| {
         let polled = http.poll_without_shutdown(cx);
         activity.set(polled.is_pending() && link.is_active());
@@ -63,29 +93,39 @@ pub(crate) async fn serve(
             Poll::Ready(result) => Poll::Ready(Some(result)),
         }
     });
-    let result = result.await;
+    let is_good = matches!(result.await, Some(Ok(())));
     let parts = http.into_parts();
+    let returns = parts.io.is_leaving() && !link.is_last();
     let (socket, pending) = parts.io.into_parts();
     drop(parts.service);
-    if let (Some(Ok(())), Some(tunnel)) = (result, link.take_tunnel()) {
+    if link.is_cut() {
+        closing::reset(&socket);
+    } else if !is_good {
+        closing::close(socket).await;
+    } else if let Some(tunnel) = link.take_tunnel() {
         let early = [&parts.read_buf[..], &pending[..]].concat();
         tunnel.run(socket, &early).await;
-    } else if link.is_cut() {
-        closing::reset(&socket);
+    } else if returns {
+        return Some((socket, pending));
     } else {
         closing::close(socket).await;
     }
+    None
 }
 
 /// Counts the connection among the active ones while it owes its client something.
-struct Activity {
-    worker: Rc<Worker>,
+struct Activity<'a> {
+    worker: &'a Worker,
     is_active: bool,
 }
 
 // === impl Activity ===
 
-impl Activity {
+impl<'a> Activity<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        Self { worker, is_active: false }
+    }
+
     fn set(&mut self, is_active: bool) {
         match (std::mem::replace(&mut self.is_active, is_active), is_active) {
             (false, true) => self.worker.enter(),
@@ -95,7 +135,7 @@ impl Activity {
     }
 }
 
-impl Drop for Activity {
+impl Drop for Activity<'_> {
     fn drop(&mut self) {
         self.set(false);
     }

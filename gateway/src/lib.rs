@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ─> forward ─> observe
-//! worker        turnstile    classify    admission    forward    exchange
-//! connections   http1                    (limiter)    upstream   metrics
-//! connection    link                     retry_after  pool
-//! closing                                respond      headers
-//!                                                     tunnel
+//! worker        turnstile    decide      admission    forward    exchange
+//! connections   verdict      classify    (limiter)    upstream   metrics
+//! connection    refusals                 retry_after  pool
+//! closing       http1                    respond      headers
+//!               inlet, link                           tunnel
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
@@ -25,11 +25,14 @@ mod clock;
 mod closing;
 mod connection;
 mod connections;
+mod date;
+mod decide;
 mod descriptors;
 mod exchange;
 mod forward;
 mod headers;
 mod http1;
+mod inlet;
 mod link;
 mod listener;
 mod metrics;
@@ -37,6 +40,7 @@ mod places;
 mod pool;
 mod proxy;
 mod reason;
+mod refusals;
 mod request_body;
 mod respond;
 mod response_body;
@@ -47,4 +51,6 @@ mod snapshot;
 mod tunnel;
 mod turnstile;
 mod upstream;
+mod verdict;
+mod wheel;
 mod worker;

@@ -1,18 +1,24 @@
-//! What the turnstile, the service and the task of one connection tell each other.
+//! What the inlet, the service and the task of one connection tell each other while hyper has it.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
+use floodgate_limiter::Timestamp;
 use tokio::time::Instant;
 
 use crate::reason::Reason;
 use crate::tunnel::Tunnel;
+use crate::verdict::Pass;
 
-/// What the turnstile, the service and the task of one connection tell each other.
+/// What the inlet, the service and the task of one connection tell each other.
 #[derive(Default)]
 pub(crate) struct Link {
-    /// Why the head in hyper's hands is not the client's, or why its body broke.
+    /// Why the body of the present request broke.
     verdict: Cell<Option<Reason>>,
+    /// When the present request arrived.
+    arrived: Cell<Timestamp>,
+    /// The connection ends with the present answer.
+    last: Cell<bool>,
     /// A request is with the service: what comes now waits.
     busy: Cell<bool>,
     /// When the answer that is being passed on has to be complete.
@@ -36,14 +42,32 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// What is wrong with the head or the body that the service has.
+    /// What is wrong with the body that the service has.
     pub(crate) fn set_verdict(&self, reason: Reason) {
         self.verdict.set(Some(reason));
     }
 
     /// The next head is with hyper, or about to be.
-    pub(crate) fn set_busy(&self) {
+    pub(crate) fn begin(&self, pass: Pass) {
         self.busy.set(true);
+        self.verdict.set(None);
+        self.arrived.set(pass.at);
+        self.last.set(pass.is_last);
+    }
+
+    /// When the present request arrived.
+    pub(crate) fn arrived(&self) -> Timestamp {
+        self.arrived.get()
+    }
+
+    /// The connection ends with the present answer.
+    pub(crate) fn set_last(&self) {
+        self.last.set(true);
+    }
+
+    /// Whether the connection ends with the present answer.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last.get()
     }
 
     /// Whether a request is between its head and the end of its answer.
@@ -66,7 +90,7 @@ impl Link {
         self.next.replace(Some(waker.clone()));
     }
 
-    /// Takes what the turnstile found wrong, if anything.
+    /// Takes what was found wrong, if anything.
     pub(crate) fn take_verdict(&self) -> Option<Reason> {
         self.verdict.take()
     }

@@ -7,14 +7,15 @@ use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::admission::{self, Admitted};
-use crate::classify::classify;
+use crate::classify::HeadView;
 use crate::clock;
 use crate::closing;
+use crate::decide::{Refused, decide};
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer};
 use crate::headers::{self, Peer};
@@ -27,12 +28,14 @@ use crate::shadow::{Opinion, Shadow};
 use crate::tunnel::Tunnel;
 use crate::worker::{SnapshotRef, Worker};
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// What a connection gives to each of its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// Its turnstile.
+    /// Its inlet.
     pub link: Rc<Link>,
     /// The other end.
     pub peer: Rc<Peer>,
@@ -42,9 +45,9 @@ pub(crate) struct Client {
 /// takes a future in a box, since in a storm most requests never need the room.
 pub(crate) fn handle(client: Client, request: Request<Incoming>) -> Answering {
     let arrival = Arrival::new(client, request);
-    match arrival.look() {
+    match arrival.decided {
         Ok(route) => Answering::Later(Box::pin(arrival.serve(route))),
-        Err(reason) => Answering::Now(Some(arrival.refuse(reason))),
+        Err(refused) => Answering::Now(Some(arrival.refuse(refused.reason))),
     }
 }
 
@@ -66,9 +69,8 @@ struct Arrival {
     snapshot: SnapshotRef,
     head: request::Parts,
     body: Incoming,
-    /// What the turnstile found wrong; the head is then not the client's.
-    verdict: Option<Reason>,
-    route: Option<usize>,
+    /// What its head alone says: the turnstile has let it pass, but time has gone by since.
+    decided: Result<usize, Refused>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
@@ -103,46 +105,28 @@ impl Future for Answering {
 
 impl Arrival {
     fn new(client: Client, request: Request<Incoming>) -> Self {
-        let now = clock::now();
         let snapshot = client.worker.snapshot();
+        let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let verdict = client.link.take_verdict();
-        let (method, path) = (&head.method, head.uri.path());
-        let (route, opinion) = match verdict {
-            Some(_) => (None, None),
-            None => {
-                let shadow = client.worker.shadow();
-                let opinion = shadow
-                    .map(|shadow| Shadow::arrive(&shadow, client.worker.index, method, path, now));
-                (classify(&snapshot, method, path), opinion)
-            }
+        let view = HeadView {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            body: body.size_hint().lower(),
         };
+        let decided = decide(&client.worker, &snapshot, view, now);
+        let shadow = client.worker.shadow();
+        let opinion = shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view, now));
+        let route = decided.map_or_else(|refused| refused.route, Some);
         let exchange = Exchange::begin(client, &snapshot, route, now);
-        Self { exchange, snapshot, head, body, verdict, route, opinion, now }
+        Self { exchange, snapshot, head, body, decided, opinion, now }
     }
 
-    /// Everything that can be said by the head alone, cheapest first, and by reading only. The route if
-    /// nothing speaks against the request.
-    fn look(&self) -> Result<usize, Reason> {
-        if let Some(reason) = self.verdict {
-            return Err(reason);
-        }
-        let index = self.route.ok_or(Reason::NoRoute)?;
-        let route = &self.snapshot.routes[index];
-        if self.exchange.client().worker.shared.is_draining() {
-            return Err(Reason::Draining);
-        }
-        if self.head.method == Method::TRACE {
-            return Err(Reason::MethodNotAllowed);
-        }
-        if self.body.size_hint().lower() > route.max_body {
-            return Err(Reason::BodyTooLarge);
-        }
-        admission::look(&self.snapshot, route, self.now)?;
-        Ok(index)
+    fn route(&self) -> Option<usize> {
+        self.decided.map_or_else(|refused| refused.route, Some)
     }
 
     fn refuse(mut self, reason: Reason) -> Response<ResponseBody> {
+        let route = self.route();
         self.exchange.reject(reason);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -151,7 +135,7 @@ impl Arrival {
         if !self.head.headers.contains_key(EXPECT) {
             closing::discard(self.body);
         }
-        let response = refuse(self.exchange.client(), &self.snapshot, self.route, reason, self.now);
+        let response = refuse(self.exchange.client(), &self.snapshot, route, reason, self.now);
         finish(response, self.exchange)
     }
 
@@ -189,9 +173,14 @@ impl Arrival {
 
 /// The answer as it goes out; it keeps the exchange until it is gone.
 fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<ResponseBody> {
+    let client = exchange.client();
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if exchange.client().worker.shared.is_draining() && !is_switching {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if client.worker.shared.is_draining() && !is_switching {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    // No other option is ever ours.
+    if response.headers().contains_key(CONNECTION) {
+        client.link.set_last();
     }
     response.map(|body| body.keep(exchange))
 }

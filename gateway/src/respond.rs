@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
 };
@@ -14,9 +13,12 @@ use crate::response_body::ResponseBody;
 /// The header that tells why.
 pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgate-reason");
 
+/// Digits of the longest wait in milliseconds; a shorter one has spaces in front.
+pub(crate) const MILLIS_WIDTH: usize = 5;
+
 /// The answer to a request that is refused for `reason`, and when to come back if that may help.
 pub(crate) fn refuse(reason: Reason, retry_after: Option<Duration>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(problem(reason, retry_after)));
+    let mut response = Response::new(ResponseBody::full(problem(reason, retry_after).into()));
     *response.status_mut() = reason.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -45,20 +47,19 @@ pub(crate) fn no_content() -> Response<ResponseBody> {
 }
 
 /// Rounded up: who comes back early is refused again.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_millis().div_ceil(1000).max(1) as u64
 }
 
-fn problem(reason: Reason, retry_after: Option<Duration>) -> Bytes {
+/// The body of a refusal. Its length does not depend on when to come back.
+pub(crate) fn problem(reason: Reason, retry_after: Option<Duration>) -> String {
     let (text, status) = (reason.as_str(), reason.status().as_u16());
     let retry = retry_after
-        .map(|wait| format!(",\"retry_after_ms\":{}", wait.as_millis()))
+        .map(|wait| format!(",\"retry_after_ms\":{:>MILLIS_WIDTH$}", wait.as_millis()))
         .unwrap_or_default();
     format!(
-        "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}
-"
+        "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}\n"
     )
-    .into()
 }
 
 #[cfg(test)]
@@ -75,8 +76,7 @@ mod tests {
             let retry_after =
                 response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
             assert_eq!(retry_after, (response.status() == 503).then_some("2"), "{reason:?}");
-            let problem: serde_json::Value =
-                serde_json::from_slice(&problem(reason, wait)).unwrap();
+            let problem: serde_json::Value = serde_json::from_str(&problem(reason, wait)).unwrap();
             assert_eq!(problem["status"], response.status().as_u16());
             assert_eq!(problem["reason"], reason.as_str());
             let retry_after_ms =

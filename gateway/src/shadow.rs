@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use floodgate_limiter::Timestamp;
-use http::Method;
 
 use crate::admission::{self, Admitted, Turn};
-use crate::classify::classify;
+use crate::classify::{HeadView, classify};
 use crate::metrics::Sums;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -74,15 +73,12 @@ impl Shadow {
     pub(crate) fn arrive(
         this: &Arc<Self>,
         core: usize,
-        method: &Method,
-        path: &str,
+        head: HeadView<'_>,
         now: Timestamp,
     ) -> Opinion {
         let snapshot = &this.snapshot;
-        let Some(index) = classify(snapshot, method, path) else {
-            let shard = snapshot.unmatched.shard(core);
-            shard.arrivals.increment();
-            shard.rejected[Reason::NoRoute.index()].increment();
+        let Some(index) = classify(snapshot, head) else {
+            snapshot.unmatched.shard(core).turn_away(Reason::NoRoute);
             return Opinion::Other;
         };
         let route = &snapshot.routes[index];

@@ -22,6 +22,9 @@ pub(crate) struct Shared {
     pub connections: Arc<Connections>,
     /// Connections that owe their clients something, by worker.
     pub active: Box<[Active]>,
+    /// The turnstile refuses nobody: what hyper and the service do alone is compared with it.
+    #[cfg(test)]
+    pub hyper_only: AtomicBool,
 }
 
 /// Connections of one worker that owe their clients an answer, on a cache line of its own.
@@ -41,12 +44,22 @@ impl Shared {
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),
+            #[cfg(test)]
+            hyper_only: AtomicBool::new(false),
         })
     }
 
     /// Whether the process is on its way out.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    /// Whether the turnstile leaves well-formed requests to hyper, as only a test may want.
+    pub(crate) fn sends_all_to_hyper(&self) -> bool {
+        #[cfg(test)]
+        return self.hyper_only.load(Relaxed);
+        #[cfg(not(test))]
+        false
     }
 
     /// Connections that owe their clients an answer, or what is left of one.

@@ -1,384 +1,385 @@
-//! Where downstream's bytes come in: every head and every chunk is checked before hyper sees it.
+//! Where a connection waits, owning no buffer, and where most requests of a storm end.
 //!
 //! ```text
-//! socket ──> [ head? good ─────────────> hyper ]          the bytes as they came
-//!            [       bad ─> verdict, and a placeholder ]  hyper asks the service, which refuses
-//!            [ body? length counted, chunks checked ]
+//!                      ┌─ incomplete: kept, and waited for
+//! socket ──> one head ─┼─ refused, or malformed: ready-made bytes ──> socket, and the next head
+//!      ^               └─ anything else ──> hyper, behind an inlet ──┐
+//!      └───────────────────────────────────── nothing more to do ────┘
 //! ```
 //!
-//! A bad head never reaches hyper. In its place goes a harmless one, and the [`Link`] carries the
-//! verdict to the service, so that a refusal takes its turn behind earlier pipelined answers, is
-//! counted, and leaves by the same door as every other answer. A broken body is ended by a byte that
-//! hyper must refuse, one that stalls by the end of the stream; the verdict again waits in the link.
-//!
-//! The time limits on heads, idle connections and stalled bodies live here as well: one timer per
-//! connection, which is moved only where it would fire too late.
+//! What is read lies in memory that all connections of a worker share, until something has to be kept.
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
 
-use crate::http1::{self, Chunked, Framing, HeadLimits};
-use crate::link::Link;
 use crate::reason::Reason;
+use crate::verdict::{Moment, Pass, Turned, Verdict};
+use crate::wheel::Alarm;
+use crate::worker::Worker;
 
-/// Bytes read from a socket at once, into a buffer that all connections of a core share.
-const SCRATCH: usize = 64 * 1024;
+/// Bytes read at once.
+const READ: usize = 16 * 1024;
+/// Reads in a row, after which other connections have their turn.
+const READS: usize = 4;
+/// Answers to pipelined requests that are gathered before they are written.
+const GATHER: usize = 16 * 1024;
+
+/// What the connections of a worker share, since only one is looked at at a time.
+struct Scratch {
+    read: Box<[u8]>,
+    answers: Vec<u8>,
+}
 
 thread_local! {
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        read: vec![0; READ].into_boxed_slice(),
+        answers: Vec::with_capacity(2 * GATHER),
+    });
 }
 
-/// Bytes of later requests that are read while one is being answered.
-const MAX_AHEAD: usize = SCRATCH;
-
-/// What hyper gets in place of a bad head.
-const PLACEHOLDER: &[u8] = b"GET / HTTP/1.1\r\nhost: placeholder\r\nconnection: close\r\n\r\n";
-/// The same when the client asked by HEAD and expects no body.
-const PLACEHOLDER_HEAD: &[u8] =
-    b"HEAD / HTTP/1.1\r\nhost: placeholder\r\nconnection: close\r\n\r\n";
-/// What hyper gets in place of the rest of a broken chunked body: no reader takes it for framing.
-const POISON: &[u8] = b"\n";
-
-/// How long a client may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// From the first byte of a head to its last.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-    /// Between two pieces of a body.
-    pub body: Duration,
-}
-
-/// The checking reader between a socket and hyper.
+/// A connection between two requests.
 #[derive(Debug)]
-pub(crate) struct Turnstile<S> {
-    socket: S,
-    link: Rc<Link>,
-    limits: HeadLimits,
-    patience: Patience,
-    /// Bytes that came and were not passed on. Unallocated on an idle connection.
+pub(crate) struct Turnstile {
+    /// What came and is not dealt with. Unallocated on an idle connection.
     pending: BytesMut,
-    /// So many of the pending bytes are checked.
-    checked: usize,
-    /// How far the search for the end of an incomplete head got.
+    /// So much of it is an incomplete head for certain.
     searched: usize,
-    /// Bytes of our own that go to hyper next.
-    own: &'static [u8],
-    at: At,
-    /// Limits what is waited for from the client: bytes, or that it takes some.
-    timer: Option<Pin<Box<Sleep>>>,
-    /// Since when bytes are awaited, if they are.
-    awaiting: Option<Instant>,
-    /// Since when the client takes nothing of what there is for it.
-    blocked: Option<Instant>,
-    /// The client has ended its side, which hyper is told once everything is written.
-    ended: bool,
-    /// No head has passed yet: a new connection has to speak as fast as one that has begun to.
-    fresh: bool,
+    /// Bytes of a refused body that are still to come.
+    skip: u64,
+    /// Answers that the client has yet to take. Unallocated like the other.
+    unsent: Vec<u8>,
+    /// After those the connection ends.
+    is_last: bool,
+    /// What the alarm is set for.
+    awaited: Option<Awaited>,
+    /// Something was read or written since it was set.
+    has_moved: bool,
+    /// No head has come yet: a new connection has to speak as fast as one that has begun to.
+    is_fresh: bool,
 }
 
-#[derive(Debug)]
-enum At {
+/// What a connection waits for, each with a limit of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Awaited {
+    /// The rest of a body that nobody wants.
+    Body,
+    /// The first byte of the connection.
+    First,
+    /// The rest of a head.
     Head,
-    Length(u64),
-    Chunked(Chunked),
-    /// Nothing more is passed on.
-    End,
+    /// The next request.
+    Request,
+    /// That the client takes its answers.
+    Taking,
+}
+
+/// How a connection leaves the turnstile.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    /// It ends, once the client has read what it was sent.
+    Close,
+    /// With a request that goes on.
+    Pass(Passage),
+    /// It breaks off.
+    Reset,
+}
+
+/// What goes on to hyper.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    /// Its head, and whatever has come behind that.
+    pub bytes: BytesMut,
+    /// What is known of it.
+    pub pass: Pass,
+}
+
+/// What came: just now, in memory that others will read into, or before.
+enum Came<'a> {
+    Here(&'a [u8]),
+    Kept(BytesMut),
+}
+
+/// What remains after requests were refused.
+enum Next {
+    /// Nothing, or what has to wait until the answers are written.
+    Later,
+    /// An incomplete head.
+    More,
+    /// A request that goes on.
+    Pass(Pass),
+}
+
+/// Lends the memory that bytes are read into.
+pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(&mut scratch.read))
 }
 
 // === impl Turnstile ===
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
+impl Turnstile {
     /// In front of the first byte of a connection.
-    pub(crate) fn new(socket: S, link: Rc<Link>, limits: HeadLimits, patience: Patience) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            socket,
-            link,
-            limits,
-            patience,
             pending: BytesMut::new(),
-            checked: 0,
             searched: 0,
-            own: b"",
-            at: At::Head,
-            timer: None,
-            awaiting: None,
-            blocked: None,
-            ended: false,
-            fresh: true,
+            skip: 0,
+            unsent: Vec::new(),
+            is_last: false,
+            awaited: None,
+            has_moved: false,
+            is_fresh: true,
         }
     }
 
-    /// The socket and what was read from it and not passed on.
-    pub(crate) fn into_parts(self) -> (S, BytesMut) {
-        (self.socket, self.pending)
+    /// The connection is back, with what came and is not dealt with.
+    pub(crate) fn put_back(&mut self, pending: BytesMut) {
+        self.pending = pending;
+        self.searched = 0;
+        self.awaited = None;
     }
 
-    /// Passes on what is checked, checks what has come, reads what is there, in this order.
-    fn poll_pass(
+    /// Whether the client has yet to take an answer.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Reads and refuses until there is something else to do.
+    pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
+        worker: &Worker,
+        socket: &mut S,
+        alarm: &Alarm,
         cx: &mut Context<'_>,
-        out: &mut impl FnMut(&[u8]) -> usize,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            if !self.own.is_empty() {
-                let passed = out(self.own);
-                self.own = &self.own[passed..];
-                return Poll::Ready(Ok(()));
-            }
-            if self.checked > 0 {
-                let passed = out(&self.pending[..self.checked]);
-                self.pending.advance(passed);
-                self.checked -= passed;
-                if self.pending.is_empty() {
-                    // Gives the memory back once nothing is left of it.
-                    self.pending = BytesMut::new();
-                }
-                return Poll::Ready(Ok(()));
-            }
-            if self.check() {
-                continue;
-            }
-            if matches!(self.at, At::End) {
-                return Poll::Pending;
-            }
-            if self.holds_a_later_head() {
-                self.link.wake_when_answered(cx.waker());
-                if self.pending.len() >= MAX_AHEAD {
-                    return Poll::Pending;
-                }
-            }
-            if self.ended {
-                return if self.blocked.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) };
-            }
-            match self.poll_fill(cx)? {
-                Poll::Ready(0) => self.ended = true,
-                Poll::Ready(_) => {}
-                Poll::Pending => {
-                    ready!(self.poll_patience(cx));
-                    if self.own.is_empty() {
-                        return Poll::Ready(Ok(())); // reads as end of file
-                    }
-                }
-            }
-        }
-    }
-
-    /// The next request has come before the present one is answered. It waits; what comes behind it
-    /// is read only to see whether the client leaves.
-    fn holds_a_later_head(&self) -> bool {
-        matches!(self.at, At::Head) && self.link.is_busy() && !self.pending.is_empty()
-    }
-
-    /// Looks at the pending bytes; true when there is now something to pass on.
-    fn check(&mut self) -> bool {
-        match &mut self.at {
-            At::Head if self.link.is_busy() => return false,
-            At::Head => self.check_head(),
-            At::Length(left) => {
-                let whole = usize::try_from(*left).unwrap_or(usize::MAX);
-                self.checked = self.pending.len().min(whole);
-                *left -= self.checked as u64;
-                if *left == 0 {
-                    self.at = At::Head;
-                }
-            }
-            At::Chunked(chunked) => match chunked.read(&self.pending) {
-                Ok(step) => {
-                    self.checked = step.pass;
-                    if step.done {
-                        self.at = At::Head;
-                    }
-                }
-                Err(reason) => self.give_up(reason, POISON),
-            },
-            At::End => {}
-        }
-        self.checked > 0 || !self.own.is_empty()
-    }
-
-    fn check_head(&mut self) {
-        // Only bytes that can end a head are worth parsing again: a head that comes in drips must
-        // not cost the square of its length.
-        let new = &self.pending[self.searched.min(self.pending.len())..];
-        let may_be_whole =
-            self.searched == 0 || new.contains(&b'\n') || self.pending.len() > self.limits.bytes;
-        if new.is_empty() || !may_be_whole {
-            return;
-        }
-        match http1::parse(&self.pending, self.limits) {
-            Ok(None) => self.searched = self.pending.len(),
-            Ok(Some(head)) => {
-                self.searched = 0;
-                self.fresh = false;
-                self.awaiting = None;
-                self.checked = head.len;
-                self.at = match head.framing {
-                    Framing::Chunked => At::Chunked(Chunked::default()),
-                    Framing::Length(0) => At::Head,
-                    Framing::Length(length) => At::Length(length),
-                };
-                // Before hyper hands the request to the service it may ask for more: that would be
-                // the next head, and it has to wait.
-                self.link.set_busy();
-            }
-            Err(reason) => self.refuse(reason),
-        }
-    }
-
-    /// Puts the placeholder in place of a head.
-    fn refuse(&mut self, reason: Reason) {
-        let is_head = self.pending.starts_with(b"HEAD ");
-        self.link.set_busy();
-        self.give_up(reason, if is_head { PLACEHOLDER_HEAD } else { PLACEHOLDER });
-    }
-
-    fn give_up(&mut self, reason: Reason, instead: &'static [u8]) {
-        self.link.set_verdict(reason);
-        self.pending = BytesMut::new();
-        self.own = instead;
-        self.at = At::End;
-    }
-
-    /// Reads once. `Ready(0)` is the end of the stream.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<usize>> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(result) => result?,
-            }
-            let came = buffer.filled();
-            // A head has all its time from its first byte; a body starts anew with each piece.
-            let was_blank = self.is_blank();
-            self.pending.extend_from_slice(came);
-            if !matches!(self.at, At::Head) || (was_blank && !self.is_blank()) {
-                self.awaiting = None;
-            }
-            Ok(Poll::Ready(came.len()))
+    ) -> Poll<Exit> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let polled = match self.poll_turns(worker, socket, scratch, cx) {
+                Poll::Pending => self.poll_patience(worker, socket, scratch, alarm, cx),
+                ready => ready,
+            };
+            // An error of the socket's: the client is gone.
+            polled.map(|result| result.unwrap_or(Exit::Reset))
         })
     }
 
-    /// Nothing of a head is here; a stray empty line is nothing.
-    fn is_blank(&self) -> bool {
-        self.pending.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
-    }
-
-    /// Ready when the client took too long to send: either `own` holds what to say, or the connection
-    /// ends.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = match self.at {
-            At::Head if self.link.is_busy() => return Poll::Pending,
-            // While it does not read, that is what is limited.
-            _ if self.blocked.is_some() => return Poll::Pending,
-            At::Head if self.is_blank() && !self.fresh => self.patience.idle,
-            At::Head => self.patience.head,
-            At::Length(_) | At::Chunked(_) => self.patience.body,
-            At::End => return Poll::Pending,
-        };
-        let since = *self.awaiting.get_or_insert_with(Instant::now);
-        ready!(self.poll_timer(cx, since + limit));
-        match self.at {
-            At::Head if self.is_blank() => self.at = At::End,
-            At::Head => self.refuse(Reason::RequestTimeout),
-            _ => {
-                self.link.set_verdict(Reason::RequestTimeout);
-                self.at = At::End;
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Minds how writing goes: a client that takes nothing for too long is given up.
-    fn mind(
+    fn poll_turns<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
+        worker: &Worker,
+        socket: &mut S,
+        scratch: &mut Scratch,
         cx: &mut Context<'_>,
-        polled: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if polled.is_ready() {
-            if self.blocked.take().is_some() {
-                // Now it is again limited what is awaited from the client: the reading side has to see
-                // to its timer.
-                cx.waker().wake_by_ref();
+    ) -> Poll<io::Result<Exit>> {
+        for _ in 0..READS {
+            ready!(self.poll_send(socket, cx))?;
+            if self.is_last {
+                return Poll::Ready(Ok(Exit::Close));
             }
-            self.link.set_writing(false);
-            return polled;
+            let next = if self.searched < self.pending.len() {
+                let came = std::mem::take(&mut self.pending);
+                self.take(worker, Came::Kept(came), &mut scratch.answers)
+            } else {
+                let mut buffer = ReadBuf::new(&mut scratch.read);
+                ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer))?;
+                self.has_moved = true;
+                match buffer.filled() {
+                    [] => return Poll::Ready(Ok(Exit::Close)),
+                    came if self.pending.is_empty() => {
+                        self.take(worker, Came::Here(came), &mut scratch.answers)
+                    }
+                    came => {
+                        self.pending.extend_from_slice(came);
+                        // Only bytes that can end a head are worth parsing again: a head that comes in
+                        // drips must not cost the square of its length.
+                        if !came.contains(&b'\n') && self.pending.len() <= worker.max_head() {
+                            self.searched = self.pending.len();
+                        }
+                        continue;
+                    }
+                }
+            };
+            self.send(socket, &mut scratch.answers, cx)?;
+            match next {
+                Some(passage) if self.unsent.is_empty() => {
+                    return Poll::Ready(Ok(Exit::Pass(passage)));
+                }
+                // Looked at again once the answers before it are taken.
+                Some(passage) => self.put_back(passage.bytes),
+                None => {}
+            }
         }
-        let since = *self.blocked.get_or_insert_with(Instant::now);
-        self.link.set_writing(true);
-        ready!(self.poll_timer(cx, since + self.patience.body));
-        self.link.set_cut();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Ready once it is `due`. A timer that stands too early fires for nothing and is moved then; one
-    /// that stands too late is moved now.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if timer.deadline() > due {
-            timer.as_mut().reset(due);
+    /// Refuses what is to be refused of what came, and keeps what is left. What goes on, if anything.
+    fn take(&mut self, worker: &Worker, came: Came<'_>, answers: &mut Vec<u8>) -> Option<Passage> {
+        // What is left in it was meant for somebody else.
+        answers.clear();
+        let (used, next) = self.refuse_all(worker, came.bytes(), answers);
+        let rest = came.rest(used);
+        match next {
+            Next::Later => self.put_back(rest),
+            Next::More => {
+                self.searched = rest.len();
+                self.pending = rest;
+            }
+            Next::Pass(pass) => {
+                self.is_fresh = false;
+                return Some(Passage { bytes: rest, pass });
+            }
         }
-        ready!(timer.as_mut().poll(cx));
-        if Instant::now() >= due {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(due);
-        timer.as_mut().poll(cx)
+        None
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Read for Turnstile<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut out: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.get_mut().poll_pass(cx, &mut |bytes| {
-            let room = bytes.len().min(out.remaining());
-            out.put_slice(&bytes[..room]);
-            room
-        })
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Write for Turnstile<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+    /// Refuses one request after the other. How many bytes that took, and what comes then.
+    fn refuse_all(
+        &mut self,
+        worker: &Worker,
         bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.mind(cx, polled)
+        answers: &mut Vec<u8>,
+    ) -> (usize, Next) {
+        let skipped = bytes.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        self.skip -= skipped as u64;
+        let mut used = skipped;
+        let mut moment = None;
+        while used < bytes.len() && answers.len() < GATHER {
+            let moment = moment.get_or_insert_with(|| Moment::now(worker));
+            let turned = match moment.judge(worker, &bytes[used..]) {
+                Verdict::Incomplete => return (used, Next::More),
+                Verdict::Pass(pass) => return (used, Next::Pass(pass)),
+                Verdict::Refuse(turned) => turned,
+            };
+            self.is_fresh = false;
+            self.awaited = None;
+            self.is_last = turned.is_last;
+            moment.refuse(worker, &turned, answers);
+            if turned.is_last {
+                return (bytes.len(), Next::Later);
+            }
+            let ahead = (bytes.len() - used) as u64;
+            self.skip = turned.len.saturating_sub(ahead);
+            used += turned.len.min(ahead) as usize;
+        }
+        (used, Next::Later)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+    /// Writes what was not taken before.
+    fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut S,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
-        self.mind(cx, polled)
+    ) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut *socket).poll_write(cx, &self.unsent))?;
+            self.has_moved = true;
+            self.unsent.drain(..sent);
+        }
+        self.unsent = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes `answers` as far as the client takes them now, and keeps the rest.
+    fn send<S: AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut S,
+        answers: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let sent = match Pin::new(socket).poll_write(cx, answers) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => 0,
+        };
+        self.unsent.extend_from_slice(&answers[sent..]);
+        Ok(())
+    }
+
+    /// Minds how long the client takes.
+    fn poll_patience<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        worker: &Worker,
+        socket: &mut S,
+        scratch: &mut Scratch,
+        alarm: &Alarm,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Exit>> {
+        let awaited = self.awaits();
+        let has_moved = std::mem::take(&mut self.has_moved);
+        // A body and its taking have their time anew with each piece, a head from its first byte.
+        let is_steady = matches!(awaited, Awaited::Body | Awaited::Taking);
+        if self.awaited != Some(awaited) || (has_moved && is_steady) {
+            self.awaited = Some(awaited);
+            alarm.set(
+                worker.patience(|server| match awaited {
+                    Awaited::Body | Awaited::Taking => server.body_timeout,
+                    Awaited::First | Awaited::Head => server.header_timeout,
+                    Awaited::Request => server.idle_timeout,
+                }),
+                cx,
+            );
+            return Poll::Pending;
+        }
+        if !alarm.is_due() {
+            return Poll::Pending;
+        }
+        match awaited {
+            Awaited::Body | Awaited::First | Awaited::Request => Poll::Ready(Ok(Exit::Close)),
+            Awaited::Taking => Poll::Ready(Ok(Exit::Reset)),
+            Awaited::Head => {
+                let turned = Turned::malformed(&self.pending, Reason::RequestTimeout);
+                scratch.answers.clear();
+                Moment::now(worker).refuse(worker, &turned, &mut scratch.answers);
+                self.pending = BytesMut::new();
+                self.is_last = true;
+                self.send(socket, &mut scratch.answers, cx)?;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn awaits(&self) -> Awaited {
+        // A stray empty line is nothing.
+        let is_blank = self.pending.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        if !self.unsent.is_empty() {
+            Awaited::Taking
+        } else if self.skip > 0 {
+            Awaited::Body
+        } else if !is_blank {
+            Awaited::Head
+        } else if self.is_fresh {
+            Awaited::First
+        } else {
+            Awaited::Request
+        }
+    }
+}
+
+// === impl Came ===
+
+impl Came<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
+        }
+    }
+
+    /// All but the first `used` bytes.
+    fn rest(self, used: usize) -> BytesMut {
+        match self {
+            Self::Here(bytes) => BytesMut::from(&bytes[used..]),
+            Self::Kept(mut bytes) => {
+                bytes.advance(used);
+                // Gives the memory back once nothing is left in it.
+                if bytes.is_empty() { BytesMut::new() } else { bytes }
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
 use floodgate_limiter::{MAX_TIERS, TierId, Timestamp};
@@ -15,11 +15,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock;
 use crate::connection;
+use crate::date::Date;
 use crate::pool::Pool;
+use crate::refusals::Refusals;
 use crate::retry_after::RetryAfter;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::wheel::{self, Wheel};
 
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -40,6 +43,12 @@ pub(crate) struct Worker {
     pub shared: Arc<Shared>,
     /// Idle connections to the upstreams.
     pub pool: Rc<Pool>,
+    /// Alarms of the connections.
+    pub wheel: Rc<Wheel>,
+    /// What answers say the time is.
+    pub date: Date,
+    /// Ready-made refusals.
+    pub refusals: Refusals,
     cache: RefCell<SnapshotCache>,
     live: RefCell<SnapshotRef>,
     shadow: RefCell<ShadowCache>,
@@ -65,6 +74,9 @@ impl Worker {
         Rc::new(Self {
             index,
             pool: Rc::default(),
+            wheel: Wheel::new(),
+            date: Date::new(SystemTime::now()),
+            refusals: Refusals::new(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
             cache: RefCell::new(cache),
             live: RefCell::new(live),
@@ -82,6 +94,19 @@ impl Worker {
             *live = Rc::new(Arc::clone(newest));
         }
         Rc::clone(&live)
+    }
+
+    /// A time limit of the live configuration.
+    pub(crate) fn patience(
+        &self,
+        limit: impl FnOnce(&floodgate_config::Server) -> Duration,
+    ) -> Duration {
+        limit(&self.snapshot().config.server)
+    }
+
+    /// Longest head in bytes.
+    pub(crate) fn max_head(&self) -> usize {
+        self.snapshot().config.server.max_head
     }
 
     /// The candidate that is evaluated beside the live generation, if there is one.
@@ -153,6 +178,7 @@ pub(crate) fn run(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let worker = Worker::new(index, shared);
         tokio::task::spawn_local(accept(Rc::clone(&worker), listener));
+        tokio::task::spawn_local(turn(Rc::clone(&worker)));
         tokio::task::spawn_local(look_after(worker));
         let mut stop = stop;
         let _sender_gone = stop.wait_for(|stop| *stop).await;
@@ -186,6 +212,18 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Turns the wheel and the date.
+async fn turn(worker: Rc<Worker>) {
+    let begun = Instant::now();
+    let mut tick = tokio::time::interval(wheel::TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = tick.tick().await;
+        worker.wheel.turn(now.saturating_duration_since(begun));
+        worker.date.turn(SystemTime::now());
     }
 }
 

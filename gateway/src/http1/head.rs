@@ -37,18 +37,37 @@ pub(crate) enum Framing {
 
 /// A head that may be passed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Head {
+pub(crate) struct Head<'a> {
     /// Bytes it takes, the empty line included.
     pub len: usize,
     /// What follows it.
     pub framing: Framing,
+    /// As it was sent.
+    pub method: &'a str,
+    /// Path of the target without its query, as it was sent; `*` for the server as a whole.
+    pub path: &'a str,
+    /// HTTP/1.1, not 1.0.
+    pub is_http_11: bool,
+    /// The client does not want the connection to last beyond the answer.
+    pub is_last: bool,
+    /// The client waits for our 100 before it sends the body.
+    pub expects: bool,
+}
+
+/// What the fields of a head say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Fields {
+    framing: Framing,
+    closes: bool,
+    keeps_alive: bool,
+    expects: bool,
 }
 
 /// Reads one head off the front of `bytes`: `None` while it is incomplete.
 ///
 /// # Errors
 /// The reason to refuse with when no way of completing `bytes` makes a request that may be passed on.
-pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Reason> {
+pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, Reason> {
     refuse_many_empty_lines(bytes)?;
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let headers = &mut table[..limits.headers.min(MAX_HEADERS)];
@@ -79,9 +98,17 @@ pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head>, Re
     }
     let method = request.method.unwrap_or_default();
     let is_http_11 = request.version == Some(1);
-    check_target(method, target.as_bytes())?;
-    let framing = check_fields(request.headers, is_http_11)?;
-    Ok(Some(Head { len, framing }))
+    let path = check_target(method, target)?;
+    let fields = check_fields(request.headers, is_http_11)?;
+    Ok(Some(Head {
+        len,
+        framing: fields.framing,
+        method,
+        path,
+        is_http_11,
+        is_last: fields.closes || !(is_http_11 || fields.keeps_alive),
+        expects: fields.expects,
+    }))
 }
 
 fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
@@ -109,34 +136,36 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     head.iter().enumerate().any(|(at, &b)| b == b'\n' && (at == 0 || head[at - 1] != b'\r'))
 }
 
-/// RFC 9112 §3.2: the four forms of a target, and who may use them.
-fn check_target(method: &str, target: &[u8]) -> Result<(), Reason> {
+/// RFC 9112 §3.2: the four forms of a target, and who may use them. Its path.
+fn check_target<'a>(method: &str, target: &'a str) -> Result<&'a str, Reason> {
     if method == Method::CONNECT.as_str() {
         return Err(Reason::NotImplemented);
     }
-    if target == b"*" {
+    if target == "*" {
         let may = method == Method::OPTIONS.as_str();
-        return if may { Ok(()) } else { Err(Reason::BadRequest) };
+        return if may { Ok(target) } else { Err(Reason::BadRequest) };
     }
-    let path = if target.first() == Some(&b'/') { target } else { absolute_path(target)? };
-    let query = path.iter().position(|&b| b == b'?').unwrap_or(path.len());
-    let good = path[..query].iter().all(|&b| is_path_byte(b))
-        && path[query..].iter().all(|&b| is_query_byte(b));
-    if good { Ok(()) } else { Err(Reason::BadRequest) }
+    let path = if target.starts_with('/') { target } else { absolute_path(target)? };
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let good = path.bytes().all(is_path_byte) && query.bytes().all(is_query_byte);
+    match (good, path) {
+        (false, _) => Err(Reason::BadRequest),
+        (true, "") => Ok("/"),
+        (true, path) => Ok(path),
+    }
 }
 
 /// Path and query of an absolute-form target whose authority is good.
-fn absolute_path(target: &[u8]) -> Result<&[u8], Reason> {
-    let colon = target.iter().position(|&b| b == b':').ok_or(Reason::BadRequest)?;
-    let (scheme, rest) = target.split_at(colon);
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+fn absolute_path(target: &str) -> Result<&str, Reason> {
+    let (scheme, rest) = target.split_once("://").ok_or(Reason::BadRequest)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err(Reason::BadRequest);
     }
-    let rest = rest.strip_prefix(b"://").ok_or(Reason::BadRequest)?;
-    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     // Stricter than Host: it has to become one.
-    let is_good = is_valid_authority(authority) && Authority::try_from(authority).is_ok();
+    let is_good =
+        is_valid_authority(authority.as_bytes()) && authority.parse::<Authority>().is_ok();
     if is_good { Ok(path) } else { Err(Reason::BadRequest) }
 }
 
@@ -151,7 +180,10 @@ fn is_query_byte(byte: u8) -> bool {
 }
 
 /// Goes over the fields once: framing, Host, Connection, Expect.
-fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Framing, Reason> {
+fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Fields, Reason> {
+    let mut closes = false;
+    let mut keeps_alive = false;
+    let mut expects = false;
     let mut length = None;
     let mut chunked = false;
     let mut host = false;
@@ -166,9 +198,15 @@ fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Fra
             }
             // HTTP/1.0 does not know it (RFC 9110 §10.1.1).
             6 if is_http_11 && name.eq_ignore_ascii_case("expect") => {
-                check_expectation(field.value)?
+                check_expectation(field.value)?;
+                expects = true;
             }
-            10 if name.eq_ignore_ascii_case("connection") => check_connection(field.value)?,
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in check_connection(field.value)? {
+                    closes |= option.eq_ignore_ascii_case(b"close");
+                    keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
             14 if name.eq_ignore_ascii_case("content-length") => {
                 if length.is_some() {
                     return Err(Reason::BadRequest);
@@ -188,12 +226,13 @@ fn check_fields(fields: &[httparse::Header<'_>], is_http_11: bool) -> Result<Fra
     if is_http_11 && !host {
         return Err(Reason::BadRequest);
     }
-    match (chunked, length) {
+    let framing = match (chunked, length) {
         // A request with both is how requests are smuggled (RFC 9112 §6.1).
-        (true, Some(_)) => Err(Reason::BadRequest),
-        (true, None) => Ok(Framing::Chunked),
-        (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
-    }
+        (true, Some(_)) => return Err(Reason::BadRequest),
+        (true, None) => Framing::Chunked,
+        (false, length) => Framing::Length(length.unwrap_or(0)),
+    };
+    Ok(Fields { framing, closes, keeps_alive, expects })
 }
 
 /// Digits only. A list of equal values may be refused (RFC 9110 §8.6), so it is.
@@ -233,14 +272,15 @@ fn check_expectation(value: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// A Connection option must not take framing or Host away (RFC 9110 §7.6.1).
-fn check_connection(value: &[u8]) -> Result<(), Reason> {
-    let takes_away = value.split(|&b| b == b',').map(<[u8]>::trim_ascii).any(|option| {
+/// The options, which must not take framing or Host away (RFC 9110 §7.6.1).
+fn check_connection(value: &[u8]) -> Result<impl Iterator<Item = &[u8]>, Reason> {
+    let options = || value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
+    let takes_away = options().any(|option| {
         [&b"content-length"[..], b"transfer-encoding", b"host"]
             .iter()
             .any(|name| option.eq_ignore_ascii_case(name))
     });
-    if takes_away { Err(Reason::BadRequest) } else { Ok(()) }
+    if takes_away { Err(Reason::BadRequest) } else { Ok(options()) }
 }
 
 #[cfg(test)]
@@ -249,7 +289,7 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, headers: 100 };
 
-    fn check(head: &str) -> Result<Option<Head>, Reason> {
+    fn check(head: &str) -> Result<Option<Head<'_>>, Reason> {
         parse(head.as_bytes(), LIMITS)
     }
 
@@ -262,7 +302,8 @@ mod tests {
     fn a_plain_head_is_measured_to_its_last_byte() {
         let head = "GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n";
         let more = format!("{head}GET /next");
-        assert_eq!(check(&more), Ok(Some(Head { len: head.len(), framing: Framing::Length(0) })));
+        let parsed = check(&more).unwrap().unwrap();
+        assert_eq!((parsed.len, parsed.framing), (head.len(), Framing::Length(0)));
         assert_eq!(check(&head[..head.len() - 1]), Ok(None));
     }
 
@@ -295,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn what_decides_is_read_off_the_head() {
+        let head = "POST http://b:80/c/d?e HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\nExpect: 100-continue\r\n\r\n";
+        let head = check(head).unwrap().unwrap();
+        assert_eq!((head.method, head.path), ("POST", "/c/d"));
+        assert!(head.is_http_11 && head.is_last && head.expects);
+        for (target, path) in [("http://b", "/"), ("http://b?x", "/"), ("/?x/y", "/")] {
+            let head = format!("GET {target} HTTP/1.0\r\n\r\n");
+            let head = check(&head).unwrap().unwrap();
+            assert_eq!((head.path, head.is_http_11, head.is_last), (path, false, true));
+        }
+    }
+
+    #[test]
     fn bare_line_feeds_folds_and_empty_lines_are_refused() {
         for bad in [
             "GET / HTTP/1.1\nHost: a\r\n\r\n",
@@ -312,7 +366,9 @@ mod tests {
 
     #[test]
     fn targets_have_four_forms() {
-        let ask = |line: &str| check(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let ask = |line: &str| {
+            check(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).map(|head| head.map(drop))
+        };
         for good in ["GET /", "OPTIONS *", "GET http://b/c", "GET http://b", "GET /a%20b?c={d}|e"] {
             assert!(ask(good).is_ok(), "{good}");
         }

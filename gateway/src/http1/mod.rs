@@ -2,7 +2,7 @@
 //!
 //! hyper is a fine parser but not a gatekeeper: it forgives what an intermediary must not forward
 //! (RFC 9112 §§2.2, 3.2, 6.1, 6.3, 7.1). Every byte from downstream is therefore checked here first,
-//! by the [turnstile](crate::turnstile), before hyper sees it.
+//! by the [turnstile](crate::turnstile) and the [inlet](crate::inlet), before hyper sees it.
 
 mod chunked;
 mod head;

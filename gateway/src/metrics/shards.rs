@@ -74,6 +74,14 @@ impl Default for RouteShard {
     }
 }
 
+impl RouteShard {
+    /// A request came and was refused at once.
+    pub(crate) fn turn_away(&self, reason: Reason) {
+        self.arrivals.increment();
+        self.rejected[reason.index()].increment();
+    }
+}
+
 // === impl RouteStats ===
 
 impl RouteStats {

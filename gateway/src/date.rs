@@ -1,0 +1,59 @@
+//! The Date of answers (RFC 9110 §6.6.1), written once a second.
+
+use std::cell::{Cell, RefCell};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Bytes of an HTTP date, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) const LEN: usize = 29;
+
+/// The present second as text.
+#[derive(Debug)]
+pub(crate) struct Date {
+    second: Cell<u64>,
+    text: RefCell<[u8; LEN]>,
+}
+
+// === impl Date ===
+
+impl Date {
+    /// The second of `now`.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        let date = Self { second: Cell::new(u64::MAX), text: RefCell::new([b' '; LEN]) };
+        date.turn(now);
+        date
+    }
+
+    /// Goes on to the second of `now`.
+    pub(crate) fn turn(&self, now: SystemTime) {
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if self.second.replace(second) != second {
+            let text = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
+            if let Ok(text) = text.as_bytes().try_into() {
+                self.text.replace(text);
+            }
+        }
+    }
+
+    /// As it stands in a field.
+    pub(crate) fn text(&self) -> [u8; LEN] {
+        *self.text.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_date_is_that_of_its_second() {
+        let at = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let date = Date::new(at);
+        assert_eq!(&date.text(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        date.turn(at + Duration::from_millis(999));
+        assert_eq!(&date.text(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        date.turn(at + Duration::from_millis(1000));
+        assert_eq!(&date.text(), b"Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+}

@@ -1,0 +1,136 @@
+//! What becomes of the bytes at the front of a connection: refused here, or hyper's.
+//!
+//! A refusal that would be anything but plain (HTTP/1.0, a chunked body, `Expect`) goes to hyper and
+//! the service, who come to the same end by the same [`decide`].
+
+use floodgate_limiter::Timestamp;
+
+use crate::classify::HeadView;
+use crate::clock;
+use crate::closing::MAX_DISCARD;
+use crate::decide::{Refused, decide};
+use crate::http1::{self, Framing, HeadLimits};
+use crate::reason::Reason;
+use crate::refusals::Refusal;
+use crate::shadow::Shadow;
+use crate::worker::{SnapshotRef, Worker};
+
+/// Under which rules and when bytes are looked at: once for all that came together.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    snapshot: SnapshotRef,
+    now: Timestamp,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Verdict<'a> {
+    /// Its head is not complete.
+    Incomplete,
+    /// Hyper may have it.
+    Pass(Pass),
+    /// It ends here.
+    Refuse(Turned<'a>),
+}
+
+/// A request that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    /// Bytes of its head.
+    pub head: usize,
+    /// What follows it.
+    pub framing: Framing,
+    /// The connection ends with the answer.
+    pub is_last: bool,
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// A request that is turned away.
+#[derive(Debug)]
+pub(crate) struct Turned<'a> {
+    /// Bytes it takes, with its body.
+    pub len: u64,
+    /// The connection ends with it.
+    pub is_last: bool,
+    refused: Refused,
+    /// `None` if it is malformed.
+    head: Option<HeadView<'a>>,
+    is_head: bool,
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// The live rules, now.
+    pub(crate) fn now(worker: &Worker) -> Self {
+        Self { snapshot: worker.snapshot(), now: clock::now() }
+    }
+
+    /// Looks at the request at the front of `bytes`; nothing is counted yet.
+    pub(crate) fn judge<'a>(&self, worker: &Worker, bytes: &'a [u8]) -> Verdict<'a> {
+        let server = &self.snapshot.config.server;
+        let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
+        let head = match http1::parse(bytes, limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Verdict::Incomplete,
+            Err(reason) => return Verdict::Refuse(Turned::malformed(bytes, reason)),
+        };
+        let pass = Verdict::Pass(Pass {
+            head: head.len,
+            framing: head.framing,
+            is_last: head.is_last,
+            at: self.now,
+        });
+        let Framing::Length(body) = head.framing else { return pass };
+        if !head.is_http_11 || head.expects || worker.shared.sends_all_to_hyper() {
+            return pass;
+        }
+        let view = HeadView { method: head.method, path: head.path, body };
+        let Err(refused) = decide(worker, &self.snapshot, view, self.now) else { return pass };
+        let len = head.len as u64 + body;
+        Verdict::Refuse(Turned {
+            len,
+            // More of a body than is worth reading for the sake of the connection.
+            is_last: head.is_last
+                || refused.reason.closes()
+                || len > bytes.len() as u64 + MAX_DISCARD,
+            refused,
+            head: Some(view),
+            is_head: head.method == "HEAD",
+        })
+    }
+
+    /// Turns a request away: counts it, and appends the answer to `answers`.
+    pub(crate) fn refuse(&self, worker: &Worker, turned: &Turned<'_>, answers: &mut Vec<u8>) {
+        let Refused { route, reason } = turned.refused;
+        let route = route.map(|route| &self.snapshot.routes[route]);
+        let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
+        stats.shard(worker.index).turn_away(reason);
+        if let (Some(head), Some(shadow)) = (turned.head, worker.shadow()) {
+            Shadow::arrive(&shadow, worker.index, head, self.now).differ();
+        }
+        // Only those who are asked to come back count for when.
+        let wait = route
+            .filter(|_| reason.is_retryable())
+            .map(|route| worker.retry_after(route.tier, self.now))
+            .unwrap_or_default();
+        let refusal = Refusal { reason, wait, is_last: turned.is_last, is_head: turned.is_head };
+        worker.refusals.write(refusal, &worker.date.text(), answers);
+    }
+}
+
+// === impl Turned ===
+
+impl<'a> Turned<'a> {
+    /// What begins with `bytes` is no request: where the next one would begin is unknown.
+    pub(crate) fn malformed(bytes: &'a [u8], reason: Reason) -> Self {
+        Self {
+            len: bytes.len() as u64,
+            is_last: true,
+            refused: Refused { route: None, reason },
+            head: None,
+            is_head: bytes.starts_with(b"HEAD "),
+        }
+    }
+}
