@@ -23,6 +23,9 @@ use crate::worker::Worker;
 /// hyper's buffer for a head that the turnstile has passed, and for answers.
 const BUFFER: usize = 64 * 1024;
 
+/// Fields that hyper takes unless it is told otherwise.
+const OWN_MAX_HEADERS: usize = 100;
+
 /// Serves a connection to its end. What only some connections need has boxes of its own: most wait at
 /// the turnstile, and there each shall take little memory.
 pub(crate) async fn serve(
@@ -72,15 +75,7 @@ async fn serve_http(
         peer: Rc::new(Peer::new(peer)),
     };
     let service = service_fn(move |request| proxy::handle(client.clone(), request));
-    let mut builder = http1::Builder::new();
-    {
-        let server = &worker.snapshot().config.server;
-        builder
-            .max_headers(server.max_headers)
-            .max_buf_size(server.max_head.max(BUFFER))
-            .header_read_timeout(None);
-    }
-    let mut http = builder.serve_connection(inlet, service);
+    let mut http = builder(&worker.snapshot().config.server).serve_connection(inlet, service);
     let mut activity = Activity::new(worker);
     let result = std::future::poll_fn(|cx| {
         let polled = http.poll_without_shutdown(cx);
@@ -111,6 +106,17 @@ async fn serve_http(
         closing::close(socket).await;
     }
     None
+}
+
+/// How hyper reads what has been checked, and writes.
+fn builder(server: &floodgate_config::Server) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(server.max_head.max(BUFFER)).header_read_timeout(None).writev(false);
+    // Within its own limit hyper keeps the table on the stack, and the fields are counted already.
+    if server.max_headers > OWN_MAX_HEADERS {
+        builder.max_headers(server.max_headers);
+    }
+    builder
 }
 
 /// Counts the connection among the active ones while it owes its client something.

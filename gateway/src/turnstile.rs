@@ -383,3 +383,6 @@ impl Came<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,19 @@
 
 use std::net::Ipv6Addr;
 
+/// The bytes of a registered name; every head is looked at, so they are looked up.
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'')
+            || matches!(byte as u8, b'(' | b')' | b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
+
 /// Whether `authority` may stand in a Host field or an absolute-form target: no userinfo, a
 /// non-empty host, a port that is a number. Commas are refused although RFC 3986 knows them:
 /// they make one field look like a list of two.
@@ -25,7 +38,7 @@ pub(super) fn is_valid_authority(authority: &[u8]) -> bool {
         },
     };
     !host.is_empty()
-        && host.iter().all(|&b| is_reg_name(b))
+        && host.iter().all(|&b| REG_NAME[usize::from(b)])
         && has_whole_escapes(host)
         && is_port(port)
 }
@@ -34,12 +47,6 @@ fn is_port(port: &[u8]) -> bool {
     port.len() <= 5
         && port.iter().all(u8::is_ascii_digit)
         && port.iter().fold(0u32, |n, b| n * 10 + u32::from(b - b'0')) <= 65_535
-}
-
-fn is_reg_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'')
-        || matches!(byte, b'(' | b')' | b'*' | b'+' | b';' | b'=')
 }
 
 /// Every `%` is followed by two hexadecimal digits.
