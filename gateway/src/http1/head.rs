@@ -134,7 +134,7 @@ fn version_reason(bytes: &[u8]) -> Reason {
 /// A line feed that no carriage return precedes: two readers may disagree where the line ends.
 fn has_bare_line_feed(head: &[u8]) -> bool {
     // To the end whatever is found: without a way out the compiler looks at many bytes at once.
-    let pairs = head.iter().zip(head.iter().skip(1));
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
     let is_bare = pairs.fold(false, |found, (&a, &b)| found | ((b == b'\n') & (a != b'\r')));
     is_bare || head.first() == Some(&b'\n')
 }
