@@ -26,6 +26,8 @@ mod closing;
 mod connection;
 mod connections;
 mod descriptors;
+#[cfg(test)]
+mod differential;
 mod exchange;
 mod forward;
 mod headers;

@@ -22,6 +22,9 @@ pub(crate) struct Shared {
     pub connections: Arc<Connections>,
     /// Connections that owe their clients something, by worker.
     pub active: Box<[Active]>,
+    /// Every request goes through hyper: what the turnstile does by itself is compared with that.
+    #[cfg(test)]
+    pub hyper_only: AtomicBool,
 }
 
 /// Connections of one worker that owe their clients an answer, on a cache line of its own.
@@ -41,6 +44,8 @@ impl Shared {
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),
+            #[cfg(test)]
+            hyper_only: AtomicBool::new(false),
         })
     }
 
