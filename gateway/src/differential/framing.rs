@@ -22,6 +22,8 @@ pub(super) struct Plan {
 pub(super) enum Rest {
     /// What no request can begin with, or go on with: the connection ends.
     Broken,
+    /// The same, and so much of it that how it is refused depends on what of it has come.
+    BrokenAndLong,
     /// Nothing: the connection may be asked whether it is still open.
     #[default]
     Nothing,
@@ -43,6 +45,7 @@ impl Plan {
             let head = match parse(wire, limits) {
                 Ok(Some(head)) => head,
                 Ok(None) => return Rest::Partial,
+                Err(_) if wire.len() > limits.bytes => return Rest::BrokenAndLong,
                 Err(_) => return Rest::Broken,
             };
             let (text, body) = wire.split_at(head.len);

@@ -246,11 +246,8 @@ impl Input {
 
 /// Whole, byte by byte, anywhere, or around the line ends.
 fn cuts(random: &mut Random, wire: &[u8]) -> Vec<usize> {
-    // Of a head that is too long it depends on what is here of it how it is refused.
-    let is_long = wire.split(|&b| b == b'\n').any(|line| line.len() > 4_000);
     let mut cuts: Vec<usize> = match random.below(10) {
         0..4 => Vec::new(),
-        _ if is_long => Vec::new(),
         4 if wire.len() < 600 => (1..wire.len()).collect(),
         4..8 => (0..=random.below(6)).map(|_| random.below(wire.len())).collect(),
         _ => {

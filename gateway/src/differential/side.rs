@@ -126,7 +126,7 @@ impl Side {
             Rest::Nothing => stream.write_all(PROBE).ok(),
             Rest::Partial => stream.shutdown(Shutdown::Write).ok(),
             // A head that comes in pieces is looked at again with the end of a line.
-            Rest::Broken => stream.write_all(b"\r\n").ok(),
+            Rest::Broken | Rest::BrokenAndLong => stream.write_all(b"\r\n").ok(),
         };
         let is_probed =
             |came: &[u8]| plan.rest == Rest::Nothing && message::count(came, &plan.heads) > answers;
