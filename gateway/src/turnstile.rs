@@ -278,7 +278,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     /// ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = match self.at {
-            At::Head if self.link.is_busy() => return Poll::Pending,
+            At::Head if self.link.is_busy() => {
+                // Its time begins with the end of the answer, and hyper does not ask again by itself.
+                self.link.wake_when_answered(cx.waker());
+                return Poll::Pending;
+            }
             // While it does not read, that is what is limited.
             _ if self.blocked.is_some() => return Poll::Pending,
             At::Head if self.is_blank() && !self.fresh => self.patience.idle,
