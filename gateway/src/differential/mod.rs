@@ -140,10 +140,12 @@ impl Both {
     }
 }
 
-/// One of them may have stopped earlier, and said so.
+/// One of them may have stopped earlier, and said so, or found the client gone within a body.
 fn agree_as_far(here: &[String], there: &[String]) -> bool {
     let unsaid = |text: &String| text.replace("\n    connection: close", "");
-    here.iter().zip(there).all(|(here, there)| unsaid(here) == unsaid(there))
+    let until_gone = |answer: &&String| !answer.starts_with("HTTP/1.1 400");
+    let (here, there) = (here.iter().take_while(until_gone), there.iter().take_while(until_gone));
+    here.zip(there).all(|(here, there)| unsaid(here) == unsaid(there))
 }
 
 fn report(seed: u64, input: &Input, seen: &[Seen; 2], both: &Both) -> String {

@@ -124,7 +124,7 @@ async fn hundreds_at_once_are_answered_one_by_one() {
     let (origin, gateway) = start("");
     for (targets, served) in [(["/closed"; 3], 0), (["/closed", "/open", "/nowhere"], 301)] {
         let mut client = gateway.client().await;
-        let sent: String = (0..300).flat_map(|_| targets).map(|target| get(target)).collect();
+        let sent: String = (0..300).flat_map(|_| targets).map(get).collect();
         client.send(sent).await;
         for target in (0..300).flat_map(|_| targets) {
             let answer = client.answer().await;
