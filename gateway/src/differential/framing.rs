@@ -10,6 +10,8 @@ use crate::http1::{Chunked, Framing, HeadLimits, parse};
 pub(super) struct Plan {
     /// For each whole request whether its method is HEAD. Each is answered, unless the connection ends.
     pub heads: Vec<bool>,
+    /// Where each of them ends.
+    pub ends: Vec<usize>,
     /// What is behind the last of them.
     pub rest: Rest,
     /// A body was announced to a reader who may say no to it: whether the connection outlives that
@@ -41,6 +43,7 @@ impl Plan {
     }
 
     fn read(&mut self, mut wire: &[u8], limits: HeadLimits) -> Rest {
+        let len = wire.len();
         while !wire.is_empty() {
             let head = match parse(wire, limits) {
                 Ok(Some(head)) => head,
@@ -55,6 +58,7 @@ impl Plan {
                 Ok(length) => wire = &body[length..],
                 Err(rest) => return rest,
             }
+            self.ends.push(len - wire.len());
             self.heads.push(text.starts_with(b"HEAD "));
         }
         Rest::Nothing

@@ -1,5 +1,7 @@
 //! Inputs by a grammar: what well-behaved clients send, what odd ones do, and pipelines of both.
 
+use std::ops::Range;
+
 use super::mutate::mutate;
 use super::random::Random;
 
@@ -9,6 +11,8 @@ pub(super) struct Input {
     pub wire: Vec<u8>,
     /// Where it is cut into pieces, ascending.
     pub cuts: Vec<usize>,
+    /// The client waits for each answer before it sends the next request.
+    pub waits: bool,
     /// The client ends its side behind the last byte, without waiting for an answer.
     pub leaves: bool,
 }
@@ -229,15 +233,18 @@ impl Input {
             }
         }
         let cuts = cuts(random, &wire);
-        Self { wire, cuts, leaves: random.chance(5) }
+        Self { wire, cuts, waits: random.chance(40), leaves: random.chance(5) }
     }
 
-    /// The pieces as they are sent.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let ends = self.cuts.iter().copied().filter(|cut| *cut < self.wire.len());
-        let mut begin = 0;
-        ends.chain([self.wire.len()]).map(move |end| {
-            let piece = &self.wire[begin..end];
+    /// The pieces as they are sent, cut at `ends` as well if an answer is awaited there.
+    pub(super) fn pieces(&self, ends: &[usize]) -> impl Iterator<Item = Range<usize>> {
+        let ends = if self.waits { ends } else { &[] };
+        let mut cuts = [&self.cuts, ends, &[self.wire.len()]].concat();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let (len, mut begin) = (self.wire.len(), 0);
+        cuts.into_iter().take_while(move |end| *end <= len).map(move |end| {
+            let piece = begin..end;
             begin = end;
             piece
         })

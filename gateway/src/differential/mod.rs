@@ -94,7 +94,7 @@ impl Both {
     }
 
     /// What comes of an input here and there; `Err` if they disagree.
-    fn play(&self, input: &Input) -> Result<Seen, [Seen; 2]> {
+    fn play(&self, input: &Input) -> Result<Seen, Box<[Seen; 2]>> {
         let plan = Plan::of(&input.wire, self.hyper.limits());
         let here = self.turnstile.play(input, &plan, &self.upstream);
         let there = self.hyper.play(input, &plan, &self.upstream);
@@ -112,7 +112,7 @@ impl Both {
             here == there
         };
         let agree = agree && !is_stuck;
-        if agree { Ok(here) } else { Err([here, there]) }
+        if agree { Ok(here) } else { Err(Box::new([here, there])) }
     }
 
     /// As small an input as is easily found of which they still disagree.
@@ -161,9 +161,10 @@ fn report(seed: u64, input: &Input, seen: &[Seen; 2], both: &Both) -> String {
 }
 
 fn told(input: &Input) -> String {
-    let mut text = format!("{}\n", if input.leaves { ", then left" } else { "" });
-    for piece in input.pieces() {
-        text += &format!("  {}\n", piece.escape_ascii());
+    let waits = if input.waits { ", waiting for each answer" } else { "" };
+    let mut text = format!("{waits}{}\n", if input.leaves { ", then left" } else { "" });
+    for piece in input.pieces(&[]) {
+        text += &format!("  {}\n", input.wire[piece].escape_ascii());
     }
     text
 }

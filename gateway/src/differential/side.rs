@@ -105,20 +105,32 @@ impl Side {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(BOUND)).unwrap();
         stream.set_write_timeout(Some(BOUND)).unwrap();
-        for piece in input.pieces() {
+        let mut came = Vec::new();
+        let mut end = End::Open;
+        for piece in input.pieces(&plan.ends) {
+            let sent = piece.end;
             // It may have been closed in answer to what came before.
-            if stream.write_all(piece).is_err() {
+            if stream.write_all(&input.wire[piece]).is_err() {
                 break;
+            }
+            if input.waits && plan.ends.contains(&sent) {
+                let answers = plan.ends.iter().filter(|end| **end <= sent).count();
+                end = read(&stream, &mut came, |came| message::count(came, &plan.heads) >= answers);
+                if end != End::Open {
+                    return (came, end);
+                }
             }
             std::thread::yield_now();
         }
         let answers = plan.heads.len();
         if input.leaves {
             stream.shutdown(Shutdown::Write).ok();
-            return read(stream, Vec::new(), |_| false);
+            end = read(&stream, &mut came, |_| false);
+            return (came, end);
         }
-        let is_enough = |came: &[u8]| message::count(came, &plan.heads) >= answers;
-        let (came, end) = read(stream.try_clone().unwrap(), Vec::new(), is_enough);
+        if !input.waits {
+            end = read(&stream, &mut came, |came| message::count(came, &plan.heads) >= answers);
+        }
         if end != End::Open {
             return (came, end);
         }
@@ -130,7 +142,8 @@ impl Side {
         };
         let is_probed =
             |came: &[u8]| plan.rest == Rest::Nothing && message::count(came, &plan.heads) > answers;
-        read(stream, came, is_probed)
+        end = read(&stream, &mut came, is_probed);
+        (came, end)
     }
 
     /// What was counted so far: a row for each outcome of each route.
@@ -173,28 +186,18 @@ impl Drop for Side {
 }
 
 /// Reads on until there is enough, or to the end.
-fn read(
-    mut stream: TcpStream,
-    mut came: Vec<u8>,
-    is_enough: impl Fn(&[u8]) -> bool,
-) -> (Vec<u8>, End) {
+fn read(mut stream: &TcpStream, came: &mut Vec<u8>, is_enough: impl Fn(&[u8]) -> bool) -> End {
     let mut piece = [0; 16 * 1024];
-    loop {
-        if is_enough(&came) {
-            return (came, End::Open);
-        }
-        let end = match stream.read(&mut piece) {
-            Ok(0) => End::Closed,
-            Ok(length) => {
-                came.extend_from_slice(&piece[..length]);
-                continue;
-            }
+    while !is_enough(came) {
+        match stream.read(&mut piece) {
+            Ok(0) => return End::Closed,
+            Ok(length) => came.extend_from_slice(&piece[..length]),
             Err(error) => match error.kind() {
-                ErrorKind::Interrupted => continue,
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => End::Stuck,
-                _ => End::Reset,
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => return End::Stuck,
+                _ => return End::Reset,
             },
-        };
-        return (came, end);
+        }
     }
+    End::Open
 }
