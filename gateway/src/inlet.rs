@@ -15,7 +15,6 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -31,8 +30,6 @@ use crate::worker::Worker;
 
 /// Bytes of later requests that are read while one is being answered.
 const MAX_AHEAD: usize = 64 * 1024;
-/// How long hyper keeps a connection that has nothing to do.
-const LINGER: Duration = Duration::from_millis(100);
 /// What hyper gets in place of the rest of a broken chunked body: no reader takes it for framing.
 const POISON: &[u8] = b"\n";
 
@@ -71,8 +68,6 @@ enum At {
 enum Awaited {
     /// The next piece of a body.
     Body,
-    /// The next request.
-    Request,
     /// That the client takes what there is for it.
     Taking,
 }
@@ -191,6 +186,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
                 *left -= self.checked as u64;
                 if *left == 0 {
                     self.at = At::Head;
+                    self.link.set_whole();
                 }
             }
             At::Chunked(chunked) => match chunked.read(&self.pending) {
@@ -198,6 +194,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
                     self.checked = step.pass;
                     if step.done {
                         self.at = At::Head;
+                        self.link.set_whole();
                     }
                 }
                 Err(reason) => self.give_up(reason),
@@ -249,27 +246,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
 
     /// Ready when enough was waited for the client: the stream ends here.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let awaited = match self.at {
-            At::Head if self.link.is_busy() => return Poll::Pending,
+        match self.at {
             // While it does not read, that is what is limited.
             _ if self.awaited == Some(Awaited::Taking) => return Poll::Pending,
-            At::Head => Awaited::Request,
-            At::Length(_) | At::Chunked(_) => Awaited::Body,
-            At::End | At::Leaving => return Poll::Pending,
-        };
-        if self.awaited != Some(awaited) {
-            self.await_until(awaited, cx);
-            return Poll::Pending;
-        }
-        if !self.alarm.is_due() {
-            return Poll::Pending;
-        }
-        match awaited {
-            Awaited::Request => self.at = At::Leaving,
-            Awaited::Body | Awaited::Taking => {
+            At::Head if self.link.is_active() || !self.alarm.is_due() => return Poll::Pending,
+            At::Head => self.at = At::Leaving,
+            At::Length(_) | At::Chunked(_) => {
+                if self.awaited.is_none() {
+                    self.await_until(Awaited::Body, cx);
+                }
+                if !self.alarm.is_due() {
+                    return Poll::Pending;
+                }
                 self.link.set_verdict(Reason::RequestTimeout);
                 self.at = At::End;
             }
+            At::End | At::Leaving => return Poll::Pending,
         }
         Poll::Ready(())
     }
@@ -303,11 +295,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
     }
 
     fn await_until(&mut self, awaited: Awaited, cx: &Context<'_>) {
-        let limit = match awaited {
-            Awaited::Body | Awaited::Taking => self.worker.patience(|server| server.body_timeout),
-            Awaited::Request => LINGER,
-        };
-        self.alarm.set(limit, cx);
+        self.alarm.set(self.worker.patience(|server| server.body_timeout), cx);
         self.awaited = Some(awaited);
     }
 }

@@ -28,6 +28,8 @@ mod connections;
 mod date;
 mod decide;
 mod descriptors;
+#[cfg(test)]
+mod differential;
 mod exchange;
 mod forward;
 mod headers;

@@ -6,6 +6,7 @@ use std::task::Waker;
 use floodgate_limiter::Timestamp;
 use tokio::time::Instant;
 
+use crate::http1::Framing;
 use crate::reason::Reason;
 use crate::tunnel::Tunnel;
 use crate::verdict::Pass;
@@ -21,6 +22,10 @@ pub(crate) struct Link {
     last: Cell<bool>,
     /// A request is with the service: what comes now waits.
     busy: Cell<bool>,
+    /// All of the present request has come.
+    whole: Cell<bool>,
+    /// It was told that there is nothing to be done.
+    idle: Cell<bool>,
     /// When the answer that is being passed on has to be complete.
     deadline: Cell<Option<Instant>>,
     /// The client does not take what there is for it.
@@ -53,6 +58,18 @@ impl Link {
         self.verdict.set(None);
         self.arrived.set(pass.at);
         self.last.set(pass.is_last);
+        self.whole.set(pass.framing == Framing::Length(0));
+        self.idle.set(false);
+    }
+
+    /// The body of the present request has come to its end.
+    pub(crate) fn set_whole(&self) {
+        self.whole.set(true);
+    }
+
+    /// Whether there is nothing to be done, which is told once.
+    pub(crate) fn begins_to_idle(&self) -> bool {
+        self.whole.get() && !self.is_active() && !self.idle.replace(true)
     }
 
     /// When the present request arrived.

@@ -91,10 +91,11 @@ impl Moment {
         let len = head.len as u64 + body;
         Verdict::Refuse(Turned {
             len,
-            // More of a body than is worth reading for the sake of the connection.
             is_last: head.is_last
                 || refused.reason.closes()
-                || len > bytes.len() as u64 + MAX_DISCARD,
+                || worker.shared.is_draining()
+                // More than is worth reading for the sake of the connection.
+                || body > MAX_DISCARD,
             refused,
             head: Some(view),
             is_head: head.method == "HEAD",

@@ -1,0 +1,219 @@
+//! The turnstile and hyper keep to one law: the same bytes come to the same answers, the same end and
+//! the same requests at the upstream, whether a connection waits at the turnstile between its requests
+//! or stays with hyper all the time.
+//!
+//! `DIFFERENTIAL_INPUTS=1000000 cargo test --release -p floodgate-gateway --lib differential` tries as
+//! many inputs, `DIFFERENTIAL_SEED=n` only the one with this seed.
+
+mod framing;
+mod input;
+mod message;
+mod mutate;
+mod random;
+mod side;
+mod upstream;
+
+use framing::{Plan, Rest};
+use input::Input;
+use side::{End, Seen, Side};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use upstream::Upstream;
+
+/// How many inputs are tried unless told otherwise.
+const INPUTS: u64 = 3_000;
+/// How long it is tried to make an input smaller that shows a difference.
+const SHRINKING: Duration = Duration::from_secs(20);
+
+/// Nothing ends by time, and nothing that one input does is seen by another.
+const CONFIG: &str = r#"
+[server]
+workers = 1
+header_timeout = "1m"
+idle_timeout = "1m"
+body_timeout = "1m"
+max_head = "8KiB"
+max_headers = 40
+[upstreams.open]
+servers = ["UPSTREAM"]
+max_in_flight = 64
+idle_timeout = "5m"
+[upstreams.shut]
+servers = ["UPSTREAM"]
+max_in_flight = 0
+[upstreams.nobody]
+servers = ["127.0.0.1:1"]
+[[tiers]]
+name = "l1"
+max_wait = "20s"
+deadline = "1m"
+watermarks = { high = 1.0, low = 0.9 }
+[[routes]]
+name = "open"
+path = "/open/{*rest}"
+upstream = "open"
+[[routes]]
+name = "closed"
+path = "/closed/{*rest}"
+upstream = "open"
+rate = "0/s"
+[[routes]]
+name = "shut"
+path = "/shut/{*rest}"
+upstream = "shut"
+[[routes]]
+name = "small"
+path = "/small/{*rest}"
+upstream = "open"
+max_body = 10
+[[routes]]
+name = "read"
+path = "/read"
+methods = ["GET", "HEAD"]
+upstream = "open"
+[[routes]]
+name = "nobody"
+path = "/nobody"
+upstream = "nobody"
+"#;
+
+struct Both {
+    upstream: Upstream,
+    turnstile: Side,
+    hyper: Side,
+}
+
+// === impl Both ===
+
+impl Both {
+    fn start() -> Self {
+        let upstream = Upstream::start();
+        let text = CONFIG.replace("UPSTREAM", &upstream.addr.to_string());
+        let (turnstile, hyper) = (Side::start(&text, false), Side::start(&text, true));
+        Self { upstream, turnstile, hyper }
+    }
+
+    /// What comes of an input here and there; `Err` if they disagree.
+    fn play(&self, input: &Input) -> Result<Seen, Box<[Seen; 2]>> {
+        let plan = Plan::of(&input.wire, self.hyper.limits());
+        let here = self.turnstile.play(input, &plan, &self.upstream);
+        let there = self.hyper.play(input, &plan, &self.upstream);
+        let is_stuck = here.end == End::Stuck || there.end == End::Stuck;
+        // A client that leaves with its last byte may not be looked at any more, and whether a body that
+        // nobody wants ends its connection depends on when it comes.
+        let agree = if input.leaves || plan.expects {
+            agree_as_far(&here.answers, &there.answers)
+                && agree_as_far(&here.upstream, &there.upstream)
+        } else if plan.rest == Rest::BrokenAndLong {
+            let whole = |seen: &Seen| seen.answers.iter().take(plan.heads.len()).cloned().collect();
+            let both: [Vec<String>; 2] = [whole(&here), whole(&there)];
+            both[0] == both[1] && here.upstream == there.upstream && here.end == there.end
+        } else {
+            here == there
+        };
+        let agree = agree && !is_stuck;
+        if agree { Ok(here) } else { Err(Box::new([here, there])) }
+    }
+
+    /// As small an input as is easily found of which they still disagree.
+    fn shrink(&self, input: &Input) -> Input {
+        let mut smallest = input.clone();
+        let mut whole = Input { cuts: Vec::new(), ..input.clone() };
+        if self.play(&whole).is_err() {
+            std::mem::swap(&mut smallest, &mut whole);
+        }
+        let begun = Instant::now();
+        let mut span = smallest.wire.len() / 2;
+        while span > 0 {
+            let mut begin = 0;
+            while begin < smallest.wire.len() && begun.elapsed() < SHRINKING {
+                let mut smaller = smallest.clone();
+                smaller.wire.drain(begin..(begin + span).min(smallest.wire.len()));
+                match self.play(&smaller) {
+                    Err(_) => smallest = smaller,
+                    Ok(_) => begin += span,
+                }
+            }
+            span /= 2;
+        }
+        smallest
+    }
+}
+
+/// One of them may have stopped earlier, and said so, or found the client gone within a body.
+fn agree_as_far(here: &[String], there: &[String]) -> bool {
+    let unsaid = |text: &String| text.replace("\n    connection: close", "");
+    let until_gone = |answer: &&String| !answer.starts_with("HTTP/1.1 400");
+    let (here, there) = (here.iter().take_while(until_gone), there.iter().take_while(until_gone));
+    here.zip(there).all(|(here, there)| unsaid(here) == unsaid(there))
+}
+
+fn report(seed: u64, input: &Input, seen: &[Seen; 2], both: &Both) -> String {
+    let mut text = format!("they disagree: DIFFERENTIAL_SEED={seed}\n\n=== sent{}", told(input));
+    text += &compared(seen);
+    let smaller = both.shrink(input);
+    text += &format!("\n=== smaller{}", told(&smaller));
+    match both.play(&smaller) {
+        Ok(_) => text += "(not every time)\n",
+        Err(seen) => text += &compared(&seen),
+    }
+    text
+}
+
+fn told(input: &Input) -> String {
+    let waits = if input.waits { ", waiting for each answer" } else { "" };
+    let mut text = format!("{waits}{}\n", if input.leaves { ", then left" } else { "" });
+    for piece in input.pieces(&[]) {
+        text += &format!("  {}\n", input.wire[piece].escape_ascii());
+    }
+    text
+}
+
+fn compared(seen: &[Seen; 2]) -> String {
+    let mut text = String::new();
+    for (side, seen) in ["turnstile", "hyper"].iter().zip(seen) {
+        text += &format!("--- {side}: {:?}\n", seen.end);
+        for (what, lines) in
+            [("answer", &seen.answers), ("upstream", &seen.upstream), ("counted", &seen.ledger)]
+        {
+            lines.iter().for_each(|line| text += &format!("  {what} {line:.3000}\n"));
+        }
+    }
+    text
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn the_turnstile_and_hyper_alone_never_disagree() {
+    let both = Both::start();
+    let seeds = match number("DIFFERENTIAL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DIFFERENTIAL_INPUTS").unwrap_or(INPUTS),
+    };
+    let is_whole_run = seeds.end - seeds.start >= INPUTS;
+    let mut kinds = BTreeMap::<String, u64>::new();
+    for seed in seeds {
+        let input = Input::generate(seed);
+        match both.play(&input) {
+            Ok(seen) => {
+                *kinds.entry(format!("{:?}", seen.end)).or_default() += 1;
+                for answer in &seen.answers {
+                    *kinds.entry(answer[9..12].to_owned()).or_default() += 1;
+                }
+                *kinds.entry("upstream".to_owned()).or_default() += seen.upstream.len() as u64;
+            }
+            Err(seen) => panic!("{}", report(seed, &input, &seen, &both)),
+        }
+    }
+    println!("{kinds:?}");
+    // The inputs have to be worth it.
+    for kind in [
+        "200", "204", "304", "400", "404", "405", "413", "414", "417", "431", "500", "501", "502",
+        "503", "505", "Closed", "Open", "upstream",
+    ] {
+        assert!(!is_whole_run || kinds.contains_key(kind), "no {kind}: {kinds:?}");
+    }
+}
