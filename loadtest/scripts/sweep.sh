@@ -22,4 +22,4 @@ if [ -n "$target" ]; then
 fi
 start_gateway
 judge sweep "$scenario" --factors "$factors" --report "$report" \
-    --target "floodgate=$target" --target "no-gateway=$origin" -- --origin "$origin"
+    --target "floodgate=$target,admin=$admin" --target "no-gateway=$origin" -- --origin "$origin"

@@ -180,7 +180,8 @@ impl Prepared {
         // The scraper has looked once by now: what it counts begins with the first arrival.
         origin.begin_at(crowd.start);
         let mut seconds = Vec::new();
-        while let Some(row) = crowd.next_row(&scenario, seconds.len()) {
+        while let Some(mut row) = crowd.next_row(&scenario, seconds.len()) {
+            row.gateway = scraper.as_ref().and_then(|scraper| scraper.second(row.second));
             watch(&row);
             seconds.push(row);
         }
