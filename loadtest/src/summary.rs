@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use floodgate_loadtest::load::{Counts, Latencies, Report, Verdict};
+use floodgate_loadtest::load::{Counts, Latencies, Latency, Report, Verdict};
 use serde::Serialize;
 
 /// The last phase of a run, after the warm-up if there was one.
@@ -68,13 +68,8 @@ impl Summary {
 
 impl Figures {
     fn of(latencies: &Latencies) -> Option<Self> {
-        let at = |quantile| latencies.quantile(quantile).as_micros();
-        (latencies.count() > 0).then(|| Self {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: at(1.0),
-        })
+        let Latency { count, p50, p90, p99, p999, max } = latencies.summary();
+        let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(|it| it.as_micros());
+        (count > 0).then_some(Self { p50, p90, p99, p999, max })
     }
 }
