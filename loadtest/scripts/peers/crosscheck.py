@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ import process
 TOLERANCE = 0.05
 # Share of a core from which its user counts as at its limit.
 FULL = 0.9
+# Seconds of a run in which nothing is asked: a process starts, and ends.
+START = 0.3
 # Of what wrk reached; the last is more than the target can take.
 SHARES = (0.5, 0.8, 1.2)
 WARM_UP = 1
@@ -47,6 +50,9 @@ def main():
         with tempfile.TemporaryDirectory(prefix="floodgate-crosscheck-") as work:
             for name, argv in TARGETS:
                 faults += _target(name, argv, args, work)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     finally:
         process.stop_all()
     print()
@@ -117,6 +123,8 @@ def _ours(target, port, rate, args):
         raise RuntimeError(f"the generator failed: {text.strip()[-200:]}") from error
     figures = found["classes"][PATH]
     latency = figures["success_us"] or figures["refusal_us"]
+    if not latency:
+        raise RuntimeError(f"nothing was answered: {figures}")
     # By second, since what still waits at the end is answered after it.
     answered = [second["answered"] for second in found["per_second"]]
     answered = sum(answered) / len(answered)
@@ -141,11 +149,12 @@ class Effort:
     def __init__(self, used, idle, wall):
         self.used = used
         self._idle = idle
-        self._wall = wall
+        self._wall = max(wall - START, START)
 
     def limits(self):
         """Who had no time to spare: the two themselves, or others on their cores."""
-        full = [name for name in self.used if self._idle[name] < (1 - FULL) * self._wall]
+        spare = START + (1 - FULL) * self._wall
+        full = [name for name in self.used if self._idle[name] < spare]
         return [name if self.used[name] >= FULL * self._wall else f"others on the core of the {name}"
                 for name in full]
 
