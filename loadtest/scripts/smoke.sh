@@ -9,6 +9,7 @@
 set -eu
 scripts=$(cd "$(dirname "$0")" && pwd)
 name=smoke
+options="--foreign-target --report --target"
 . "$scripts/stage.sh"
 
 read_arguments "$@"

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What the scripts share: builds the programs, starts a gateway on free ports of the loopback, and ends
-# it again whatever happens. To be sourced; wants $scripts, and $name, what the report is called by.
+# it again whatever happens. To be sourced; wants $scripts, $name, what the report is called by, and
+# $options, which of --factors, --foreign-target, --report and --target the script takes.
 
 root=$(cd "$scripts/../.." && pwd)
 built=${CARGO_TARGET_DIR:-$root/target}
@@ -21,9 +22,14 @@ fail() {
     exit 2
 }
 
-# Takes --target HOST:PORT, --foreign-target, --report FOLDER, --factors 1,2,5; else it is a mistake.
+# Takes --target HOST:PORT, --foreign-target, --report FOLDER, --factors 1,2,5 as far as $options names
+# them; else it is a mistake.
 read_arguments() {
     while [ $# -gt 0 ]; do
+        case " -h --help $options " in
+            *" $1 "*) ;;
+            *) fail "$1 is not understood; see --help" ;;
+        esac
         case $1 in
             --factors | --report | --target) [ $# -ge 2 ] || fail "$1 wants a value" ;;
         esac
@@ -33,10 +39,10 @@ read_arguments() {
             --report) report=$2; shift ;;
             --target) target=$2; shift ;;
             -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-            *) fail "$1 is not understood; see --help" ;;
         esac
         shift
     done
+    [ -z "$foreign" ] || [ -n "$target" ] || fail "--foreign-target wants --target as well"
 }
 
 # Builds what is not named, and from here on ends what was started, whatever happens.

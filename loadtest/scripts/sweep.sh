@@ -9,6 +9,7 @@
 set -eu
 scripts=$(cd "$(dirname "$0")" && pwd)
 name=sweep
+options="--factors --foreign-target --report --target"
 . "$scripts/stage.sh"
 
 read_arguments "$@"
@@ -22,4 +23,4 @@ if [ -n "$target" ]; then
 fi
 start_gateway
 judge sweep "$scenario" --factors "$factors" --report "$report" \
-    --target "floodgate=$target" --target "no-gateway=$origin" -- --origin "$origin"
+    --target "floodgate=$target,admin=$admin" --target "no-gateway=$origin" -- --origin "$origin"

@@ -77,7 +77,8 @@ pub(crate) struct RunArgs {
 pub(crate) struct SweepArgs {
     /// The scenario, as `run` takes it.
     pub(crate) scenario: String,
-    /// NAME=HOST:PORT or HOST:PORT; several take turns.
+    /// NAME=HOST:PORT or HOST:PORT; several take turns. `,admin=HOST:PORT` behind it names the
+    /// gateway's admin listener, as `run --admin` does.
     #[arg(long = "target", required = true)]
     pub(crate) targets: Vec<Target>,
     /// Factors on offered load, separated by commas; without it 1,2,5,10,20,50.

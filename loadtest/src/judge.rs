@@ -29,7 +29,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, String> {
         prepared = prepared.without_gateway();
     }
     println!("origin listens on {}; {} has to forward to it", prepared.origin(), args.target);
-    let mut progress = report::Progress::stdout(prepared.longest());
+    let mut progress =
+        report::Progress::stdout(prepared.longest()).with_gateway(args.admin.is_some());
     let record = prepared.go(&mut |row| progress.second(row))?;
     progress.end();
     print!("{}", report::table(&record));

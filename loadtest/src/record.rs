@@ -6,14 +6,21 @@
 //! dropped`, the sums over [`Record::seconds`] are those of [`Record::tiers`], and the sums over
 //! [`Record::classes`] too. [`Record::mistakes`] says where they do not.
 
-use std::{collections::BTreeMap, time::Duration};
+mod gateway;
+mod journeys;
+mod percentiles;
+mod saturation;
+mod tier;
+
+pub use gateway::{GatewaySecond, Ledger};
+pub use journeys::{JourneyCounts, Journeys};
+pub use percentiles::Percentiles;
+pub use saturation::{Part, PartUse, Saturation};
+pub use tier::{ClassRecord, SecondRow, TierRecord, TierSecond};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    load::{Counts, Latencies, Latency},
-    origin::OriginStats,
-};
+use crate::{load::Counts, origin::OriginStats};
 
 /// Rows of a timeline at most; a run is shorter than this.
 pub const MAX_SECONDS: usize = 3_600;
@@ -92,7 +99,7 @@ pub struct Machine {
     pub kernel: String,
 }
 
-/// The dimensionless groups: two runs with the same nine are the same run at another scale.
+/// The dimensionless groups: two runs in which they are the same are the same run at another scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
     /// Overload of journeys: offered journeys times calls per journey over capacity.
@@ -111,8 +118,6 @@ pub struct Groups {
     pub beta: Option<f64>,
     /// Share of requests on a new connection.
     pub kappa: Option<f64>,
-    /// Cost of a refusal over cost of an admitted call.
-    pub c: Option<f64>,
 }
 
 /// One promise.
@@ -145,202 +150,6 @@ pub struct GeneratorHealth {
     pub cpu_s: f64,
     /// Threads it ran on.
     pub threads: usize,
-}
-
-/// Who worked how hard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Saturation {
-    /// Those of the three that could be looked at.
-    pub parts: Vec<PartUse>,
-}
-
-/// How hard one of the three worked.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PartUse {
-    /// Which one.
-    pub part: Part,
-    /// CPU time, user and system, seconds.
-    pub cpu_s: f64,
-    /// Cores' worth of time that it could have had, in seconds: threads times wall time.
-    pub available_s: f64,
-    /// Share of a capacity other than CPU (the origin's places), 0 to 1, when it has one.
-    pub capacity_share: Option<f64>,
-}
-
-/// The three that a run consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// What is judged.
-    Gateway,
-    /// What asks.
-    Generator,
-    /// What serves.
-    Origin,
-}
-
-/// One tier.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TierRecord {
-    /// Name: `l1`, `l2`, `l3`.
-    pub tier: String,
-    /// Requests by ending.
-    pub counts: Counts,
-    /// Successes that came within `deadline_ms`.
-    pub in_time: u64,
-    /// What counts as in time, from the intended start, milliseconds; without one all successes do.
-    pub deadline_ms: Option<f64>,
-    /// Why requests were refused.
-    pub refused_by_reason: BTreeMap<String, u64>,
-    /// Why requests failed.
-    pub failed_by_reason: BTreeMap<String, u64>,
-    /// Latency of the successes.
-    pub success: Percentiles,
-    /// Latency of the refusals.
-    pub refusal: Percentiles,
-    /// Latency of whatever ended, in whichever way.
-    pub all: Percentiles,
-}
-
-/// Something finer than a tier: a step of a journey, a kind of client.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClassRecord {
-    /// Name.
-    pub class: String,
-    /// The tier that its requests are of.
-    pub tier: String,
-    /// Requests by ending.
-    pub counts: Counts,
-    /// Why requests were refused.
-    pub refused_by_reason: BTreeMap<String, u64>,
-    /// Why requests failed.
-    pub failed_by_reason: BTreeMap<String, u64>,
-    /// Latency of the successes.
-    pub success: Percentiles,
-    /// Latency of the refusals.
-    pub refusal: Percentiles,
-}
-
-/// The usual figures of a distribution of latencies, from the intended start, in milliseconds; all
-/// zero when `count` is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Percentiles {
-    /// How many there were.
-    pub count: u64,
-    /// Median.
-    pub p50_ms: f64,
-    /// 9 of 10 were not longer. Zero in the rows of the timeline.
-    pub p90_ms: f64,
-    /// 99 of 100 were not longer.
-    pub p99_ms: f64,
-    /// 999 of 1,000 were not longer.
-    pub p999_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
-}
-
-/// Virtual customers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Journeys {
-    /// All of them together.
-    pub total: JourneyCounts,
-    /// By class of client.
-    pub by_class: BTreeMap<String, JourneyCounts>,
-    /// Calls of one whole journey that the origin has to serve (k).
-    pub calls: f64,
-    /// Completed per second, over the time in which journeys were started.
-    pub completed_per_s: f64,
-    /// The most that the origin can complete per second (C/k), when its capacity is known.
-    pub optimum_per_s: Option<f64>,
-    /// From intent to paid, of those completed.
-    pub length: Percentiles,
-}
-
-/// Journeys by ending: `started = completed + abandoned + gave_up + sold_out + unfinished`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JourneyCounts {
-    /// Intents.
-    pub started: u64,
-    /// Paid before patience ran out.
-    pub completed: u64,
-    /// Left of their own accord between two steps.
-    pub abandoned: u64,
-    /// Ran out of patience or of attempts.
-    pub gave_up: u64,
-    /// Were told that nothing is left.
-    pub sold_out: u64,
-    /// Were still under way at the end.
-    pub unfinished: u64,
-    /// Of those that gave up: the origin finished the last step all the same. Work for nobody.
-    pub late_success: u64,
-}
-
-/// What the gateway says it counted, as difference between the start and the end of the run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ledger {
-    /// Requests that came.
-    pub arrivals: u64,
-    /// Requests that got a permit.
-    pub admitted: u64,
-    /// Requests by `outcome`.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Refused requests by reason.
-    pub rejections: BTreeMap<String, u64>,
-    /// Times a breaker tripped.
-    pub trips: u64,
-    /// Scrapes that failed.
-    pub missed_scrapes: u64,
-}
-
-/// One second of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SecondRow {
-    /// 0 is the first.
-    pub second: u32,
-    /// The phase it belongs to.
-    pub phase: String,
-    /// One per tier, in the order of [`Record::tiers`].
-    pub tiers: Vec<TierSecond>,
-    /// Journeys that were started.
-    pub started: u64,
-    /// Journeys that were completed.
-    pub completed: u64,
-    /// The gateway at the end of this second, when it was scraped.
-    pub gateway: Option<GatewaySecond>,
-}
-
-/// One tier in one second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TierSecond {
-    /// Requests by ending: offered when their turn came, the rest when they ended.
-    pub counts: Counts,
-    /// Why requests were refused.
-    pub refused_by_reason: BTreeMap<String, u64>,
-    /// Why requests failed.
-    pub failed_by_reason: BTreeMap<String, u64>,
-    /// Latency of the successes.
-    pub success: Percentiles,
-    /// Latency of the refusals.
-    pub refusal: Percentiles,
-}
-
-/// The gateway's own figures at one moment, all upstreams together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GatewaySecond {
-    /// Waiting requests by tier.
-    pub queue_depth: BTreeMap<String, u64>,
-    /// Tiers, and whether a breaker of theirs was open.
-    pub breaker_open: BTreeMap<String, bool>,
-    /// Requests at the upstreams.
-    pub in_flight: u64,
-    /// How many may be there.
-    pub in_flight_limit: u64,
-    /// Waiting requests that fit, of all tiers together; zero if it was not told.
-    pub buffer: u64,
-    /// Upstreams whose circuit was open.
-    pub circuits_open: u64,
-    /// 0 to 1, of the upstream that is worst off.
-    pub pressure: f64,
 }
 
 // === impl Record ===
@@ -412,84 +221,6 @@ fn sum<'a>(all: impl Iterator<Item = &'a Counts>) -> Counts {
     })
 }
 
-// === impl Saturation ===
-
-impl Saturation {
-    /// Share of its CPU time or capacity from which a part counts as saturated.
-    pub const FULL: f64 = 0.9;
-
-    /// Those that could not have done much more.
-    pub fn saturated(&self) -> impl Iterator<Item = Part> {
-        self.parts.iter().filter(|part| part.share() >= Self::FULL).map(|part| part.part)
-    }
-}
-
-// === impl PartUse ===
-
-impl PartUse {
-    /// Share of the CPU time it could have had.
-    #[must_use]
-    pub fn cpu_share(&self) -> f64 {
-        if self.available_s > 0.0 { self.cpu_s / self.available_s } else { 0.0 }
-    }
-
-    /// The larger of CPU and other capacity.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        self.cpu_share().max(self.capacity_share.unwrap_or(0.0))
-    }
-}
-
-// === impl Part ===
-
-impl Part {
-    /// As it stands in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Generator => "generator",
-            Self::Origin => "origin",
-        }
-    }
-}
-
-// === impl JourneyCounts ===
-
-impl JourneyCounts {
-    /// Journeys that ended, in whichever way.
-    #[must_use]
-    pub fn ended(&self) -> u64 {
-        self.completed + self.abandoned + self.gave_up + self.sold_out
-    }
-}
-
-// === impl Percentiles ===
-
-impl From<&Latencies> for Percentiles {
-    fn from(latencies: &Latencies) -> Self {
-        let p90_ms = millis(latencies.quantile(0.9));
-        Self { p90_ms, ..latencies.summary().into() }
-    }
-}
-
-impl From<Latency> for Percentiles {
-    fn from(latency: Latency) -> Self {
-        Self {
-            count: latency.count,
-            p50_ms: millis(latency.p50),
-            p90_ms: 0.0,
-            p99_ms: millis(latency.p99),
-            p999_ms: millis(latency.p999),
-            max_ms: millis(latency.max),
-        }
-    }
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1e3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -525,24 +256,5 @@ mod tests {
         assert!(record.passed());
         record.verdicts.clear();
         assert!(!record.passed());
-    }
-
-    #[test]
-    fn a_part_is_saturated_by_time_or_by_places() {
-        let part = |cpu_s, capacity_share| PartUse {
-            part: Part::Origin,
-            cpu_s,
-            available_s: 10.0,
-            capacity_share,
-        };
-        for (use_of, is_saturated) in [
-            (part(9.5, None), true),
-            (part(1.0, Some(0.95)), true),
-            (part(1.0, Some(0.5)), false),
-            (PartUse { available_s: 0.0, ..part(1.0, None) }, false),
-        ] {
-            let saturation = Saturation { parts: vec![use_of] };
-            assert_eq!(saturation.saturated().count() == 1, is_saturated, "{use_of:?}");
-        }
     }
 }

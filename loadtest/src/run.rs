@@ -176,11 +176,14 @@ impl Prepared {
             }
             None => None,
         };
+        let journeys = scenario.journeys(options.target, scenario.seed);
+        let journey_tiers = journeys.map_or_else(Vec::new, |plan| plan.class_tiers());
         let crowd = Crowd::start(&scenario, options.target, start)?;
         // The scraper has looked once by now: what it counts begins with the first arrival.
         origin.begin_at(crowd.start);
         let mut seconds = Vec::new();
-        while let Some(row) = crowd.next_row(&scenario, seconds.len()) {
+        while let Some(mut row) = crowd.next_row(&scenario, seconds.len()) {
+            row.gateway = scraper.as_ref().and_then(|scraper| scraper.second(row.second));
             watch(&row);
             seconds.push(row);
         }
@@ -189,7 +192,8 @@ impl Prepared {
         let cpu = process::Cpu::now(gateway).since(&before);
         let scraped = scraper.map(Scraper::finish);
         let stats = origin.stats();
-        let findings = Findings { scenario: &scenario, floods, journeys, stats, wall, cpu };
+        let findings =
+            Findings { scenario: &scenario, floods, journeys, journey_tiers, stats, wall, cpu };
         let mut record = findings.record(seconds);
         record.meta.started_at = started_at.to_string();
         record.meta.command = machine::command();
@@ -223,9 +227,7 @@ impl Crowd {
             first += flood.threads;
         }
         if let Some(plan) = plan {
-            let mut columns: Vec<_> = plan.steps.iter().map(|step| step.tier).collect();
-            columns.extend(plan.bots.as_ref().map(|bots| plan.steps[bots.step].tier));
-            let seat = crowd.board.seat_at(workers, columns);
+            let seat = crowd.board.seat_at(workers, plan.class_tiers());
             let run = journey::run::start_at(plan, start, &crowd.board, seat);
             crowd.journeys = Some(run.map_err(|error| error.to_string())?);
         }

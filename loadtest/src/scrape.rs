@@ -10,7 +10,10 @@ use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
-    sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,13 +23,24 @@ use serde_json::Value;
 use crate::record::{GatewaySecond, Ledger, MAX_SECONDS, Record};
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long after the end of a second its look is waited for.
+const LOOK_TIME: Duration = Duration::from_millis(200);
 
 /// A thread that looks at the gateway.
 #[derive(Debug)]
 pub struct Scraper {
+    seen: Arc<Seen>,
+    start: Instant,
     /// Nothing is ever sent; that it is gone says: end.
     stop: SyncSender<()>,
-    thread: JoinHandle<Scraped>,
+    thread: JoinHandle<Ledger>,
+}
+
+/// What was seen so far, at most [`MAX_SECONDS`]: written by the thread, read meanwhile.
+#[derive(Debug, Default)]
+struct Seen {
+    changed: Condvar,
+    seconds: Mutex<Vec<Option<GatewaySecond>>>,
 }
 
 /// What it saw.
@@ -57,35 +71,70 @@ impl Scraper {
         let door = Door { admin, token };
         let before = totals(&door.page("/metrics")?);
         let (stop, stopped) = sync_channel(1);
+        let seen = Arc::new(Seen::default());
+        let book = Arc::clone(&seen);
         let thread = thread::Builder::new().name("scrape".to_owned()).spawn(move || {
-            let mut seconds = Vec::new();
-            while seconds.len() < MAX_SECONDS {
-                let due = start + INTERVAL * (seconds.len() as u32 + 1);
+            let (mut count, mut failed) = (0, 0);
+            while count < MAX_SECONDS {
+                let due = start + INTERVAL * (count as u32 + 1);
                 let wait = due.saturating_duration_since(Instant::now());
                 if !matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
                     break;
                 }
-                seconds.push(door.look());
+                let look = door.look();
                 // One slow answer must not be followed by a burst of late looks.
-                let missed = start.elapsed().as_secs() as usize;
-                while seconds.len() < missed.min(MAX_SECONDS) {
-                    seconds.push(None);
-                }
+                let missed = (start.elapsed().as_secs() as usize).min(MAX_SECONDS);
+                let looks: Vec<_> =
+                    [look].into_iter().chain((count + 1..missed).map(|_| None)).collect();
+                count += looks.len();
+                failed += looks.iter().filter(|look| look.is_none()).count() as u64;
+                book.add(looks);
             }
             let after = door.page("/metrics").map(|page| totals(&page));
-            let missed = seconds.iter().filter(|second| second.is_none()).count() as u64;
-            let mut ledger = after.map_or_else(|_| Ledger::default(), |after| after.since(&before));
-            ledger.missed_scrapes = missed;
-            Scraped { seconds, ledger }
+            let ledger = after.map_or_else(|_| Ledger::default(), |after| after.since(&before));
+            Ledger { missed_scrapes: failed, ..ledger }
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self { seen, start, stop, thread })
+    }
+
+    /// What was seen at the end of a second of the run. Waits a moment for it if that second is over;
+    /// `None` when it is not, or when the gateway did not answer.
+    #[must_use]
+    pub fn second(&self, index: u32) -> Option<GatewaySecond> {
+        let over = self.start + INTERVAL * (index + 1);
+        let late = over + LOOK_TIME;
+        let mut seconds = self.seen.lock();
+        while seconds.len() <= index as usize {
+            let now = Instant::now();
+            if !(over..late).contains(&now) {
+                return None;
+            }
+            let waited = self.seen.changed.wait_timeout(seconds, late - now);
+            seconds = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        seconds[index as usize].clone()
     }
 
     /// Looks a last time and ends.
     #[must_use]
     pub fn finish(self) -> Scraped {
         drop(self.stop);
-        self.thread.join().unwrap_or_default()
+        let ledger = self.thread.join().unwrap_or_default();
+        let seconds = self.seen.lock().clone();
+        Scraped { seconds, ledger }
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn add(&self, looks: Vec<Option<GatewaySecond>>) {
+        self.lock().extend(looks);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<GatewaySecond>>> {
+        self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -269,5 +318,34 @@ mod tests {
         assert_eq!(scraped.seconds, []);
         server.join().unwrap();
         assert!(Scraper::start(admin, None, far).is_err(), "nobody is there any more");
+    }
+
+    #[test]
+    fn a_second_is_shown_while_the_run_goes_on_and_not_before_it_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = listener.local_addr().unwrap();
+        // The page before the run, and one look: metrics and status.
+        let server = thread::spawn(move || {
+            for page in ["", "floodgate_queue_depth{tier=\"l1\"} 7\n", "{}"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let asked = stream.read(&mut [0; 1024]).unwrap();
+                assert!(asked > 0);
+                let length = page.len();
+                write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{page}")
+                    .unwrap();
+            }
+        });
+        // The first second is over soon.
+        let start = Instant::now().checked_sub(Duration::from_millis(900)).unwrap();
+        let scraper = Scraper::start(admin, None, start).unwrap();
+        assert_eq!(scraper.second(1), None, "it is not over, so nobody waits for it");
+        server.join().unwrap();
+        let found = loop {
+            match scraper.second(0) {
+                None if start.elapsed() < Duration::from_secs(5) => thread::yield_now(),
+                found => break found,
+            }
+        };
+        assert_eq!(found.unwrap().queue_depth["l1"], 7);
     }
 }

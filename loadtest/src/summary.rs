@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use floodgate_loadtest::load::{Counts, Latencies, Report, Verdict};
+use floodgate_loadtest::load::{Counts, Latencies, Latency, Report, Second, Verdict};
 use serde::Serialize;
 
 /// The last phase of a run, after the warm-up if there was one.
@@ -14,6 +14,16 @@ pub(crate) struct Summary {
     verdict: String,
     pass: bool,
     classes: BTreeMap<String, Class>,
+    /// The whole seconds of the phase: what waits at its end is answered later and not in it.
+    per_second: Vec<PerSecond>,
+}
+
+/// One second, all classes together.
+#[derive(Debug, Serialize)]
+struct PerSecond {
+    offered: u64,
+    /// By whatever the answer was: successes, refusals, failures.
+    answered: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,7 +64,15 @@ impl Summary {
             };
             (class.class.clone(), figures)
         });
+        let (begins, ends) = (report.phases.last())
+            .map_or_else(Default::default, |phase| (phase.begins, phase.ends));
+        let second = Duration::from_secs(1);
+        let within = report.seconds.iter().filter(|it| {
+            let at = second * it.index;
+            begins <= at && at + second <= ends
+        });
         Self {
+            per_second: within.map(PerSecond::of).collect(),
             seconds: phase.as_secs_f64(),
             late: report.late,
             pass: verdict == Verdict::Pass,
@@ -64,17 +82,22 @@ impl Summary {
     }
 }
 
+// === impl PerSecond ===
+
+impl PerSecond {
+    fn of(second: &Second) -> Self {
+        let mut counts = Counts::default();
+        second.classes.iter().for_each(|class| counts.add(&class.counts));
+        Self { offered: second.offered, answered: counts.done() - counts.timeout }
+    }
+}
+
 // === impl Figures ===
 
 impl Figures {
     fn of(latencies: &Latencies) -> Option<Self> {
-        let at = |quantile| latencies.quantile(quantile).as_micros();
-        (latencies.count() > 0).then(|| Self {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: at(1.0),
-        })
+        let Latency { count, p50, p90, p99, p999, max } = latencies.summary();
+        let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(|it| it.as_micros());
+        (count > 0).then_some(Self { p50, p90, p99, p999, max })
     }
 }

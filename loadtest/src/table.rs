@@ -89,7 +89,7 @@ pub(crate) fn report(report: &Report, target: SocketAddr) -> String {
 }
 
 fn latency_row(out: &mut String, class: &str, kind: &str, latencies: &Latencies) {
-    let Latency { count, p50, p99, p999, max } = latencies.summary();
+    let Latency { count, p50, p99, p999, max, .. } = latencies.summary();
     let [p50, p99, p999, max] = [p50, p99, p999, max].map(millis);
     row(
         out,

@@ -214,3 +214,18 @@ fn slow_readers_and_unfinished_heads_disturb_nobody_here() {
 fn fixed(millis: u64) -> ServiceTime {
     ServiceTime::Fixed(ms(millis))
 }
+
+#[test]
+fn requests_for_other_skus_are_told_apart_and_none_is_lost() {
+    let origin = Origin::builder().stock("hot", 1000).stock("cold", 1000).start().unwrap();
+    let skus = vec![("hot".to_owned(), 3), ("cold".to_owned(), 1)];
+    let report = run(JourneyPlan { skus, ..plan(&origin, 200.0) });
+    assert_closed(&report);
+    let classes = &report.requests.classes;
+    let names: Vec<_> = classes.iter().map(|class| class.class.as_str()).collect();
+    assert_eq!((names.len(), names[2], names[7]), (10, "order", "order, other SKUs"));
+    let (hot, cold) = (classes[2].counts.success, classes[7].counts.success);
+    assert!(hot > cold && cold > 0, "{hot} {cold}");
+    let stock = origin.stats().shop.unwrap().stock;
+    assert_eq!((1000 - stock["hot"], 1000 - stock["cold"]), (hot, cold));
+}

@@ -27,6 +27,8 @@ FILES = 16_384
 
 def main():
     args = _arguments()
+    if args.check:
+        return
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("error: this needs two cores, one for the gateway and one for the load")
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -94,13 +96,15 @@ def _measure(job, name, seconds, tools, work):
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
+    # The usage is that of compare.sh, which passes on what it does not know.
+    parser = argparse.ArgumentParser(prog="compare.sh", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1 round of 1 s; to see that it works")
     parser.add_argument("--rounds", type=int, help="default 5")
     parser.add_argument("--seconds", type=int, help="per measurement; default 3")
     parser.add_argument("--only", default=",".join(JOBS), help="some of " + ",".join(JOBS))
     parser.add_argument("--peers", default="floor,none,nginx,haproxy,envoy,floodgate",
                         help="some of floor,none,nginx,haproxy,envoy,floodgate")
+    parser.add_argument("--check", action="store_true", help="only look at the arguments")
     parser.add_argument("--out", required=True, help="directory of compare.md and compare.json")
     parser.add_argument("--floodgate", required=True, help="the gateway's program")
     parser.add_argument("--loadtest", required=True, help="the load test's program")

@@ -21,6 +21,8 @@ pub(super) struct Shopper {
     pub(super) line: Line,
     /// `x-user-id`.
     pub(super) name: String,
+    /// Wants something else than what the sale is about.
+    is_other_sku: bool,
     pub(super) order: String,
     pub(super) rng: Rng,
     pub(super) sku: String,
@@ -81,7 +83,8 @@ impl Customer {
         loop {
             self.click_again(index, step, due);
             let fresh_share = self.venue.plan.fresh_share;
-            let call = self.shopper.call(&self.venue, index as u16, step, due, fresh_share);
+            let class = self.shopper.class(&self.venue, index);
+            let call = self.shopper.call(&self.venue, class, step, due, fresh_share);
             let (said, told) = call.await;
             match said {
                 Said::Yes => return Ok(()),
@@ -117,10 +120,10 @@ impl Customer {
             clicks += 1;
             let bytes = self.shopper.request(&self.venue, step);
             let (venue, until) = (Rc::clone(&self.venue), self.shopper.until);
+            let class = self.shopper.class(&venue, index);
             venue.enter();
             tokio::task::spawn_local(async move {
                 let (mut line, mut kept) = (Line::new(until), Kept::default());
-                let class = index as u16;
                 let question = Question { class, intended: due, bytes: &bytes, until, fresh: true };
                 let mut heard = Heard::new(&[], &mut kept, &venue.reasons);
                 venue.traffic(|traffic| traffic.clicks += 1);
@@ -148,20 +151,26 @@ impl Shopper {
     pub(super) fn new(venue: &Venue, name: String, mut rng: Rng, until: Instant) -> Self {
         let skus = &venue.plan.skus;
         let mut ticket = rng.below(skus.iter().map(|(_, weight)| weight).sum());
-        let sku = skus.iter().find(|(_, weight)| {
+        let sku = skus.iter().position(|(_, weight)| {
             let hit = ticket < *weight;
             ticket = ticket.wrapping_sub(*weight);
             hit
         });
         Self {
+            is_other_sku: sku.is_some_and(|index| index > 0),
             kept: Kept::default(),
             line: Line::new(until),
             name,
             order: String::new(),
             rng,
-            sku: sku.map_or_else(String::new, |(name, _)| name.clone()),
+            sku: sku.map_or_else(String::new, |index| skus[index].0.clone()),
             until,
         }
+    }
+
+    /// The class that its requests for a step are booked under.
+    fn class(&self, venue: &Venue, step: usize) -> u16 {
+        venue.plan.class(step, self.is_other_sku)
     }
 
     /// Asks for one step once. Gives back when the answer said to come again.

@@ -34,7 +34,8 @@ pub struct JourneyPlan {
     pub steps: Vec<Step>,
     /// Names of the tiers, in order of priority.
     pub tiers: Vec<String>,
-    /// SKUs and their weights.
+    /// SKUs and their weights. The first is what the sale is about: requests for the others are told
+    /// apart from those for it.
     pub skus: Vec<(String, u32)>,
     /// Share of requests, 0 to 1, that come on a new connection.
     pub fresh_share: f64,
@@ -156,6 +157,28 @@ impl JourneyPlan {
         Ok(())
     }
 
+    /// Whether there is more to buy than what the sale is about.
+    #[must_use]
+    pub fn has_other_skus(&self) -> bool {
+        self.skus.len() > 1
+    }
+
+    /// The tier of each class of requests: steps, then bots, then the steps for other SKUs.
+    #[must_use]
+    pub fn class_tiers(&self) -> Vec<usize> {
+        let mut tiers: Vec<_> = self.steps.iter().map(|step| step.tier).collect();
+        let others = if self.has_other_skus() { tiers.clone() } else { Vec::new() };
+        tiers.extend(self.bots.as_ref().map(|bots| self.steps[bots.step].tier));
+        tiers.extend(others);
+        tiers
+    }
+
+    /// The class of a customer's request for a step.
+    pub(super) fn class(&self, step: usize, is_other_sku: bool) -> u16 {
+        let others = self.steps.len() + usize::from(self.bots.is_some());
+        (step + if is_other_sku { others } else { 0 }) as u16
+    }
+
     /// The schedule of intents as a plan; its classes are clients.
     pub(super) fn intents(&self) -> Plan {
         let mut phase = Phase::new(
@@ -176,7 +199,8 @@ impl JourneyPlan {
         plan
     }
 
-    /// The requests as a plan, for the books: its classes are steps, then bots.
+    /// The requests as a plan, for the books; its classes are those of
+    /// [`class_tiers`](Self::class_tiers).
     pub(super) fn ledger(&self) -> Plan {
         let mut plan = Plan::new(self.target);
         for step in &self.steps {
@@ -184,6 +208,10 @@ impl JourneyPlan {
         }
         if self.bots.is_some() {
             plan = plan.template(Template::new("bot", "POST", "/"));
+        }
+        for step in self.steps.iter().filter(|_| self.has_other_skus()) {
+            let name = format!("{}, other SKUs", step.name);
+            plan = plan.template(Template::new(&name, &step.method, "/"));
         }
         let weights = vec![1; plan.templates.len()];
         plan.phase(Phase::new("sale", self.end(), 0.0, weights))

@@ -54,7 +54,7 @@ pub struct JourneyRun {
 /// What a run with customers found.
 #[derive(Clone, Debug)]
 pub struct JourneyReport {
-    /// Their requests; the classes are the steps, then bots.
+    /// Their requests; the classes are the steps, then bots, then the steps for other SKUs.
     pub requests: Report,
     /// The customers themselves.
     pub traffic: Traffic,

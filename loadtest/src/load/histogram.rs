@@ -19,6 +19,8 @@ pub struct Latency {
     pub count: u64,
     /// Median.
     pub p50: Duration,
+    /// 9 of 10 were not longer.
+    pub p90: Duration,
     /// 99 of 100 were not longer.
     pub p99: Duration,
     /// 999 of 1,000 were not longer.
@@ -85,12 +87,13 @@ impl Latencies {
         self.0.as_ref().map_or(0, |histogram| histogram.count_between(0, micros))
     }
 
-    /// The usual figures.
+    /// The usual figures. Reports of all kinds take them from here.
     #[must_use]
     pub fn summary(&self) -> Latency {
         Latency {
             count: self.count(),
             p50: self.quantile(0.5),
+            p90: self.quantile(0.9),
             p99: self.quantile(0.99),
             p999: self.quantile(0.999),
             max: self.max(),

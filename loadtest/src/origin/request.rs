@@ -102,6 +102,19 @@ pub(super) struct Echo {
     pub(super) body: Option<String>,
 }
 
+// === impl Request ===
+
+impl Request {
+    /// Whether the plain answer is the right one: there is no body, and nothing special is asked.
+    pub(super) fn is_plain(&self) -> bool {
+        self.body.is_done()
+            && self.call.is_none()
+            && self.keep_alive
+            && !self.is_head
+            && self.instructions.is_none()
+    }
+}
+
 // === impl Behaviour ===
 
 impl Behaviour {
@@ -127,6 +140,15 @@ impl Behaviour {
 // === impl Instructions ===
 
 impl Instructions {
+    /// Whether there are none. `body_time` alone changes nothing.
+    pub(super) fn is_none(&self) -> bool {
+        self.behaviour == Behaviour::Answer
+            && self.body_bytes.is_none()
+            && self.delay.is_none()
+            && self.headers.is_empty()
+            && self.status.is_none()
+    }
+
     /// Takes one instruction; `None` when it is not understood.
     fn set(&mut self, name: &str, value: &str) -> Option<()> {
         let millis = || {
@@ -261,8 +283,8 @@ impl Echo {
 
 /// The first segment of a path, with its slash: what requests are counted by.
 pub(super) fn prefix_of(path: &str) -> &str {
-    let end = path.char_indices().skip(1).find(|(_, char)| *char == '/').map(|(at, _)| at);
-    &path[..end.unwrap_or(path.len())]
+    let end = path.bytes().skip(1).position(|byte| byte == b'/');
+    end.map_or(path, |end| &path[..=end])
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::rng::Rng;
 
 use super::{
     answer::{self, FILLING},
-    config::OriginConfig,
+    config::{OriginConfig, ServiceTime},
     fault::{Fault, FaultKind},
     shop::Shop,
     stats::{OriginStats, Stats},
@@ -34,6 +34,8 @@ const MAX_READY_BYTES: usize = 64 * 1024;
 pub(super) struct Shared {
     pub(super) config: OriginConfig,
     pub(super) held: watch::Sender<bool>,
+    /// No shop, no line of workers, and nothing planned that goes wrong.
+    is_plain: bool,
     /// The configured headers as lines.
     pub(super) header_lines: Vec<String>,
     /// The plain answer, whole, when it is small.
@@ -67,10 +69,15 @@ impl Shared {
             ready
         });
         let shop = (!config.stock.is_empty()).then(|| Shop::new(&config.stock)).transpose()?;
+        let is_plain = shop.is_none()
+            && config.workers.is_none()
+            && config.faults.is_empty()
+            && config.freeze.is_none();
         Ok(Self {
             begun: watch::Sender::new(Instant::now()),
             held: watch::Sender::new(false),
             header_lines,
+            is_plain,
             ready,
             shop,
             stats: Arc::new(Stats::new(config.concurrency_limit)),
@@ -90,6 +97,9 @@ impl Shared {
 
     /// The service time of the next request to this path.
     pub(super) fn service_time(&self, path: &str) -> Duration {
+        if let ServiceTime::Fixed(time) = self.config.service_time_of(path) {
+            return time;
+        }
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         self.config.service_time_of(path).sample(&mut rng)
     }
@@ -100,6 +110,14 @@ impl Shared {
             let end = self.epoch.elapsed() + freeze.lasting;
             self.frozen_until.store(end.as_nanos() as u64, Relaxed);
         }
+    }
+
+    /// The ready answer, when nothing has to be done or waited for before it: no shop, no line, no
+    /// service time, nothing that goes wrong.
+    pub(super) fn answer_at_once(&self, path: &str) -> Option<&[u8]> {
+        let ready = self.ready.as_deref().filter(|_| self.is_plain)?;
+        let at_once = self.service_time(path).is_zero() && !*self.held.borrow();
+        at_once.then_some(ready)
     }
 
     /// Whether [`work`](Self::work) would be done at once.

@@ -66,6 +66,8 @@ pub(super) struct Shop(Mutex<Books>);
 struct Books {
     calls: [u64; Step::ALL.len()],
     customers: HashMap<u64, Customer>,
+    /// Places in `skus`.
+    by_name: HashMap<Box<[u8]>, u16>,
     /// By idempotency key; never more than orders.
     keys: HashMap<u64, u32>,
     late_calls: u64,
@@ -131,13 +133,14 @@ impl Shop {
         let sku =
             |(name, units): &(String, u64)| Sku { left: *units, name: name.clone(), stock: *units };
         let skus = stock.iter().map(sku).collect();
-        Ok(Self(Mutex::new(Books { skus, ..Books::default() })))
+        let names = stock.iter().enumerate().rev();
+        let by_name = names.map(|(at, (name, _))| (name.as_bytes().into(), at as u16)).collect();
+        Ok(Self(Mutex::new(Books { by_name, skus, ..Books::default() })))
     }
 
     /// Which SKU a name means: the first of the shop when it is not known.
     pub(super) fn sku(&self, name: &[u8]) -> u16 {
-        let books = self.lock();
-        books.skus.iter().position(|sku| sku.name.as_bytes() == name).unwrap_or(0) as u16
+        self.lock().by_name.get(name).copied().unwrap_or(0)
     }
 
     /// Does what a call asks for, `now` after the begin.

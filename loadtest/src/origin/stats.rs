@@ -4,8 +4,8 @@ use std::{
     collections::BTreeMap,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -52,23 +52,27 @@ pub struct OriginStats {
 pub(super) struct Stats {
     answered: AtomicU64,
     bad_requests: AtomicU64,
-    by_prefix: Mutex<Vec<(Box<str>, u64)>>,
+    by_prefix: [(OnceLock<Box<str>>, AtomicU64); MAX_PREFIXES - 1],
     changed: Notify,
     client_left: AtomicU64,
     concurrency_limit: u64,
     connections: AtomicU64,
     in_flight: AtomicU64,
     open_connections: AtomicU64,
+    /// Requests of all prefixes beyond the bound.
+    other: AtomicU64,
     over_limit: AtomicU64,
     peak_concurrency: AtomicU64,
     requests: AtomicU64,
+    /// How many wait for a change: mostly none, and then nobody needs to be told.
+    watchers: AtomicUsize,
 }
 
 /// A request that is with the origin; dropped when it is not any more.
 #[must_use]
 #[derive(Debug)]
-pub(super) struct Visit {
-    stats: Arc<Stats>,
+pub(super) struct Visit<'a> {
+    stats: &'a Stats,
     /// How many requests were received before this one.
     pub(super) before: u64,
 }
@@ -78,6 +82,10 @@ pub(super) struct Visit {
 #[derive(Debug)]
 pub(super) struct Open(Arc<Stats>);
 
+/// Somebody who waits for a change; dropped when not any more.
+#[derive(Debug)]
+struct Watcher<'a>(&'a Stats);
+
 // === impl Stats ===
 
 impl Stats {
@@ -86,16 +94,18 @@ impl Stats {
         Self {
             answered: zero(),
             bad_requests: zero(),
-            by_prefix: Mutex::new(Vec::new()),
+            by_prefix: std::array::from_fn(|_| (OnceLock::new(), zero())),
             changed: Notify::new(),
             client_left: zero(),
             concurrency_limit: concurrency_limit as u64,
             connections: zero(),
             in_flight: zero(),
             open_connections: zero(),
+            other: zero(),
             over_limit: zero(),
             peak_concurrency: zero(),
             requests: zero(),
+            watchers: AtomicUsize::new(0),
         }
     }
 
@@ -115,16 +125,19 @@ impl Stats {
     }
 
     /// Counts a request in.
-    pub(super) fn enter(self: &Arc<Self>, prefix: &str) -> Visit {
+    pub(super) fn enter(&self, prefix: &str) -> Visit<'_> {
         let now = self.in_flight.fetch_add(1, SeqCst) + 1;
-        self.peak_concurrency.fetch_max(now, SeqCst);
+        // A look costs less than a write, and the peak is seldom a new one.
+        if now > self.peak_concurrency.load(SeqCst) {
+            self.peak_concurrency.fetch_max(now, SeqCst);
+        }
         if now > self.concurrency_limit {
             self.over_limit.fetch_add(1, SeqCst);
         }
-        self.count_prefix(prefix);
+        self.count_of(prefix).fetch_add(1, SeqCst);
         let before = self.requests.fetch_add(1, SeqCst);
-        self.changed.notify_waiters();
-        Visit { stats: Arc::clone(self), before }
+        self.tell();
+        Visit { stats: self, before }
     }
 
     pub(super) fn count_bad_request(&self) {
@@ -136,6 +149,7 @@ impl Stats {
     }
 
     pub(super) async fn wait_for(&self, wanted: impl Fn(&OriginStats) -> bool) -> OriginStats {
+        let _watching = Watcher::of(self);
         loop {
             let mut changed = pin!(self.changed.notified());
             // Registered before the look, so that no change between look and wait is missed.
@@ -149,11 +163,14 @@ impl Stats {
     }
 
     pub(super) fn snapshot(&self) -> OriginStats {
-        let prefixes = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.by_prefix.iter().map_while(|(name, count)| Some((name.get()?, count)));
+        let counts = counts.map(|(name, count)| (name.to_string(), count.load(SeqCst)));
+        let other = Some(self.other.load(SeqCst)).filter(|count| *count > 0);
+        let other = other.map(|count| ("other".to_owned(), count));
         OriginStats {
             answered: self.answered.load(SeqCst),
             bad_requests: self.bad_requests.load(SeqCst),
-            by_prefix: prefixes.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
+            by_prefix: counts.chain(other).collect(),
             client_left: self.client_left.load(SeqCst),
             concurrency_limit: self.concurrency_limit,
             connections: self.connections.load(SeqCst),
@@ -168,26 +185,29 @@ impl Stats {
 
     fn count(&self, counter: &AtomicU64) {
         counter.fetch_add(1, SeqCst);
-        self.changed.notify_waiters();
+        self.tell();
     }
 
-    fn count_prefix(&self, prefix: &str) {
-        let mut prefixes = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = |known: &[(Box<str>, u64)], wanted: &str| {
-            known.iter().position(|(name, _)| &**name == wanted)
-        };
-        let full = prefixes.len() >= MAX_PREFIXES - 1;
-        let wanted = if full && name(&prefixes, prefix).is_none() { "other" } else { prefix };
-        match name(&prefixes, wanted) {
-            Some(index) => prefixes[index].1 += 1,
-            None => prefixes.push((wanted.into(), 1)),
+    /// A watcher is counted before it looks, so whoever finds none here has been seen by it.
+    fn tell(&self) {
+        if self.watchers.load(SeqCst) > 0 {
+            self.changed.notify_waiters();
         }
+    }
+
+    /// Where requests with this prefix are counted; the first of a prefix takes a place.
+    fn count_of(&self, prefix: &str) -> &AtomicU64 {
+        let place = self.by_prefix.iter().find(|(name, _)| {
+            // Whoever comes first has it; who comes second finds what the first has left.
+            &**name.get_or_init(|| prefix.into()) == prefix
+        });
+        place.map_or(&self.other, |(_, count)| count)
     }
 }
 
 // === impl Visit ===
 
-impl Visit {
+impl Visit<'_> {
     /// The answer is complete.
     pub(super) fn answered(self) {
         self.stats.answered.fetch_add(1, SeqCst);
@@ -199,10 +219,10 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Visit<'_> {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, SeqCst);
-        self.stats.changed.notify_waiters();
+        self.stats.tell();
     }
 }
 
@@ -211,7 +231,22 @@ impl Drop for Visit {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open_connections.fetch_sub(1, SeqCst);
-        self.0.changed.notify_waiters();
+        self.0.tell();
+    }
+}
+
+// === impl Watcher ===
+
+impl<'a> Watcher<'a> {
+    fn of(stats: &'a Stats) -> Self {
+        stats.watchers.fetch_add(1, SeqCst);
+        Self(stats)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, SeqCst);
     }
 }
 

@@ -334,7 +334,6 @@ fn groups(groups: &Groups) -> String {
         ("h  honour Retry-After", groups.h),
         ("β  requests by bots", groups.beta),
         ("κ  requests on new connections", groups.kappa),
-        ("c  refusal over admitted call", groups.c),
     ];
     pairs(rows.map(|(name, value)| (name, value.map_or("-".to_owned(), number))))
 }

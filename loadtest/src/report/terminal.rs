@@ -9,17 +9,21 @@ use std::{
 
 use crate::{
     load::Counts,
-    record::{Percentiles, Record, SecondRow},
+    record::{GatewaySecond, Percentiles, Record, SecondRow},
 };
 
 use super::figure;
 
 /// Width of the bar, in characters.
 const BAR: usize = 32;
+/// Head of [`gateway`].
+const GATEWAY_HEAD: &str = "    buffer  breaker\n";
 
 /// Shows a run while it lasts: a line per second, and below them a bar if a person is watching.
 #[derive(Debug)]
 pub struct Progress<W: Write = Stdout> {
+    /// Whether there are columns of what the gateway says of itself.
+    has_gateway: bool,
     out: W,
     /// Whether the last line may be written over.
     is_live: bool,
@@ -44,7 +48,13 @@ impl<W: Write> Progress<W> {
     /// On `out`; with a bar if `is_live`.
     #[must_use]
     pub fn new(out: W, is_live: bool, total: Duration) -> Self {
-        Self { out, is_live, is_bar_shown: false, rows: 0, total }
+        Self { has_gateway: false, out, is_live, is_bar_shown: false, rows: 0, total }
+    }
+
+    /// With the gateway's buffer and breakers beside the figures, if it is looked at.
+    #[must_use]
+    pub fn with_gateway(self, has_gateway: bool) -> Self {
+        Self { has_gateway, ..self }
     }
 
     /// Shows one more second. A reader that has gone is no reason to end the run.
@@ -52,9 +62,11 @@ impl<W: Write> Progress<W> {
         let mut text = String::new();
         if self.rows.is_multiple_of(20) {
             text.push_str(&head());
+            text.push_str(if self.has_gateway { GATEWAY_HEAD } else { "\n" });
         }
         self.rows += 1;
         text.push_str(&second(row));
+        text.push_str(&if self.has_gateway { gateway(row.gateway.as_ref()) } else { "\n".into() });
         self.show(&text, Some(Duration::from_secs(u64::from(row.second) + 1)));
     }
 
@@ -93,7 +105,7 @@ fn bar(at: Duration, total: Duration) -> String {
 
 fn head() -> String {
     format!(
-        "{:>4} {:<10} {:>8} {:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
+        "{:>4} {:<10} {:>8} {:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "s",
         "phase",
         "offered",
@@ -119,7 +131,7 @@ fn second(row: &SecondRow) -> String {
     };
     let (success, refusal) = (first(|tier| tier.success), first(|tier| tier.refusal));
     format!(
-        "{:>4} {:<10} {:>8} {:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
+        "{:>4} {:<10} {:>8} {:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}",
         row.second,
         clip(&row.phase, 10),
         counts.offered,
@@ -132,6 +144,21 @@ fn second(row: &SecondRow) -> String {
         millis(&refusal, refusal.p99_ms),
         row.completed,
     )
+}
+
+/// How full the buffer was, and whose breaker was open; the rest of a line.
+fn gateway(seen: Option<&GatewaySecond>) -> String {
+    let Some(seen) = seen else { return format!(" {:>9}  -\n", "-") };
+    let queued: u64 = seen.queue_depth.values().sum();
+    let buffer = match seen.buffer {
+        0 => queued.to_string(),
+        places => format!("{queued}/{places}"),
+    };
+    let open = seen.breaker_open.iter().filter(|(_, open)| **open).map(|(tier, _)| tier.as_str());
+    let circuit = (seen.circuits_open > 0).then_some("circuit");
+    let open: Vec<_> = open.chain(circuit).collect();
+    let breaker = if open.is_empty() { "closed".to_owned() } else { open.join(" ") };
+    format!(" {buffer:>9}  {breaker}\n")
 }
 
 /// The whole run, as a person reads it when it is over.
@@ -291,8 +318,11 @@ mod tests {
     use crate::report::example;
 
     fn shown(is_live: bool) -> String {
+        written(Progress::new(Vec::new(), is_live, Duration::from_secs(30)))
+    }
+
+    fn written(mut progress: Progress<Vec<u8>>) -> String {
         let record = example::record();
-        let mut progress = Progress::new(Vec::new(), is_live, Duration::from_secs(30));
         record.seconds.iter().for_each(|row| progress.second(row));
         progress.end();
         String::from_utf8(progress.out).unwrap()
@@ -303,6 +333,17 @@ mod tests {
         assert!(shown(true).contains("s of 30 s"));
         assert!(shown(true).ends_with("\r\x1b[K"), "the bar is taken away");
         assert!(!shown(false).contains('━') && !shown(false).contains('\x1b'));
+    }
+
+    #[test]
+    fn buffer_and_breakers_are_shown_while_the_run_lasts() {
+        let progress = || Progress::new(Vec::new(), false, Duration::from_secs(30));
+        let (with, without) = (written(progress().with_gateway(true)), written(progress()));
+        assert!(with.contains("buffer  breaker") && !without.contains("breaker"));
+        assert!(with.lines().any(|line| line.ends_with("  closed")), "{with}");
+        assert!(with.lines().any(|line| line.ends_with("l3")), "{with}");
+        assert_eq!(with.lines().count(), without.lines().count());
+        assert!(gateway(None).ends_with(" -\n"), "a look that was missed");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Findings<'a> {
     /// In the order of the scenario's floods.
     pub(super) floods: Vec<Report>,
     pub(super) journeys: Option<JourneyReport>,
+    /// The tier of each class of the journeys' requests.
+    pub(super) journey_tiers: Vec<usize>,
     pub(super) stats: OriginStats,
     pub(super) wall: Duration,
     pub(super) cpu: Cpu,
@@ -62,6 +64,17 @@ impl Findings<'_> {
         self.floods.iter().chain(self.journeys.iter().map(|journeys| &journeys.requests))
     }
 
+    /// Latency of what customers of other SKUs than the sale's were granted.
+    pub(super) fn other_skus(&self) -> Latencies {
+        let mut latencies = Latencies::default();
+        if let (Some(journeys), Some(customers)) = (&self.journeys, &self.scenario.customers) {
+            let first = customers.steps.len() + usize::from(self.scenario.bots.is_some());
+            let others = journeys.requests.classes.iter().skip(first);
+            others.for_each(|class| latencies.add(&class.success_latency));
+        }
+        latencies
+    }
+
     /// Arrivals of the schedules: requests of floods, intents of customers.
     pub(super) fn arrivals(&self) -> u64 {
         let intents = self.journeys.as_ref().map_or(0, |journeys| journeys.traffic.intents);
@@ -78,18 +91,12 @@ impl Findings<'_> {
 
     /// Requests of customers, by tier and class; then those of floods.
     fn classes(&self) -> impl Iterator<Item = (usize, &ClassReport)> {
-        let steps = self.scenario.customers.iter().flat_map(|customers| &customers.steps);
-        let mut tiers: Vec<_> = steps.map(|step| step.tier).collect();
-        if let (Some(bots), Some(customers)) = (&self.scenario.bots, &self.scenario.customers) {
-            let from = customers.steps.iter().find(|step| step.name == bots.from);
-            tiers.push(from.map_or(0, |step| step.tier));
-        }
         let of_journeys = self.journeys.iter().flat_map(|journeys| &journeys.requests.classes);
         let of_floods = self.scenario.floods.iter().zip(&self.floods);
         let of_floods = of_floods.flat_map(|(flood, report)| {
             report.classes.iter().map(move |class| (flood.tier, class))
         });
-        tiers.into_iter().zip(of_journeys).chain(of_floods)
+        self.journey_tiers.iter().copied().zip(of_journeys).chain(of_floods)
     }
 
     fn tier(&self, index: usize) -> TierRecord {

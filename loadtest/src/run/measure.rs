@@ -33,6 +33,10 @@ pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -
             record.journeys.as_ref().map_or(0.0, |journeys| journeys.total.late_success as f64)
         }
         Measure::OrdersAfterSoldOut => shop.map_or(f64::NAN, |shop| shop.sold_out as f64),
+        Measure::OtherSkusP99Ms => {
+            let figures = findings.other_skus().summary();
+            some(figures.count, figures.p99.as_secs_f64() * 1e3)
+        }
         Measure::Oversold => shop.map_or(f64::NAN, |shop| shop.oversold as f64),
         Measure::PeakConcurrency => {
             record.origin.as_ref().map_or(f64::NAN, |origin| origin.peak_concurrency as f64)

@@ -50,6 +50,8 @@ pub enum Measure {
     LateSuccess,
     /// Orders that reached the origin when nothing was left.
     OrdersAfterSoldOut,
+    /// 99th percentile of what customers of other SKUs than the first were granted, milliseconds.
+    OtherSkusP99Ms,
     /// Units sold beyond the stock.
     Oversold,
     /// Most requests that the origin had at once.
@@ -78,7 +80,7 @@ pub enum Measure {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CompletedPerS,
         Self::Completion,
         Self::Efficiency,
@@ -87,6 +89,7 @@ impl Measure {
         Self::InTimeShare,
         Self::LateSuccess,
         Self::OrdersAfterSoldOut,
+        Self::OtherSkusP99Ms,
         Self::Oversold,
         Self::PeakConcurrency,
         Self::RecoveryS,
@@ -112,6 +115,7 @@ impl Measure {
             Self::InTimeShare => "in_time_share",
             Self::LateSuccess => "late_success",
             Self::OrdersAfterSoldOut => "orders_after_sold_out",
+            Self::OtherSkusP99Ms => "other_skus_p99_ms",
             Self::Oversold => "oversold",
             Self::PeakConcurrency => "peak_concurrency",
             Self::RecoveryS => "recovery_s",
@@ -158,6 +162,7 @@ impl Measure {
                 | Self::Completion
                 | Self::Efficiency
                 | Self::LateSuccess
+                | Self::OtherSkusP99Ms
                 | Self::RecoveryS
                 | Self::Waste
         )

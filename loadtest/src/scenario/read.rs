@@ -4,11 +4,11 @@ mod offer;
 mod origin;
 mod people;
 
-use std::{path::Path, time::Duration};
+use std::{ops::Range, path::Path, time::Duration};
 
 use toml::de::DeTable;
 
-use crate::load::Plan;
+use crate::{journey::JourneyPlan, load::Plan};
 
 use super::{
     Scenario, Tier,
@@ -123,6 +123,37 @@ fn top(reader: &mut Reader<'_>, mut top: Section<'_>, name: &str, folder: &Path)
         floods,
         expects,
     }
+}
+
+/// SKUs and numbers; `"cold-{1..999}" = 4` stands for 999 of them.
+fn skus(reader: &mut Reader<'_>, section: &Section<'_>, within: Range<f64>) -> Vec<(String, f64)> {
+    let mut skus = Vec::new();
+    for (name, number, at) in section.entries_at(reader, within) {
+        if skus.len() >= JourneyPlan::MAX_SKUS {
+            let most = JourneyPlan::MAX_SKUS;
+            reader.error(at, "too many SKUs", format!("use at most {most}"));
+            break;
+        }
+        let Some((begin, rest)) = name.split_once('{') else {
+            skus.push((name, number));
+            continue;
+        };
+        let range = rest.split_once('}').and_then(|(range, end)| {
+            let (from, to) = range.split_once("..")?;
+            Some((from.parse::<u32>().ok()?, to.parse::<u32>().ok()?, end))
+        });
+        match range.filter(|(from, to, _)| from <= to && to - from < JourneyPlan::MAX_SKUS as u32) {
+            Some((from, to, end)) => {
+                skus.extend((from..=to).map(|n| (format!("{begin}{n}{end}"), number)));
+            }
+            None => {
+                let message = format!("`{name:.60}` is no range of SKUs");
+                let most = JourneyPlan::MAX_SKUS;
+                reader.error(at, message, format!("write \"cold-{{1..999}}\", at most {most}"));
+            }
+        }
+    }
+    skus
 }
 
 fn needs(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<Need> {
@@ -261,6 +292,22 @@ needs = ["grants"]
         assert_eq!(scenario.floods[0].tier, 2);
         assert_eq!(scenario.expects[0].needs, [Need::Grants]);
         assert_eq!(scenario.origin.service_time(), Duration::from_nanos(11_111_111));
+    }
+
+    #[test]
+    fn a_range_stands_for_many_skus() {
+        let with = |stock: &str| GOOD.replace("stock = {", &format!("stock = {{ {stock},"));
+        let scenario =
+            Scenario::parse("x", &with("\"cold-{8..11}-b\" = 4"), Path::new("")).unwrap();
+        let names: Vec<_> = scenario.origin.stock.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[..4], ["cold-8-b", "cold-9-b", "cold-10-b", "cold-11-b"]);
+        assert!(scenario.origin.stock[..4].iter().all(|(_, units)| *units == 4));
+        for odd in ["c{1..", "c{2..1}", "c{a..b}", "c{0..999999}", "c{-1..1}"] {
+            let wrong = Scenario::parse("x", &with(&format!("\"{odd}\" = 1")), Path::new(""));
+            assert!(wrong.unwrap_err()[0].to_string().contains("no range"), "{odd}");
+        }
+        let two = with("\"a{1..4000}\" = 1, \"b{1..4000}\" = 1, last = 1");
+        assert!(Scenario::parse("x", &two, Path::new("")).is_err());
     }
 
     #[test]

@@ -316,6 +316,16 @@ impl<'t> Section<'t> {
         reader: &mut Reader<'_>,
         within: Range<f64>,
     ) -> Vec<(String, f64)> {
+        let entries = self.entries_at(reader, within).into_iter();
+        entries.map(|(name, number, _)| (name, number)).collect()
+    }
+
+    /// As [`entries`](Self::entries), each with its place.
+    pub(super) fn entries_at(
+        &self,
+        reader: &mut Reader<'_>,
+        within: Range<f64>,
+    ) -> Vec<(String, f64, usize)> {
         let mut typed: Vec<_> = self.table.iter().collect();
         typed.sort_by_key(|(key, _)| key.span().start);
         let mut entries = Vec::new();
@@ -327,7 +337,7 @@ impl<'t> Section<'t> {
                 _ => None,
             };
             match number.filter(|number| (within.start..=within.end).contains(number)) {
-                Some(number) => entries.push((name.to_string(), number)),
+                Some(number) => entries.push((name.to_string(), number, key.span().start)),
                 None => {
                     let message = format!("`{}` is not a number of its range", self.full(name));
                     let suggestion = format!("use {} to {}", within.start, within.end);

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -43,6 +44,8 @@ pub struct Target {
     pub name: String,
     /// HOST:PORT.
     pub address: String,
+    /// Its admin listener, so that its own counts are compared with ours.
+    pub admin: Option<SocketAddr>,
 }
 
 // === impl Target ===
@@ -50,14 +53,21 @@ pub struct Target {
 impl std::str::FromStr for Target {
     type Err = String;
 
-    /// `NAME=HOST:PORT`, or `HOST:PORT` alone.
+    /// `NAME=HOST:PORT`, or `HOST:PORT` alone; then `,admin=HOST:PORT` if it has one.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (text, admin) = match text.split_once(",admin=") {
+            Some((text, admin)) => {
+                let unusable = |_| format!("{admin:?} is no address; write admin=127.0.0.1:9090");
+                (text, Some(admin.parse().map_err(unusable)?))
+            }
+            None => (text, None),
+        };
         let (name, address) = text.split_once('=').unwrap_or((text, text));
         let name = name.trim_start_matches("http://");
         if name.is_empty() || address.is_empty() {
-            return Err("write NAME=HOST:PORT or HOST:PORT".to_owned());
+            return Err("write NAME=HOST:PORT or HOST:PORT, then ,admin=HOST:PORT".to_owned());
         }
-        Ok(Self { name: name.to_owned(), address: address.to_owned() })
+        Ok(Self { name: name.to_owned(), address: address.to_owned(), admin })
     }
 }
 
@@ -122,6 +132,7 @@ fn one(drive: &Drive, target: &Target, factor: f64, folder: &Path) -> io::Result
         .arg(&drive.scenario)
         .args(["--target", &target.address, "--name", &target.name])
         .args(["--overload", &factor.to_string()])
+        .args(target.admin.iter().flat_map(|admin| ["--admin".to_owned(), admin.to_string()]))
         .arg("--report")
         .arg(folder)
         .args(&drive.arguments)
@@ -166,7 +177,12 @@ mod tests {
         assert_eq!((target.name.as_str(), target.address.as_str()), ("nginx", "127.0.0.1:80"));
         let target: Target = "http://127.0.0.1:80".parse().unwrap();
         assert_eq!(target.name, "127.0.0.1:80");
-        assert!("=x".parse::<Target>().is_err());
+        assert_eq!(target.admin, None);
+        let target: Target = "a=127.0.0.1:80,admin=127.0.0.1:90".parse().unwrap();
+        assert_eq!((target.address.as_str(), target.admin.unwrap().port()), ("127.0.0.1:80", 90));
+        for odd in ["=x", "a=127.0.0.1:80,admin=", "a=127.0.0.1:80,admin=9090"] {
+            assert!(odd.parse::<Target>().is_err(), "{odd}");
+        }
         assert_eq!(folder_name("../a:1", 2.5), "---a-1-x2.5");
     }
 

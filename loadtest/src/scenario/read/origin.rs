@@ -9,7 +9,7 @@ use super::{
         OriginSide, Spread,
         reader::{Reader, Section},
     },
-    HOUR,
+    HOUR, skus,
 };
 
 pub(super) fn origin(reader: &mut Reader<'_>, mut section: Section<'_>) -> OriginSide {
@@ -38,8 +38,8 @@ pub(super) fn origin(reader: &mut Reader<'_>, mut section: Section<'_>) -> Origi
         body_bytes: section.count(reader, "body", 0..1 << 20).unwrap_or(fallback.body_bytes),
         stock: match section.section(reader, "stock") {
             Some(stock) => {
-                let entries = stock.entries(reader, 1.0..1e7).into_iter();
-                entries.map(|(sku, units)| (sku, units as u64)).collect()
+                let skus = skus(reader, &stock, 1.0..1e7).into_iter();
+                skus.map(|(sku, units)| (sku, units as u64)).collect()
             }
             None => Vec::new(),
         },

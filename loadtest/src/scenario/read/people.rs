@@ -14,7 +14,7 @@ use super::{
     },
     Frame, HOUR, TIME,
     offer::{curve, rate, request},
-    tier,
+    skus, tier,
 };
 
 pub(super) fn customers(
@@ -54,8 +54,8 @@ pub(super) fn customers(
         classes = with_honour(classes, honour);
     }
     let skus = match section.section(reader, "skus") {
-        Some(skus) => {
-            let entries = skus.entries(reader, 1.0..1e6).into_iter();
+        Some(table) => {
+            let entries = skus(reader, &table, 1.0..1e6).into_iter();
             entries.map(|(sku, weight)| (sku, weight as u32)).collect()
         }
         None => vec![("hot".to_owned(), 1)],
