@@ -74,6 +74,11 @@ impl Side {
         Self { shared, addr, stop, thread: Some(thread) }
     }
 
+    /// Refuses what comes from now on.
+    pub(super) fn drain(&self) {
+        self.shared.draining.store(true, Relaxed);
+    }
+
     /// How large a head may be.
     pub(super) fn limits(&self) -> HeadLimits {
         let server = &self.shared.snapshot.load().config.server;

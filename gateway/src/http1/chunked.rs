@@ -153,19 +153,25 @@ fn read_trailers(bytes: &[u8]) -> Result<Option<usize>, Reason> {
         _ => {}
     }
     let window = &bytes[..bytes.len().min(MAX_TRAILERS)];
-    if window.iter().enumerate().any(|(at, &b)| b == b'\n' && (at == 0 || window[at - 1] != b'\r'))
-    {
-        return Err(Reason::BadRequest);
-    }
+    let has_bare_line_feed = |section: &[u8]| {
+        section.iter().enumerate().any(|(at, &b)| b == b'\n' && !section[..at].ends_with(b"\r"))
+    };
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     match httparse::parse_headers(window, &mut fields) {
         Ok(httparse::Status::Complete((len, fields))) => {
-            if fields.iter().any(|field| is_forbidden_trailer(field.name)) {
+            // What is behind the section is not ours to judge.
+            if has_bare_line_feed(&window[..len])
+                || fields.iter().any(|field| is_forbidden_trailer(field.name))
+            {
                 return Err(Reason::BadRequest);
             }
             Ok(Some(len))
         }
-        Ok(httparse::Status::Partial) if window.len() < MAX_TRAILERS => Ok(None),
+        Ok(httparse::Status::Partial)
+            if window.len() < MAX_TRAILERS && !has_bare_line_feed(window) =>
+        {
+            Ok(None)
+        }
         Ok(httparse::Status::Partial) | Err(_) => Err(Reason::BadRequest),
     }
 }
@@ -223,8 +229,10 @@ mod tests {
                 "{}",
                 body.escape_ascii()
             );
-            let more = [body, b"GET /"].concat();
-            assert_eq!(read_in(1 << 20, &more), Ok(Step { pass: body.len(), done: true }));
+            for next in [&b"GET /"[..], b"POST / HTTP/1.1\r\n\r\na\nb\n", b"\n"] {
+                let more = [body, next].concat();
+                assert_eq!(read_in(1 << 20, &more), Ok(Step { pass: body.len(), done: true }));
+            }
         }
     }
 

@@ -83,7 +83,13 @@ pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>
         }
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
-        Err(httparse::Error::Version) => return Err(version_reason(bytes)),
+        Err(httparse::Error::Version) => {
+            return match version_reason(bytes) {
+                Some(reason) => Err(reason),
+                None if bytes.len() > limits.bytes => Err(Reason::BadRequest),
+                None => Ok(None),
+            };
+        }
         Err(_) => return Err(Reason::BadRequest),
     };
     let target = request.path.unwrap_or_default();
@@ -116,19 +122,21 @@ fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
     if empty > MAX_LEADING_LINES { Err(Reason::BadRequest) } else { Ok(()) }
 }
 
-/// A version that is written correctly but is not ours gets 505, everything else 400.
-fn version_reason(bytes: &[u8]) -> Reason {
-    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+/// A version that is written correctly but is not ours gets 505, everything else 400. `None` while its
+/// line has not ended: what it is shall not depend on how it comes.
+fn version_reason(bytes: &[u8]) -> Option<Reason> {
+    let begin = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
+    let end = begin + bytes[begin..].iter().position(|&b| b == b'\n')?;
+    let line = bytes[begin..end].strip_suffix(b"\r").unwrap_or(&bytes[begin..end]);
     let mut words = line.split(|&b| b == b' ').skip(2);
-    match (words.next(), words.next()) {
+    Some(match (words.next(), words.next()) {
         (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Reason::VersionNotSupported
         }
         _ => Reason::BadRequest,
-    }
+    })
 }
 
 /// A line feed that no carriage return precedes: two readers may disagree where the line ends.
@@ -395,6 +403,17 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_version_is_told_apart_from_a_broken_one_however_it_comes() {
+        for line in ["GET / HTTP/2.0", "GET / HTTP/0.9", "GET / FTP/1.1"] {
+            for end in 0..=line.len() {
+                assert_eq!(check(&line[..end]), Ok(None), "{line}");
+            }
+        }
+        let endless = format!("GET / X{}", "x".repeat(LIMITS.bytes));
+        assert_eq!(check(&endless), Err(Reason::BadRequest));
+    }
+
+    #[test]
     fn too_much_has_names_of_its_own() {
         let long = "x".repeat(MAX_TARGET);
         assert_eq!(
@@ -410,6 +429,7 @@ mod tests {
         assert_eq!(check(&format!("GET / HTTP/1.1\r\nHost: {wide}")), Err(Reason::HeadTooLarge));
         assert_eq!(check(&"G".repeat(LIMITS.bytes + 1)), Err(Reason::UriTooLong));
         assert_eq!(check("GET / HTTP/2.0\r\n\r\n"), Err(Reason::VersionNotSupported));
+        assert_eq!(check("\r\nGET / HTTP/2.0\r\n\r\n"), Err(Reason::VersionNotSupported));
         assert_eq!(check("GET / HTTP/1.1x\r\n\r\n"), Err(Reason::BadRequest));
     }
 }
