@@ -1,7 +1,10 @@
 //! The Date of answers (RFC 9110 §6.6.1), written once a second.
 
 use std::cell::{Cell, RefCell};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use httpdate::HttpDate;
 
 /// Bytes of an HTTP date, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) const LEN: usize = 29;
@@ -27,10 +30,9 @@ impl Date {
     pub(crate) fn turn(&self, now: SystemTime) {
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if self.second.replace(second) != second {
-            let text = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
-            if let Ok(text) = text.as_bytes().try_into() {
-                self.text.replace(text);
-            }
+            let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+            // All dates are of this length.
+            let _written = write!(&mut self.text.borrow_mut()[..], "{date}");
         }
     }
 
@@ -42,8 +44,6 @@ impl Date {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -249,13 +249,11 @@ fn cost_nothing(gateway: &Running, refused: &[(&str, usize)]) {
 }
 
 #[test]
-#[ignore = "hyper allocates for each request: to be run once refusals are answered without it"]
 fn a_refused_request_costs_no_allocation() {
     alone(|gateway| cost_nothing(gateway, &REFUSED));
 }
 
 #[test]
-#[ignore = "hyper allocates for each request: to be run once refusals are answered without it"]
 fn a_refused_request_with_a_body_costs_no_allocation() {
     alone(|gateway| cost_nothing(gateway, &REFUSED_WITH_BODY));
 }
