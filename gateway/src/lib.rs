@@ -33,6 +33,7 @@ mod http1;
 mod link;
 mod listener;
 mod metrics;
+mod outbound;
 mod places;
 mod pool;
 mod proxy;

@@ -15,6 +15,7 @@ use http::Method;
 
 use crate::admission::{self, Admitted, Turn};
 use crate::classify::classify;
+use crate::clock;
 use crate::metrics::Sums;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -139,5 +140,5 @@ impl Opinion {
 async fn hold(admitted: Admitted, service: Duration) {
     // The runtime's timers tick in milliseconds and round up: on average by about one.
     tokio::time::sleep(service.saturating_sub(Duration::from_millis(1))).await;
-    admitted.served();
+    admitted.served(clock::now());
 }

@@ -278,7 +278,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
     /// ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = match self.at {
-            At::Head if self.link.is_busy() => return Poll::Pending,
+            At::Head if self.link.is_busy() => {
+                // The time to the next request begins with the end of this one.
+                self.link.wake_when_answered(cx.waker());
+                return Poll::Pending;
+            }
             // While it does not read, that is what is limited.
             _ if self.blocked.is_some() => return Poll::Pending,
             At::Head if self.is_blank() && !self.fresh => self.patience.idle,
@@ -313,6 +317,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turnstile<S> {
             }
             self.link.set_writing(false);
             return polled;
+        }
+        if self.blocked.is_none() {
+            // There may be room for more of the answer in front of a full socket: what is taken in is
+            // with the upstream no longer.
+            cx.waker().wake_by_ref();
         }
         let since = *self.blocked.get_or_insert_with(Instant::now);
         self.link.set_writing(true);
