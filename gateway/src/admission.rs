@@ -35,7 +35,7 @@ pub(crate) fn look(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result
 }
 
 /// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
-/// after waiting its turn.
+/// after waiting its turn. With the permit comes the time at which it was given.
 ///
 /// # Errors
 /// The reason to refuse it with. Dropping the future gives the place in the buffer back at once.
@@ -44,10 +44,10 @@ pub(crate) async fn admit(
     route: &Route,
     now: Timestamp,
     deadline: Timestamp,
-) -> Result<Admitted, Reason> {
+) -> Result<(Admitted, Timestamp), Reason> {
     match ask(snapshot, route, now, deadline)? {
-        Turn::Now(admitted) => Ok(admitted),
-        Turn::Later(ticket) => wait(ticket).await,
+        Turn::Now(admitted) => Ok((admitted, now)),
+        Turn::Later(ticket) => Ok((wait(ticket).await?, clock::now())),
     }
 }
 
@@ -99,9 +99,9 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>
 impl Admitted {
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
-    pub(crate) fn served(mut self) {
+    pub(crate) fn served(mut self, now: Timestamp) {
         if let Some(permit) = self.0.take() {
-            permit.release(clock::now());
+            permit.release(now);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use floodgate_limiter::Timestamp;
 
 use crate::admission::Admitted;
-use crate::clock;
 use crate::metrics::{RouteShard, TierShard};
 use crate::proxy::Client;
 use crate::reason::Reason;
@@ -62,11 +61,10 @@ impl Exchange {
         &self.client
     }
 
-    /// It got a permit, and perhaps one of the shadow's as well.
-    pub(crate) fn admit(&mut self, shadow: Option<Admitted>) {
+    /// It got a permit at `now`, and perhaps one of the shadow's as well.
+    pub(crate) fn admit(&mut self, shadow: Option<Admitted>, now: Timestamp) {
         self.shadow = shadow;
         self.shard().admitted.increment();
-        let now = clock::now();
         if let Some(tier) = self.tier_shard() {
             tier.queue_wait.record(now.saturating_since(self.arrived));
         }
@@ -85,18 +83,17 @@ impl Exchange {
         self.shard().failures[reason.index()].increment();
     }
 
-    /// Nothing more has to come from the upstream.
-    pub(crate) fn complete(&mut self) {
+    /// Nothing more has to come from the upstream; at `now` the last byte came.
+    pub(crate) fn complete(&mut self, now: Timestamp) {
         if let State::Admitted(since) = self.state {
             self.shard().completed.increment();
-            let now = clock::now();
             if let Some(tier) = self.tier_shard() {
                 tier.upstream.record(now.saturating_since(since));
                 tier.total.record(now.saturating_since(self.arrived));
             }
             self.state = State::Ended;
             if let Some(shadow) = self.shadow.take() {
-                shadow.served();
+                shadow.served(now);
             }
         }
     }

@@ -1,45 +1,45 @@
 //! To the upstream and back: choose a server, send, pass the answer on, give the connection back.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use floodgate_limiter::Timestamp;
-use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::time::Sleep;
+use http::{Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 use crate::admission::Admitted;
 use crate::clock;
-use crate::headers;
+use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
 use crate::pool::{Lease, Pool};
 use crate::reason::Reason;
-use crate::request_body::{Fault, RequestBody};
+use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
 use crate::upstream::Upstream;
 
-/// An answer as it comes from the upstream.
-pub(crate) enum Answer {
-    /// A response; its body may still be coming.
-    Response(Response<ResponseBody>),
-    /// The upstream left HTTP with this head.
-    Switched(Response<()>, Lease),
+/// What came back.
+pub(crate) enum Forwarded {
+    /// A response whose body may still be coming.
+    Streaming(Response<ResponseBody>),
+    /// The upstream left HTTP with this answer.
+    Switched(Box<Answer>, Lease),
+    /// A whole response, and when its last byte came.
+    Whole(Response<ResponseBody>, Timestamp),
 }
 
 /// The rest of an answer, with everything that must live as long as it flows.
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
-    incoming: Incoming,
-    /// A piece that came with the head.
+    reader: BodyReader,
+    /// A piece that was read before it was asked for.
     ahead: Option<Result<Frame<Bytes>, BodyError>>,
     /// Gone once the body has ended.
     held: Option<Held>,
-    /// The connection carries nothing after this answer.
-    is_last: bool,
-    deadline: Pin<Box<Sleep>>,
+    /// What of the request is still to be sent.
+    outgoing: Option<Box<Outgoing>>,
+    due: Instant,
 }
 
 /// Given back when the last byte has come, or when the body is dropped before.
@@ -49,16 +49,21 @@ struct Held {
     admitted: Admitted,
     /// The time from permit to last byte is the upstream's.
     is_measured: bool,
+    /// The connection may carry another request after this answer.
+    keeps_alive: bool,
 }
 
 /// Why one attempt failed.
-struct Failure {
-    error: hyper::Error,
-    /// The request, if nothing of it was sent.
-    unsent: Option<Request<RequestBody>>,
+enum Failure {
+    /// The client spoiled its own request.
+    Client,
+    /// It is over.
+    Late,
+    /// The server gave no answer.
+    NoAnswer(NoAnswer),
 }
 
-/// Sends `request` to a server of `upstream` and waits for the head of its answer.
+/// Sends a request to a server of `upstream` at `now` and waits for the head of its answer.
 ///
 /// # Errors
 /// The reason to answer with instead: what the client did wrong, `upstream_error` or
@@ -66,42 +71,51 @@ struct Failure {
 pub(crate) async fn forward(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
-    request: Request<RequestBody>,
+    mut outgoing: Outgoing,
     fault: &Fault,
     admitted: Admitted,
+    now: Timestamp,
     deadline: Timestamp,
-) -> Result<Answer, Reason> {
-    let mut timer = Box::pin(tokio::time::sleep_until(clock::instant(deadline)));
-    let result = tokio::select! {
-        biased;
-        result = send(pool, upstream, request) => result,
-        () = &mut timer => Err(Reason::UpstreamTimeout),
-    };
-    let (response, lease) = match result {
-        Ok(answer) => answer,
+) -> Result<Forwarded, Reason> {
+    let due = clock::instant(deadline);
+    let (mut answer, lease) = match send(pool, upstream, &mut outgoing, now, due).await {
+        Ok(answered) => answered,
         Err(reason) => {
             let is_late = reason == Reason::UpstreamTimeout;
             let spoiled = if is_late { fault.reason_at_deadline() } else { fault.reason() };
             if is_late && spoiled.is_none() && !fault.is_delayed() {
-                admitted.served();
+                admitted.served(clock::now());
             }
             return Err(spoiled.unwrap_or(reason));
         }
     };
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Answer::Switched(response.map(drop), lease));
+    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Forwarded::Switched(answer, lease));
     }
-    let (mut head, incoming) = response.into_parts();
-    // Without keep-alive unless it says so, and hyper would go on in its version.
-    let is_last = head.version == Version::HTTP_10;
-    headers::to_downstream(&mut head)?;
-    let held = Some(Held { lease, admitted, is_measured: !fault.is_delayed() });
-    let mut body = UpstreamBody { incoming, ahead: None, held, is_last, deadline: timer };
-    let body = match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
-        Some(bytes) => ResponseBody::full(bytes),
-        None => ResponseBody::upstream(body),
-    };
-    Ok(Answer::Response(Response::from_parts(head, body)))
+    let keeps_alive = answer.keeps_alive;
+    let mut held = Held { lease, admitted, is_measured: !fault.is_delayed(), keeps_alive };
+    if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
+        // What is left then is no answer to anything.
+        held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
+        let now = clock::now();
+        held.end(now);
+        let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
+        return Ok(Forwarded::Whole(response, now));
+    }
+    held.lease.connection.put_back(answer.behind);
+    let outgoing = (!outgoing.is_sent()).then(|| Box::new(outgoing));
+    let mut body =
+        UpstreamBody { reader: answer.body, ahead: None, held: Some(held), outgoing, due };
+    Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
+        Some(bytes) => {
+            let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
+            Forwarded::Whole(response, clock::now())
+        }
+        None => {
+            let body = ResponseBody::upstream(body);
+            Forwarded::Streaming(Response::from_parts(answer.head, body))
+        }
+    })
 }
 
 /// Sends until a server has answered or nothing is left to try: another server after a refused
@@ -109,116 +123,120 @@ pub(crate) async fn forward(
 async fn send(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
-    request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, Lease), Reason> {
-    let mut request = request;
-    let mut lease = obtain(pool, upstream, true).await?;
+    outgoing: &mut Outgoing,
+    now: Timestamp,
+    due: Instant,
+) -> Result<(Box<Answer>, Lease), Reason> {
+    let mut lease = obtain(pool, upstream, Some(now), due).await?;
     loop {
-        let reused = lease.reused;
-        let spare = if reused { replay(&request) } else { None };
-        match attempt(&mut lease, request).await {
-            Ok(response) => return Ok((response, lease)),
-            Err(failure) if reused => {
-                let again = if failure.unsent.is_some() || is_silent_end(&failure.error) {
-                    failure.unsent.or(spare)
-                } else {
-                    None
-                };
-                request = again.ok_or(Reason::UpstreamError)?;
-                lease = obtain(pool, upstream, false).await?;
+        match attempt(&mut lease, outgoing, due).await {
+            Ok(answer) => return Ok((answer, lease)),
+            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
+            Err(Failure::NoAnswer(why)) if lease.reused => {
+                if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
+                    return Err(Reason::UpstreamError);
+                }
+                lease = obtain(pool, upstream, None, due).await?;
             }
-            Err(_) => return Err(Reason::UpstreamError),
+            Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
         }
     }
 }
 
-/// A connection to the best server: pooled if `pooled` may be, else fresh, trying every server once.
-async fn obtain(pool: &Rc<Pool>, upstream: &Arc<Upstream>, pooled: bool) -> Result<Lease, Reason> {
+/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh,
+/// trying every server once.
+async fn obtain(
+    pool: &Rc<Pool>,
+    upstream: &Arc<Upstream>,
+    pooled: Option<Timestamp>,
+    due: Instant,
+) -> Result<Lease, Reason> {
     let mut tried = Vec::new();
+    let mut now = pooled.unwrap_or_else(clock::now);
     loop {
-        let now = clock::now();
         let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
-        if pooled && let Some(lease) = pool.take(upstream, server, now) {
+        if pooled.is_some()
+            && let Some(lease) = pool.take(upstream, server, now)
+        {
             return Ok(lease);
         }
-        match pool.connect(upstream, server).await {
-            Ok(lease) => return Ok(lease),
-            Err(_) => tried.push(server.id),
+        match tokio::time::timeout_at(due, pool.connect(upstream, server)).await {
+            Ok(Ok(lease)) => return Ok(lease),
+            Ok(Err(_)) => tried.push(server.id),
+            Err(_) => return Err(Reason::UpstreamTimeout),
         }
+        now = clock::now();
     }
 }
 
-/// Sends once and drives the connection until the head of the answer is there.
+/// Sends once and waits for the head of the answer.
 async fn attempt(
     lease: &mut Lease,
-    request: Request<RequestBody>,
-) -> Result<Response<Incoming>, Failure> {
-    let mut answer = std::pin::pin!(lease.send(request));
-    let result = std::future::poll_fn(|cx| {
-        if let Poll::Ready(result) = answer.as_mut().poll(cx) {
-            return Poll::Ready(result);
+    outgoing: &mut Outgoing,
+    due: Instant,
+) -> Result<Box<Answer>, Failure> {
+    let connection = &mut lease.connection;
+    let mut takes_more = true;
+    std::future::poll_fn(|cx| {
+        if takes_more {
+            match outgoing.poll_send(cx, connection) {
+                Poll::Ready(Err(SendError::Client)) => return Poll::Ready(Err(Failure::Client)),
+                // It may have answered before it stopped to listen.
+                Poll::Ready(Err(SendError::Server)) => takes_more = false,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
         }
-        // Even a connection that has ended may have left an answer or an error behind.
-        let _ended = lease.poll_drive(cx).is_ready();
-        answer.as_mut().poll(cx)
-    });
-    result.await.map_err(|mut failure| Failure {
-        unsent: failure.take_message(),
-        error: failure.into_error(),
+        match connection.poll_answer(cx, outgoing.is_head, &mut outgoing.table) {
+            Poll::Ready(result) => return Poll::Ready(result.map_err(Failure::NoAnswer)),
+            Poll::Pending if !takes_more => {
+                return Poll::Ready(Err(Failure::NoAnswer(NoAnswer::Silence)));
+            }
+            Poll::Pending => {}
+        }
+        connection.poll_deadline(cx, due).map(|()| Err(Failure::Late))
     })
-}
-
-/// A copy of a request that may be sent twice: safe, and without a body.
-fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let may = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !may || !request.body().is_empty() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Whole(None));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
-}
-
-/// The server closed without a byte of an answer, as it does with a connection that idled too long.
-fn is_silent_end(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
+    .await
 }
 
 // === impl Held ===
 
 impl Held {
     /// The upstream has done what it was asked for, or taken too long over it.
-    fn settle(self) -> Lease {
+    fn settle(self, now: Timestamp) -> Lease {
         if self.is_measured {
-            self.admitted.served();
+            self.admitted.served(now);
         }
         self.lease
+    }
+
+    /// The last byte is here: the connection may serve the next request, the permit the next waiter.
+    fn end(self, now: Timestamp) {
+        let keeps_alive = self.keeps_alive;
+        let lease = self.settle(now);
+        if keeps_alive {
+            lease.give_back(now);
+        }
     }
 }
 
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    /// The whole body, if it is here already: most answers are small and come with their head.
+    /// The whole body, if the rest of it is here already.
     fn take_if_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        if self.incoming.is_end_stream() {
-            self.end(cx);
-            return Some(Bytes::new());
-        }
         // Registered here: a client that does not read must not keep the timer from running.
-        let _passed = self.deadline.as_mut().poll(cx).is_ready();
+        if let Some(held) = &mut self.held {
+            let _passed = held.lease.connection.poll_deadline(cx, self.due).is_ready();
+        }
         // Of a body without a known length the first piece does not tell whether it is the last.
-        self.incoming.size_hint().exact()?;
+        self.reader.left()?;
         match self.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) if self.held.is_none() => frame.into_data().ok(),
             Poll::Ready(Some(piece)) => {
                 self.ahead = Some(piece);
                 None
             }
-            Poll::Ready(None) => None,
-            Poll::Pending => None,
+            Poll::Ready(None) | Poll::Pending => None,
         }
     }
 
@@ -231,23 +249,32 @@ impl UpstreamBody {
             return Poll::Ready(Some(piece));
         }
         let Some(held) = &mut self.held else { return Poll::Ready(None) };
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if polled.is_pending() {
-            // What the connection brings is in the channel afterwards; its own end is told there, too.
-            let _ended = held.lease.poll_drive(cx).is_ready();
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let connection = &mut held.lease.connection;
+        if let Some(outgoing) = &mut self.outgoing {
+            match outgoing.poll_send(cx, connection) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.outgoing = None,
+                Poll::Ready(Err(SendError::Server)) => {
+                    held.keeps_alive = false;
+                    self.outgoing = None;
+                }
+                Poll::Ready(Err(SendError::Client)) => {
+                    self.held = None;
+                    return Poll::Ready(Some(Err("the request broke off".into())));
+                }
+            }
         }
-        if polled.is_pending() && self.deadline.as_mut().poll(cx).is_ready() {
+        let polled = self.reader.poll_frame(connection, cx);
+        if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
-                held.settle();
+                held.settle(clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
         match ready!(polled) {
             Some(Ok(frame)) => {
-                // Nothing follows trailers, and hyper does not ask.
-                if frame.is_trailers() || self.incoming.is_end_stream() {
-                    self.end(cx);
+                if self.reader.is_done() {
+                    self.end();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -256,7 +283,7 @@ impl UpstreamBody {
                 Poll::Ready(Some(Err(error.into())))
             }
             None => {
-                self.end(cx);
+                self.end();
                 Poll::Ready(None)
             }
         }
@@ -273,19 +300,14 @@ impl UpstreamBody {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
             _ => 0,
         };
-        match self.incoming.size_hint().exact() {
-            Some(rest) => SizeHint::with_exact(rest + ahead),
-            None => SizeHint::default(),
-        }
+        self.reader.left().map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + ahead))
     }
 
-    /// The last byte is here: the connection may serve the next request, the permit the next waiter.
-    fn end(&mut self, cx: &mut Context<'_>) {
-        if let Some(held) = self.held.take() {
-            let lease = held.settle();
-            if !self.is_last {
-                lease.give_back(cx);
-            }
+    /// Nothing more comes. A request that is not sent to its end leaves its connection unusable.
+    fn end(&mut self) {
+        if let Some(mut held) = self.held.take() {
+            held.keeps_alive &= self.outgoing.is_none();
+            held.end(clock::now());
         }
     }
 }

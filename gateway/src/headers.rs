@@ -1,37 +1,21 @@
 //! What an intermediary does to header fields on the way through (RFC 9110 §7.6, RFC 7239).
+//!
+//! Both ways every name is looked at once, as the head is written or read: nothing is looked up in order
+//! to be taken out of a map.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    MAX_FORWARDS, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
+    UPGRADE,
 };
-use http::{Method, Uri, Version, request, response};
+use http::{Method, Version, request};
 
-use crate::reason::Reason;
 use crate::respond::REASON_HEADER;
 
-/// What is left of the deadline, told to the upstream.
-const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const TIER: HeaderName = HeaderName::from_static("x-tier");
-const PRIORITY: HeaderName = HeaderName::from_static("x-priority");
-
-/// Meant for one hop only, whatever Connection says.
-const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS];
-
-/// What an untrusted client may not say about where a request comes from.
-const PROVENANCE: [HeaderName; 6] =
-    [FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, REAL_IP];
 
 /// Who is asking, as the upstream is told.
 #[derive(Clone, Debug)]
@@ -40,6 +24,35 @@ pub(crate) struct Peer {
     pub address: IpAddr,
     /// The same as a field value, made once per connection.
     pub text: HeaderValue,
+}
+
+/// What an upstream is told beside what the client said.
+pub(crate) struct Hop<'a> {
+    /// The other end of the connection.
+    pub peer: &'a Peer,
+    /// Whether its word about the client counts.
+    pub is_trusted: bool,
+    /// Our entry in the chain, for a request of HTTP/1.0 and of HTTP/1.1.
+    pub via: &'a [HeaderValue; 2],
+    /// What [`wanted_upgrade`] found.
+    pub upgrade: Option<&'a HeaderValue>,
+    /// What stands in Host when the client, speaking HTTP/1.0, named none.
+    pub default_host: &'a dyn Fn() -> HeaderValue,
+    /// How long the answer is worth waiting for.
+    pub left: Duration,
+    /// How the body is framed.
+    pub framing: Framing,
+}
+
+/// How the body of a request is framed on its way out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Framing {
+    /// In chunks.
+    Chunked,
+    /// As the fields of the head say, be it that there is none.
+    Given,
+    /// By a length that the head does not tell.
+    Length(u64),
 }
 
 // === impl Peer ===
@@ -66,176 +79,197 @@ pub(crate) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<He
     (version == Version::HTTP_11 && is_nominated() && !is_http2).then(|| upgrade.clone())
 }
 
-/// Everything a request head goes through before it is sent on.
-///
-/// `trusted` says whether the peer's word about the client counts, `via` is our entry in the chain,
-/// `upgrade` what [`wanted_upgrade`] found.
-pub(crate) fn to_upstream(
-    head: &mut request::Parts,
-    peer: &Peer,
-    trusted: bool,
-    via: &[HeaderValue; 2],
-    upgrade: Option<HeaderValue>,
-) {
-    let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
-    to_origin_form(head);
-    strip_hop_by_hop(&mut head.headers);
-    head.headers.remove(EXPECT);
-    head.headers.remove(TRAILER);
-    strip_claims(&mut head.headers);
-    set_provenance(&mut head.headers, peer, trusted);
-    let via = &via[usize::from(head.version != Version::HTTP_10)];
-    head.headers.append(VIA, via.clone());
-    if head.method == Method::OPTIONS {
-        decrement_max_forwards(&mut head.headers);
+/// Appends the head of a request to `out` as it goes to the upstream.
+pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &Hop<'_>) {
+    write_request_line(out, head);
+    // The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2).
+    let mut host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let nominated = nominated(&head.headers);
+    let is_nominated = |name: &HeaderName| nominated.contains(name);
+    if let Some(host) = host {
+        write_field(out, "host", host);
     }
-    if is_chunked {
-        // Said here, since hyper would send a GET without its chunks.
-        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    if let Some(upgrade) = upgrade {
-        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        head.headers.insert(UPGRADE, upgrade);
-    }
-    head.version = Version::HTTP_11;
-}
-
-/// Tells the upstream how long its answer is worth waiting for.
-pub(crate) fn set_deadline(headers: &mut HeaderMap, left: Duration) {
-    headers
-        .insert(DEADLINE, HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
-}
-
-/// What an answer's head goes through before it is passed on.
-///
-/// # Errors
-/// Its framing cannot be trusted (RFC 9112 §6.3): the answer has to be replaced and its connection
-/// closed.
-pub(crate) fn to_downstream(head: &mut response::Parts) -> Result<(), Reason> {
-    let headers = &mut head.headers;
-    if headers.contains_key(TRANSFER_ENCODING) {
-        let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-        let is_chunked =
-            codings.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !is_chunked || codings.next().is_some() {
-            return Err(Reason::UpstreamError);
+    for (name, value) in &head.headers {
+        let text = name.as_str();
+        let is_kept = match text {
+            "host" => {
+                let is_first = host.is_none();
+                host = host.or(Some(value.as_bytes()));
+                is_first
+            }
+            "content-length" => hop.framing == Framing::Given,
+            "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
+            "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
+            _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
+        };
+        if is_kept {
+            write_field(out, text, value.as_bytes());
         }
-        headers.remove(CONTENT_LENGTH);
-    } else {
-        unify_content_length(headers)?;
     }
-    strip_hop_by_hop(headers);
-    headers.remove(REASON_HEADER);
-    // Whatever the upstream speaks, this is what we speak.
-    head.version = Version::HTTP_11;
-    Ok(())
+    if host.is_none() {
+        write_field(out, "host", (hop.default_host)().as_bytes());
+    }
+    if hop.is_trusted {
+        extend_provenance(out, &head.headers, hop.peer, is_nominated);
+    } else {
+        write_field(out, FORWARDED_FOR.as_str(), hop.peer.text.as_bytes());
+        write_field(out, "x-forwarded-proto", b"http");
+        if let Some(host) = host {
+            write_field(out, "x-forwarded-host", host);
+        }
+    }
+    write_field(out, "via", hop.via[usize::from(head.version != Version::HTTP_10)].as_bytes());
+    if head.method == Method::OPTIONS
+        && !is_nominated(&MAX_FORWARDS)
+        && let Some(left) = head.headers.get(MAX_FORWARDS).and_then(max_forwards)
+    {
+        write_number(out, MAX_FORWARDS.as_str(), left.saturating_sub(1));
+    }
+    match hop.framing {
+        Framing::Chunked => write_field(out, "transfer-encoding", b"chunked"),
+        Framing::Given => {}
+        Framing::Length(length) => write_number(out, "content-length", length),
+    }
+    if let Some(upgrade) = hop.upgrade {
+        write_field(out, "connection", b"upgrade");
+        write_field(out, "upgrade", upgrade.as_bytes());
+    }
+    let left = u64::try_from(hop.left.as_millis()).unwrap_or(u64::MAX);
+    write_number(out, "x-request-deadline-ms", left);
+    out.extend_from_slice(b"\r\n");
 }
 
-/// Several equal lengths become one; anything else that is not one number is an error.
-fn unify_content_length(headers: &mut HeaderMap) -> Result<(), Reason> {
-    let mut fields = headers.get_all(CONTENT_LENGTH).into_iter();
-    let Some(first) = fields.next() else { return Ok(()) };
-    let is_number = |value: &[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    if fields.next().is_none() && is_number(first.as_bytes()) {
-        return Ok(());
+/// Path and query stay as they are, byte for byte; what else a target holds has gone into Host.
+fn write_request_line(out: &mut Vec<u8>, head: &request::Parts) {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    out.extend_from_slice(head.method.as_str().as_bytes());
+    out.push(b' ');
+    if !target.starts_with('/') && target != "*" {
+        out.push(b'/');
     }
-    let mut lengths = headers
-        .get_all(CONTENT_LENGTH)
-        .into_iter()
-        .flat_map(|field| field.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii));
-    let length = lengths.next().filter(|length| is_number(length)).ok_or(Reason::UpstreamError)?;
-    if lengths.any(|other| other != length) {
-        return Err(Reason::UpstreamError);
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_number(out: &mut Vec<u8>, name: &str, value: u64) {
+    // Writing to a Vec cannot fail.
+    drop(write!(out, "{name}: {value}\r\n"));
+}
+
+/// What a proxy that is trusted said of the client, and the proxy itself at the end of it.
+fn extend_provenance(
+    out: &mut Vec<u8>,
+    headers: &HeaderMap,
+    peer: &Peer,
+    is_nominated: impl Fn(&HeaderName) -> bool,
+) {
+    let mut write_list = |name: &HeaderName, element: &[u8]| {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        for line in headers.get_all(name).into_iter().filter(|_| !is_nominated(name)) {
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(element);
+        out.extend_from_slice(b"\r\n");
+    };
+    write_list(&FORWARDED_FOR, peer.text.as_bytes());
+    if headers.contains_key(FORWARDED) && !is_nominated(&FORWARDED) {
+        let node = match peer.address {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        };
+        write_list(&FORWARDED, node.as_bytes());
     }
-    let length = HeaderValue::from_bytes(length).map_err(|_| Reason::UpstreamError)?;
-    headers.insert(CONTENT_LENGTH, length);
-    Ok(())
+}
+
+/// Meant for one hop only, whatever Connection says.
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// What an answer may not bring: what is meant for one hop, and what only the gateway may say.
+pub(crate) fn ends_at_gateway(name: &str) -> bool {
+    is_hop_by_hop(name) || name == REASON_HEADER.as_str()
+}
+
+/// What only the gateway may say and, from a stranger, where a request comes from. Also where it is
+/// spelled with underscores: CGI and its heirs do not tell the two apart.
+fn is_claim(name: &str, is_trusted: bool) -> bool {
+    if !name.starts_with('x') {
+        return false;
+    }
+    let plain;
+    let name = if name.contains('_') {
+        plain = name.replace('_', "-");
+        plain.as_str()
+    } else {
+        name
+    };
+    match name {
+        "x-request-deadline-ms" | "x-tier" | "x-priority" => true,
+        "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
+        | "x-real-ip" => !is_trusted,
+        _ => name.starts_with("x-floodgate-"),
+    }
 }
 
 /// All options of all Connection fields.
 fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(CONNECTION).into_iter();
-    fields.flat_map(|field| field.as_bytes().split(|&b| b == b',')).map(<[u8]>::trim_ascii)
+    fields.flat_map(|field| options_in(field.as_bytes()))
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        // Framing and Host are not the client's to take away; heads that try are refused before.
-        let nominated: Vec<HeaderName> = options(headers)
-            .filter_map(|option| HeaderName::from_bytes(option).ok())
-            .filter(|name| *name != CONTENT_LENGTH && *name != HOST)
-            .collect();
-        for name in nominated {
-            headers.remove(name);
+fn options_in(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    field.split(|&b| b == b',').map(<[u8]>::trim_ascii)
+}
+
+/// The fields that Connection claims for this hop. Framing and Host are not anybody's to take away;
+/// heads that try are refused before.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for option in options(headers) {
+        if let Some(name) = nomination(option)
+            && headers.contains_key(&name)
+            && !names.contains(&name)
+        {
+            names.push(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    names
+}
+
+/// Takes what a Connection field of an answer claims for this hop out of its `headers`.
+pub(crate) fn remove_nominated(headers: &mut HeaderMap, connection: &[u8]) {
+    for name in options_in(connection).filter_map(nomination) {
         headers.remove(name);
     }
 }
 
-/// Removes what only the gateway may say.
-fn strip_claims(headers: &mut HeaderMap) {
-    remove_all(headers, |name| {
-        name.starts_with("x-floodgate-")
-            || name == DEADLINE.as_str()
-            || name == TIER.as_str()
-            || name == PRIORITY.as_str()
-    });
-}
-
-/// Removes the fields that `is_unwanted` names, also where they are spelled with underscores: CGI and
-/// its heirs do not tell the two apart.
-fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
-    let is_unwanted = |name: &HeaderName| {
-        let name = name.as_str();
-        if name.contains('_') { is_unwanted(&name.replace('_', "-")) } else { is_unwanted(name) }
-    };
-    while let Some(name) = headers.keys().find(|name| is_unwanted(name)).cloned() {
-        headers.remove(name);
+/// The field that an option stands for, if it may be one.
+fn nomination(option: &[u8]) -> Option<HeaderName> {
+    // Most of them, and never the name of a field that is passed on.
+    if option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close") {
+        return None;
     }
-}
-
-fn set_provenance(headers: &mut HeaderMap, peer: &Peer, trusted: bool) {
-    if !trusted {
-        remove_all(headers, |name| PROVENANCE.iter().any(|unwanted| *unwanted == *name));
-        headers.insert(FORWARDED_FOR, peer.text.clone());
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-        if let Some(host) = headers.get(HOST).cloned() {
-            headers.insert(FORWARDED_HOST, host);
-        }
-        return;
-    }
-    append_to_list(headers, FORWARDED_FOR, peer.text.as_bytes());
-    if headers.contains_key(FORWARDED) {
-        let node = match peer.address {
-            IpAddr::V4(address) => format!("for={address}"),
-            IpAddr::V6(address) => format!("for=\"[{address}]\""),
-        };
-        append_to_list(headers, FORWARDED, node.as_bytes());
-    }
-}
-
-/// Joins all lines of a list field and adds `element`.
-fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &[u8]) {
-    let mut list = Vec::new();
-    for line in headers.get_all(&name) {
-        list.extend_from_slice(line.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(element);
-    if let Ok(value) = HeaderValue::from_bytes(&list) {
-        headers.insert(name, value);
-    }
-}
-
-fn decrement_max_forwards(headers: &mut HeaderMap) {
-    if let Entry::Occupied(mut field) = headers.entry(MAX_FORWARDS) {
-        match max_forwards(field.get()) {
-            Some(left) => drop(field.insert(HeaderValue::from(left.saturating_sub(1)))),
-            None => drop(field.remove()),
-        }
-    }
+    let name = HeaderName::from_bytes(option).ok()?;
+    (name != CONTENT_LENGTH && name != HOST).then_some(name)
 }
 
 fn max_forwards(field: &HeaderValue) -> Option<u64> {
@@ -252,35 +286,34 @@ pub(crate) fn ends_here(head: &request::Parts) -> bool {
         && head.headers.get(MAX_FORWARDS).and_then(max_forwards) == Some(0)
 }
 
-/// The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2); path and query stay as
-/// they are, byte for byte.
-fn to_origin_form(head: &mut request::Parts) {
-    let Some(authority) = head.uri.authority() else { return };
-    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-        head.headers.insert(HOST, host);
-    }
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    head.uri = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::Request;
 
-    fn sent(request: request::Builder, trusted: bool) -> request::Parts {
-        let (mut head, ()) = request.body(()).unwrap().into_parts();
+    /// The head as an upstream reads it.
+    fn sent(request: request::Builder, is_trusted: bool) -> request::Parts {
+        let (head, ()) = request.body(()).unwrap().into_parts();
         let upgrade = wanted_upgrade(head.version, &head.headers);
-        let peer = Peer::new("192.0.2.1".parse().unwrap());
-        to_upstream(
-            &mut head,
-            &peer,
-            trusted,
-            &[HeaderValue::from_static("1.0 floodgate"), HeaderValue::from_static("1.1 floodgate")],
-            upgrade,
-        );
-        head
+        let hop = Hop {
+            peer: &Peer::new("192.0.2.1".parse().unwrap()),
+            is_trusted,
+            via: &["1.0 floodgate", "1.1 floodgate"].map(HeaderValue::from_static),
+            upgrade: upgrade.as_ref(),
+            default_host: &|| HeaderValue::from_static("upstream"),
+            left: Duration::from_secs(1),
+            framing: Framing::Given,
+        };
+        let mut wire = Vec::new();
+        write_to_upstream(&mut wire, &head, &hop);
+        let mut fields = [httparse::EMPTY_HEADER; 32];
+        let mut read = httparse::Request::new(&mut fields);
+        assert_eq!(read.parse(&wire), Ok(httparse::Status::Complete(wire.len())));
+        let mut request = Request::builder().method(read.method.unwrap()).uri(read.path.unwrap());
+        for field in read.headers {
+            request = request.header(field.name, field.value);
+        }
+        request.body(()).unwrap().into_parts().0
     }
 
     #[test]

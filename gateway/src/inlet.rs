@@ -287,6 +287,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
         if !was_taking {
             self.link.set_writing(true);
             self.await_until(Awaited::Taking, cx);
+            // hyper takes in more of the answer when it is asked once more, and the upstream is free
+            // the sooner.
+            cx.waker().wake_by_ref();
         } else if self.alarm.is_due() {
             self.link.set_cut();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

@@ -38,6 +38,7 @@ mod inlet;
 mod link;
 mod listener;
 mod metrics;
+mod outbound;
 mod places;
 mod pool;
 mod proxy;

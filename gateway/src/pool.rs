@@ -8,26 +8,14 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use floodgate_limiter::Timestamp;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::request_body::RequestBody;
+use crate::outbound::Connection;
 use crate::upstream::{Server, Upstream, Visit};
-
-type Http = http1::Connection<TokioIo<TcpStream>, RequestBody>;
-
-/// Largest head of an answer.
-const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
 /// A connection that was given up tells of its server if it took so long, also where more was allowed:
 /// deadlines are often shorter than `connect_timeout`, and a handshake is a single round trip.
@@ -43,23 +31,16 @@ struct Idle {
     until: Timestamp,
 }
 
-/// A connection to a server.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<RequestBody>,
-    http: Box<Http>,
-}
-
 /// A connection in the hands of one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    connection: Connection,
+    /// It.
+    pub connection: Connection,
     upstream: Arc<Upstream>,
     visit: Visit,
     pool: Rc<Pool>,
     /// It has carried a request before, so the server may just have closed it.
     pub reused: bool,
-    ended: bool,
 }
 
 /// A connection in the making. Given up half-way, which a deadline does, it still tells of the server.
@@ -114,7 +95,6 @@ impl Pool {
                 visit: server.visit(),
                 pool: Rc::clone(self),
                 reused: true,
-                ended: false,
             };
             if now < idle.until && lease.connection.is_usable() {
                 return Some(lease);
@@ -136,21 +116,18 @@ impl Pool {
         let connect = async {
             let stream = TcpStream::connect(server.resolve().await?).await?;
             stream.set_nodelay(true)?;
-            let mut builder = http1::Builder::new();
-            builder.max_buf_size(MAX_ANSWER_HEAD).max_headers(256);
-            builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)
+            Ok(Connection::new(stream))
         };
         let result = tokio::time::timeout(upstream.connect_timeout, connect).await;
         let result = result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         attempt.over = true;
         match result {
-            Ok((sender, http)) => {
+            Ok(connection) => {
                 if server.connected() {
                     tracing::info!(upstream = upstream.name, server = %server.address, "server takes connections again");
                 }
-                let connection = Connection { sender, http: Box::new(http) };
                 let (upstream, pool) = (Arc::clone(upstream), Rc::clone(self));
-                Ok(Lease { connection, upstream, visit, pool, reused: false, ended: false })
+                Ok(Lease { connection, upstream, visit, pool, reused: false })
             }
             Err(error) => {
                 attempt.failed(&error);
@@ -166,7 +143,7 @@ impl Pool {
         }
     }
 
-    fn put(&self, server: &Server, connection: Connection, upstream: &Upstream) {
+    fn put(&self, server: &Server, connection: Connection, upstream: &Upstream, now: Timestamp) {
         let mut pools = self.0.borrow_mut();
         if pools.len() <= server.id {
             pools.resize_with(server.id + 1, Vec::new);
@@ -174,54 +151,16 @@ impl Pool {
         let idle: usize =
             upstream.servers.iter().filter_map(|server| pools.get(server.id)).map(Vec::len).sum();
         if idle < upstream.pool_size {
-            pools[server.id].push(Idle { connection, until: clock::now() + upstream.idle_timeout });
+            pools[server.id].push(Idle { connection, until: now + upstream.idle_timeout });
         }
-    }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    /// Looks at what has come meanwhile: nothing must have.
-    fn is_usable(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.http.poll_without_shutdown(&mut cx).is_pending() && self.sender.is_ready()
     }
 }
 
 // === impl Lease ===
 
 impl Lease {
-    /// Hands over a request; it moves when the lease is [driven](Self::poll_drive).
-    pub(crate) fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
-    {
-        self.connection.sender.try_send_request(request)
-    }
-
-    /// Moves bytes both ways. Ready when the connection has ended.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        let polled = self.connection.http.poll_without_shutdown(cx);
-        self.ended = polled.is_ready();
-        polled
-    }
-
-    /// Back into the pool, if the connection stands between two requests. Otherwise it is closed:
-    /// an answer that came before the request was sent leaves no other way.
-    pub(crate) fn give_back(mut self, cx: &mut Context<'_>) {
-        if self.poll_drive(cx).is_pending() && self.connection.sender.is_ready() {
-            self.pool.put(self.visit.server(), self.connection, &self.upstream);
-        }
-    }
-
-    /// The bare socket and what was read ahead, once both sides left HTTP.
-    pub(crate) fn into_socket(self) -> (TcpStream, Bytes) {
-        let parts = self.connection.http.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+    /// Back into the pool at `now`: the connection stands between two requests.
+    pub(crate) fn give_back(self, now: Timestamp) {
+        self.pool.put(self.visit.server(), self.connection, &self.upstream, now);
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -17,9 +17,10 @@ use crate::clock;
 use crate::closing;
 use crate::decide::{Refused, decide};
 use crate::exchange::Exchange;
-use crate::forward::{self, Answer};
-use crate::headers::{self, Peer};
+use crate::forward::{self, Forwarded};
+use crate::headers::{self, Framing, Hop, Peer};
 use crate::link::Link;
+use crate::outbound::Outgoing;
 use crate::reason::Reason;
 use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
@@ -81,6 +82,8 @@ struct Go {
     route: usize,
     ahead: ReadAhead,
     admitted: Admitted,
+    /// When it was admitted.
+    now: Timestamp,
     deadline: Timestamp,
 }
 
@@ -142,7 +145,7 @@ impl Arrival {
     async fn serve(mut self, route: usize) -> Response<ResponseBody> {
         match self.admit(route).await {
             Ok(go) => {
-                self.exchange.admit(self.opinion.and_then(Opinion::agree));
+                self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
                 let response =
                     pass(&self.snapshot, go, self.head, self.body, &mut self.exchange).await;
                 finish(response, self.exchange)
@@ -166,8 +169,8 @@ impl Arrival {
                 ReadAhead::of(&mut self.body, route.max_body, link, upstream, until).await?;
             (ahead, clock::now())
         };
-        let admitted = admission::admit(&self.snapshot, route, now, deadline).await?;
-        Ok(Go { route: index, ahead, admitted, deadline })
+        let (admitted, now) = admission::admit(&self.snapshot, route, now, deadline).await?;
+        Ok(Go { route: index, ahead, admitted, now, deadline })
     }
 }
 
@@ -189,56 +192,56 @@ fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<
 async fn pass(
     snapshot: &SnapshotRef,
     go: Go,
-    mut head: request::Parts,
+    head: request::Parts,
     body: Incoming,
     exchange: &mut Exchange,
 ) -> Response<ResponseBody> {
-    let Go { route: index, ahead, admitted, deadline } = go;
+    let Go { route: index, ahead, admitted, now, deadline } = go;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
-        exchange.complete();
+        exchange.complete(now);
         return respond::no_content();
     }
     let client = exchange.client();
-    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
-    let wants_upgrade = upgrade.is_some();
-    let trusted = snapshot.trusts(client.peer.address);
-    headers::to_upstream(&mut head, &client.peer, trusted, &snapshot.via, upgrade);
-    if !head.headers.contains_key(HOST) {
-        head.headers.insert(HOST, upstream.host());
-    }
-    headers::set_deadline(&mut head.headers, deadline.saturating_since(clock::now()));
     let fault = Rc::<Fault>::default();
     let body =
         RequestBody::new(ahead, body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
-    let request = Request::from_parts(head, body);
-    let answer =
-        match forward::forward(&client.worker.pool, upstream, request, &fault, admitted, deadline)
-            .await
-        {
-            Ok(Answer::Response(response)) => Ok(response),
-            Ok(Answer::Switched(head, lease)) if wants_upgrade => {
-                Tunnel::open(&client.link, upstream, head, lease).await
+    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
+    let mut hop = Hop {
+        peer: &client.peer,
+        is_trusted: snapshot.trusts(client.peer.address),
+        via: &snapshot.via,
+        upgrade: upgrade.as_ref(),
+        default_host: &|| upstream.host(),
+        left: deadline.saturating_since(now),
+        framing: Framing::Given,
+    };
+    let outgoing = Outgoing::new(head, &mut hop, body);
+    let pool = &client.worker.pool;
+    let forwarded =
+        match forward::forward(pool, upstream, outgoing, &fault, admitted, now, deadline).await {
+            Ok(Forwarded::Switched(answer, lease)) if upgrade.is_some() => {
+                Tunnel::open(&client.link, upstream, *answer, lease)
+                    .map(|response| Forwarded::Whole(response, clock::now()))
             }
-            // Nobody asked to switch: whatever this is, it is not an answer.
-            Ok(Answer::Switched(..)) => Err(Reason::UpstreamError),
-            Err(reason) => Err(reason),
+            forwarded => forwarded,
         };
-    match answer {
-        Ok(response) if response.body().is_whole() => {
-            exchange.complete();
-            response
+    let reason = match forwarded {
+        Ok(Forwarded::Whole(response, ended)) => {
+            exchange.complete(ended);
+            return response;
         }
-        Ok(response) => {
+        Ok(Forwarded::Streaming(response)) => {
             client.link.set_deadline(Some(clock::instant(deadline)));
-            response
+            return response;
         }
-        Err(reason) => {
-            exchange.fail(reason);
-            refuse(client, snapshot, Some(index), reason, clock::now())
-        }
-    }
+        // Nobody asked to switch: whatever this is, it is not an answer.
+        Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
+        Err(reason) => reason,
+    };
+    exchange.fail(reason);
+    refuse(client, snapshot, Some(index), reason, clock::now())
 }
 
 fn refuse(

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
@@ -169,38 +169,26 @@ impl RequestBody {
     pub(crate) const fn is_empty(&self) -> bool {
         matches!(self, Self::Whole(None))
     }
-}
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut *self {
-            Self::Stream(stream) => stream.poll_frame(cx),
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
+    /// Its length, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Stream(stream) => stream.ahead.is_empty() && stream.incoming.is_end_stream(),
-            Self::Whole(bytes) => bytes.is_none(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Stream(stream) => match stream.incoming.size_hint().exact() {
-                Some(rest) => SizeHint::with_exact(stream.ahead.len() as u64 + rest),
-                None => SizeHint::default(),
-            },
-            Self::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            Self::Stream(stream) => {
+                let rest = stream.incoming.size_hint().exact()?;
+                Some(stream.ahead.len() as u64 + rest)
             }
+            Self::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+
+    /// The next piece; `None` once it has ended.
+    pub(crate) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Stream(stream) => stream.poll_piece(cx),
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
         }
     }
 }
@@ -208,12 +196,10 @@ impl Body for RequestBody {
 // === impl Stream ===
 
 impl Stream {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// The next piece of data. Trailers of a request end here.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if !self.ahead.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.ahead))));
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.fault.set_awaits(polled.is_pending());
@@ -230,12 +216,12 @@ impl Stream {
             Poll::Pending => return Poll::Pending,
         };
         self.stall.as_mut().reset(Instant::now() + STALL);
-        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        match self.left.checked_sub(length) {
+        let Ok(piece) = frame.into_data() else { return Poll::Ready(None) };
+        match self.left.checked_sub(piece.len() as u64) {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(self.spoil(Reason::BodyTooLarge)))),
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(piece)))
     }
 
     fn spoil(&self, reason: Reason) -> BodyError {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::clock;
 use crate::exchange::Exchange;
 use crate::forward::UpstreamBody;
 
@@ -44,11 +45,6 @@ impl ResponseBody {
         Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
     }
 
-    /// Whether nothing has to come from anywhere any more.
-    pub(crate) const fn is_whole(&self) -> bool {
-        matches!(self.kind, Kind::Full(_))
-    }
-
     /// Keeps `exchange` until the body is gone.
     pub(crate) fn keep(mut self, exchange: Exchange) -> Self {
         self.exchange = Some(exchange);
@@ -73,7 +69,7 @@ impl Body for ResponseBody {
                 if let Some(exchange) = &mut this.exchange {
                     match &polled {
                         Poll::Ready(Some(Err(_))) => exchange.cut(),
-                        Poll::Ready(_) if ended => exchange.complete(),
+                        Poll::Ready(_) if ended => exchange.complete(clock::now()),
                         _ => {}
                     }
                 }

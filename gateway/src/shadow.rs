@@ -14,6 +14,7 @@ use floodgate_limiter::Timestamp;
 
 use crate::admission::{self, Admitted, Turn};
 use crate::classify::{HeadView, classify};
+use crate::clock;
 use crate::metrics::Sums;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -135,5 +136,5 @@ impl Opinion {
 async fn hold(admitted: Admitted, service: Duration) {
     // The runtime's timers tick in milliseconds and round up: on average by about one.
     tokio::time::sleep(service.saturating_sub(Duration::from_millis(1))).await;
-    admitted.served();
+    admitted.served(clock::now());
 }

@@ -11,8 +11,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use bytes::Bytes;
 
-use crate::headers;
 use crate::link::Link;
+use crate::outbound::Answer;
 use crate::places::Place;
 use crate::pool::Lease;
 use crate::reason::Reason;
@@ -41,22 +41,17 @@ impl Tunnel {
     ///
     /// # Errors
     /// As many upgraded connections as allowed, or the answer names no protocol.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         link: &Link,
         upstream: &Upstream,
-        head: Response<()>,
-        mut lease: Lease,
+        answer: Answer,
+        lease: Lease,
     ) -> Result<Response<ResponseBody>, Reason> {
-        let Some(protocol) = head.headers().get(UPGRADE).cloned() else {
-            return Err(Reason::UpstreamError);
-        };
+        let protocol = answer.upgrade.ok_or(Reason::UpstreamError)?;
         let slot = upstream.upgraded.take(upstream.max_upgraded).ok_or(Reason::UpgradeLimit)?;
-        std::future::poll_fn(|cx| lease.poll_drive(cx)).await.map_err(|_| Reason::UpstreamError)?;
-        let (socket, ahead) = lease.into_socket();
+        let (socket, ahead) = (lease.connection.into_socket(), answer.behind);
         link.set_tunnel(Self { socket, ahead, _slot: slot });
-        let (mut head, ()) = head.into_parts();
-        headers::to_downstream(&mut head)?;
-        let mut response = Response::from_parts(head, ResponseBody::empty());
+        let mut response = Response::from_parts(answer.head, ResponseBody::empty());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, protocol);
         Ok(response)

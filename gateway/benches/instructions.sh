@@ -1,0 +1,66 @@
+#!/bin/sh
+# Instructions per request, counted by callgrind in the whole process but the kernel: the same on every run within
+# a few in a thousand, where a clock is not. Each is the difference between a run of 2,000 requests and one of 12,000
+# over 8 kept connections, so that the start of the process does not count.
+# Needs valgrind. FLOODGATE and LOADTEST name programs that are built already.
+set -eu
+cd "$(dirname "$0")/../.."
+target="${CARGO_TARGET_DIR:-target}"
+cargo build --quiet --release -p floodgate-gateway --example ask
+if [ -z "${FLOODGATE:-}" ] || [ -z "${LOADTEST:-}" ]; then
+    cargo build --quiet --release -p floodgate-gateway -p floodgate-loadtest
+fi
+floodgate="${FLOODGATE:-$target/release/floodgate}"
+loadtest="${LOADTEST:-$target/release/floodgate-loadtest}"
+
+work=$(mktemp -d)
+gateway=
+"$loadtest" origin --listen 127.0.0.1:0 >"$work/origin" 2>&1 &
+origin=$!
+trap 'kill $origin $gateway 2>/dev/null || true; rm -rf "$work"' EXIT
+
+# Waits until file $1 has an address behind $2, and prints it.
+address() {
+    for _ in $(seq 200); do
+        found=$(sed -n "s/.*$2\([0-9.]*:[0-9][0-9]*\).*/\1/p" "$1" | head -n 1)
+        if [ -n "$found" ]; then echo "$found"; return; fi
+        sleep 0.1
+    done
+    cat "$1" >&2
+    exit 1
+}
+
+upstream=$(address "$work/origin" 'listens on ')
+cat >"$work/floodgate.toml" <<EOF
+[server]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+workers = 1
+
+[upstreams.origin]
+servers = ["$upstream"]
+
+[[tiers]]
+name = "l1"
+deadline = "60s"
+
+[[routes]]
+path = "/{*rest}"
+tier = "l1"
+EOF
+
+count() {
+    : >"$work/log"
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        "$floodgate" run --config "$work/floodgate.toml" >"$work/log" 2>&1 &
+    gateway=$!
+    listen=$(address "$work/log" '"listen":"')
+    "$target/release/examples/ask" "$listen" "$1" 8 "$2"
+    kill "$gateway"
+    wait "$gateway" || true
+    sed -n 's/.*Collected : *//p' "$work/log"
+}
+
+once=$(count /goods 2000)
+often=$(count /goods 12000)
+printf '%-8s %6d\n' proxy $(((often - once) / 10000))

@@ -1,0 +1,178 @@
+//! The head of an answer: read, judged, and stripped of what is not for the client.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode, response};
+use hyper::ext::ReasonPhrase;
+
+use super::body_reader::BodyReader;
+use crate::headers;
+
+/// Most fields in one head.
+const MAX_FIELDS: usize = 256;
+
+/// The head of an answer, ready to be passed on, and what is to be known of the rest.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// What the client gets of it.
+    pub head: response::Parts,
+    /// How its body ends.
+    pub body: BodyReader,
+    /// What came behind the head.
+    pub behind: Bytes,
+    /// The protocol it switches to, if it names one.
+    pub upgrade: Option<HeaderValue>,
+    /// The connection may carry another request afterwards.
+    pub keeps_alive: bool,
+}
+
+/// What stands at the beginning of some bytes.
+pub(super) enum Parsed {
+    /// An answer.
+    Answer(Box<Answer>),
+    /// An interim answer, which ends here; nobody is told.
+    Interim(usize),
+    /// Not enough to say.
+    Partial,
+}
+
+/// It is not an answer, or one that reads two ways.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+/// What the fields say that are not passed on as they are.
+#[derive(Default)]
+struct Framing<'b> {
+    /// The length, and the digits that say it.
+    length: Option<(u64, &'b [u8])>,
+    is_chunked: Option<bool>,
+    connection: Vec<&'b [u8]>,
+    closes: bool,
+    upgrade: Option<HeaderValue>,
+}
+
+/// Reads the head at the beginning of `bytes`, the answer to a HEAD request or to any other, and puts
+/// its fields into `table`, which is empty.
+///
+/// # Errors
+/// Its framing cannot be trusted (RFC 9112 §6.3), or it is no HTTP at all.
+pub(super) fn parse(
+    bytes: &Bytes,
+    is_head: bool,
+    table: &mut HeaderMap,
+) -> Result<Parsed, Malformed> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut read = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut read, bytes, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
+        Err(_) => return Err(Malformed),
+    };
+    let status = read.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Parsed::Interim(length));
+    }
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = status;
+    head.headers = std::mem::take(table);
+    let is_http_11 = read.version == Some(1);
+    let framing = read_fields(bytes, read.headers, &mut head.headers)?;
+    let has_body = !(is_head
+        || status == StatusCode::SWITCHING_PROTOCOLS
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED);
+    let body = match (framing.is_chunked, framing.length) {
+        // Nobody knows where such a body ends.
+        (Some(false), _) => return Err(Malformed),
+        (Some(true), _) if has_body && !is_http_11 => return Err(Malformed),
+        _ if !has_body => BodyReader::none(),
+        (Some(true), _) => BodyReader::chunked(),
+        (None, Some((length, _))) => BodyReader::length(length),
+        (None, None) => BodyReader::until_close(),
+    };
+    if let Some(reason) = read.reason
+        && Some(reason) != status.canonical_reason()
+        && let Ok(phrase) = ReasonPhrase::try_from(reason.as_bytes())
+    {
+        head.extensions.insert(phrase);
+    }
+    let upgrade = framing.upgrade;
+    // A server of HTTP/1.0 closes unless it says otherwise, and what it says is not worth the doubt.
+    let keeps_alive = is_http_11 && !framing.closes && status != StatusCode::SWITCHING_PROTOCOLS;
+    let behind = bytes.slice(length..);
+    Ok(Parsed::Answer(Box::new(Answer { head, body, behind, upgrade, keeps_alive })))
+}
+
+/// Puts into `table` what is passed on, and says what the rest means.
+fn read_fields<'b>(
+    bytes: &Bytes,
+    fields: &[httparse::Header<'b>],
+    table: &mut HeaderMap,
+) -> Result<Framing<'b>, Malformed> {
+    let mut framing = Framing::default();
+    table.reserve(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed)?;
+        match name.as_str() {
+            "content-length" => {
+                framing.add_length(field.value)?;
+                continue;
+            }
+            "transfer-encoding" => {
+                let is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
+                framing.is_chunked = Some(is_chunked && framing.is_chunked.is_none());
+            }
+            "connection" => framing.add_connection(field.value),
+            "upgrade" => framing.upgrade = value(bytes, field.value).ok(),
+            _ => {}
+        }
+        if !headers::ends_at_gateway(name.as_str()) {
+            table.append(name, value(bytes, field.value)?);
+        }
+    }
+    if let Some((_, digits)) = framing.length.filter(|_| framing.is_chunked.is_none()) {
+        table.append(CONTENT_LENGTH, value(bytes, digits)?);
+    }
+    for connection in &framing.connection {
+        headers::remove_nominated(table, connection);
+    }
+    Ok(framing)
+}
+
+/// A part of `bytes` as a field value that shares their memory.
+fn value(bytes: &Bytes, part: &[u8]) -> Result<HeaderValue, Malformed> {
+    HeaderValue::from_maybe_shared(bytes.slice_ref(part)).map_err(|_| Malformed)
+}
+
+// === impl Framing ===
+
+impl<'b> Framing<'b> {
+    /// Several equal lengths are one; anything else that is not one number is an error.
+    fn add_length(&mut self, value: &'b [u8]) -> Result<(), Malformed> {
+        for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            let length = number(element).ok_or(Malformed)?;
+            if self.length.get_or_insert((length, element)).0 != length {
+                return Err(Malformed);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_connection(&mut self, value: &'b [u8]) {
+        let is_close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
+        self.closes |= value.split(|&b| b == b',').any(is_close);
+        if !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close") {
+            self.connection.push(value);
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    // hyper keeps the last two values for itself.
+    text.parse().ok().filter(|&length| length < u64::MAX - 1)
+}

@@ -1,0 +1,182 @@
+//! A request on its way to a server: its head as bytes, its body as it comes.
+
+use std::io::{IoSlice, Write as _};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, Method, request};
+
+use super::connection::Connection;
+use crate::headers::{self, Framing, Hop};
+use crate::request_body::RequestBody;
+
+/// Most heads are smaller.
+const HEAD: usize = 1024;
+
+/// A request on its way to a server.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The head and, if it is here, the body; kept until there is an answer.
+    first: Vec<u8>,
+    written: usize,
+    /// What still comes from the client.
+    rest: Option<Rest>,
+    /// An answer has no body.
+    pub is_head: bool,
+    /// It may be sent twice: safe, and without a body.
+    is_repeatable: bool,
+    /// The fields' table, emptied: the answer's fields need one.
+    pub table: HeaderMap,
+}
+
+/// The rest of a body.
+#[derive(Debug)]
+struct Rest {
+    body: RequestBody,
+    is_chunked: bool,
+    /// The piece that is being written, between what frames it.
+    before: Vec<u8>,
+    piece: Bytes,
+    after: &'static [u8],
+    ended: bool,
+}
+
+/// Why a request could not be sent to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SendError {
+    /// The client spoiled it.
+    Client,
+    /// The server takes no more.
+    Server,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// A request with this `head`, sent on as `hop` says, and this `body`.
+    pub(crate) fn new(head: request::Parts, hop: &mut Hop<'_>, body: RequestBody) -> Self {
+        hop.framing = framing(&head.headers, &body);
+        let is_chunked = hop.framing == Framing::Chunked;
+        let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let is_repeatable = is_safe && body.is_empty();
+        let is_head = head.method == Method::HEAD;
+        let mut first = Vec::with_capacity(HEAD);
+        headers::write_to_upstream(&mut first, &head, hop);
+        let mut rest = None;
+        match body {
+            RequestBody::Whole(bytes) => match bytes {
+                Some(bytes) if is_chunked => {
+                    write_size(&mut first, bytes.len());
+                    first.extend_from_slice(&bytes);
+                    first.extend_from_slice(b"\r\n0\r\n\r\n");
+                }
+                Some(bytes) => first.extend_from_slice(&bytes),
+                None => {}
+            },
+            body @ RequestBody::Stream(_) => rest = Some(Rest::new(body, is_chunked)),
+        }
+        let mut table = head.headers;
+        table.clear();
+        Self { first, written: 0, rest, is_head, is_repeatable, table }
+    }
+
+    /// All of it is sent.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.written == self.first.len() && self.rest.is_none()
+    }
+
+    /// Makes it ready to be sent on another connection. `false` if it may have been seen and must not
+    /// be sent twice; `is_silent` says that nothing of an answer has come.
+    pub(crate) fn rewind(&mut self, is_silent: bool) -> bool {
+        let may = self.written == 0 || (is_silent && self.is_repeatable);
+        self.written = 0;
+        may
+    }
+
+    /// Writes what there is. Ready when all is sent or nothing more can be.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), SendError>> {
+        while self.written < self.first.len() {
+            let slice = [IoSlice::new(&self.first[self.written..])];
+            let written = ready!(connection.poll_write(cx, &slice));
+            self.written += written.map_err(|_| SendError::Server)?;
+        }
+        if let Some(rest) = &mut self.rest {
+            ready!(rest.poll_send(cx, connection))?;
+            self.rest = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// How the body goes out. What the head says is trusted: it was checked on the way in.
+fn framing(fields: &HeaderMap, body: &RequestBody) -> Framing {
+    if body.is_empty() {
+        Framing::Given
+    } else if fields.contains_key(http::header::TRANSFER_ENCODING) {
+        Framing::Chunked
+    } else if fields.contains_key(http::header::CONTENT_LENGTH) {
+        Framing::Given
+    } else {
+        body.length().map_or(Framing::Chunked, Framing::Length)
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    const fn new(body: RequestBody, is_chunked: bool) -> Self {
+        let piece = Bytes::new();
+        Self { body, is_chunked, before: Vec::new(), piece, after: b"", ended: false }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), SendError>> {
+        loop {
+            while !(self.before.is_empty() && self.piece.is_empty() && self.after.is_empty()) {
+                let slices = [&self.before[..], &self.piece[..], self.after].map(IoSlice::new);
+                let written = ready!(connection.poll_write(cx, &slices));
+                self.advance(written.map_err(|_| SendError::Server)?);
+            }
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
+                    if self.is_chunked {
+                        write_size(&mut self.before, piece.len());
+                        self.after = b"\r\n";
+                    }
+                    self.piece = piece;
+                }
+                Some(Err(_)) => return Poll::Ready(Err(SendError::Client)),
+                None => {
+                    self.ended = true;
+                    self.after = if self.is_chunked { b"0\r\n\r\n" } else { b"" };
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        let mut written = written;
+        let before = written.min(self.before.len());
+        self.before.drain(..before);
+        written -= before;
+        let piece = written.min(self.piece.len());
+        self.piece.advance(piece);
+        self.after = &self.after[written - piece..];
+    }
+}
+
+fn write_size(out: &mut Vec<u8>, size: usize) {
+    // Writing to a Vec cannot fail.
+    drop(write!(out, "{size:x}\r\n"));
+}
