@@ -121,6 +121,8 @@ async fn serve_http(
 fn builder(server: &floodgate_config::Server) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(server.max_head.max(BUFFER)).header_read_timeout(None).writev(false);
+    // Not that it may: the inlet sees to it.
+    builder.half_close(true);
     // Within its own limit hyper keeps the table on the stack, and the fields are counted already.
     if server.max_headers > OWN_MAX_HEADERS {
         builder.max_headers(server.max_headers);

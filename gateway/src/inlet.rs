@@ -139,11 +139,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
                 At::End => return Poll::Pending,
                 _ => {}
             }
-            if self.holds_a_later_head() {
-                self.link.wake_when_answered(cx.waker());
-                if self.pending.len() >= MAX_AHEAD {
-                    return Poll::Pending;
-                }
+            if matches!(self.at, At::Head) && !self.is_free() && self.pending.len() >= MAX_AHEAD {
+                return Poll::Pending;
             }
             if self.ended {
                 let is_blocked = self.awaited == Some(Awaited::Taking);
@@ -158,12 +155,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
                 }
             }
         }
-    }
-
-    /// The next request has come before the present one is answered. It waits; what comes behind it
-    /// is read only to see whether the client leaves.
-    fn holds_a_later_head(&self) -> bool {
-        matches!(self.at, At::Head) && !self.is_free() && !self.pending.is_empty()
     }
 
     /// Another request may begin, or the stream end: hyper, which is told of an end between two
@@ -217,6 +208,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
             }
             Verdict::Incomplete | Verdict::Refuse(_) => self.at = At::Leaving,
         }
+    }
+
+    /// Sees whether the client leaves while it is being served. What comes instead waits.
+    fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.pending.len() < MAX_AHEAD {
+            match self.poll_fill(cx)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Poll::Ready(_) => {}
+                Poll::Pending => break,
+            }
+        }
+        if !self.pending.is_empty() {
+            self.link.wake_when_answered(cx.waker());
+        }
+        Ok(())
     }
 
     /// The body is broken here.
@@ -327,8 +333,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Inlet<'_, S> {
         self.mind(cx, polled)
     }
 
+    /// hyper comes by here whenever it has written what there is. It is left to the inlet to see a client
+    /// leave: hyper would look for it through a buffer of its own.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        if matches!(self.at, At::Head) && self.link.is_busy() {
+            self.watch(cx)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
