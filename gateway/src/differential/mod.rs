@@ -13,12 +13,16 @@ mod random;
 mod side;
 mod upstream;
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
 use framing::{Plan, Rest};
 use input::Input;
 use side::{End, Seen, Side};
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::time::{Duration, Instant};
 use upstream::Upstream;
 
 /// How many inputs are tried unless told otherwise.
@@ -48,7 +52,7 @@ idle_timeout = "5m"
 servers = ["UPSTREAM"]
 max_in_flight = 0
 [upstreams.nobody]
-servers = ["127.0.0.1:1"]
+servers = ["NOBODY"]
 [[tiers]]
 name = "l1"
 max_wait = "20s"
@@ -87,6 +91,8 @@ struct Both {
     upstream: Upstream,
     turnstile: Side,
     hyper: Side,
+    /// Has a port on which nobody listens.
+    _nobody: Socket,
 }
 
 // === impl Both ===
@@ -94,9 +100,14 @@ struct Both {
 impl Both {
     fn start() -> Self {
         let upstream = Upstream::start();
-        let text = CONFIG.replace("UPSTREAM", &upstream.addr.to_string());
+        let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        nobody.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let nowhere = nobody.local_addr().unwrap().as_socket().unwrap();
+        let text = CONFIG
+            .replace("UPSTREAM", &upstream.addr.to_string())
+            .replace("NOBODY", &nowhere.to_string());
         let (turnstile, hyper) = (Side::start(&text, false), Side::start(&text, true));
-        Self { upstream, turnstile, hyper }
+        Self { upstream, turnstile, hyper, _nobody: nobody }
     }
 
     /// What comes of an input here and there; `Err` if they disagree.
