@@ -13,16 +13,25 @@ mod random;
 mod side;
 mod upstream;
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
 use framing::{Plan, Rest};
 use input::Input;
 use side::{End, Seen, Side};
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::time::{Duration, Instant};
 use upstream::Upstream;
 
 /// How many inputs are tried unless told otherwise.
 const INPUTS: u64 = 3_000;
+/// In less time nothing can have been late, since the gateway waits longer for a body before it goes on
+/// without; what takes longer is not late but stuck.
+const LATE: Range<Duration> = Duration::from_millis(80)..Duration::from_secs(4);
+/// How often an input is played that took so long.
+const TRIES: u32 = 5;
 /// How long it is tried to make an input smaller that shows a difference.
 const SHRINKING: Duration = Duration::from_secs(20);
 
@@ -43,7 +52,7 @@ idle_timeout = "5m"
 servers = ["UPSTREAM"]
 max_in_flight = 0
 [upstreams.nobody]
-servers = ["127.0.0.1:1"]
+servers = ["NOBODY"]
 [[tiers]]
 name = "l1"
 max_wait = "20s"
@@ -82,6 +91,8 @@ struct Both {
     upstream: Upstream,
     turnstile: Side,
     hyper: Side,
+    /// Has a port on which nobody listens.
+    _nobody: Socket,
 }
 
 // === impl Both ===
@@ -89,26 +100,48 @@ struct Both {
 impl Both {
     fn start() -> Self {
         let upstream = Upstream::start();
-        let text = CONFIG.replace("UPSTREAM", &upstream.addr.to_string());
+        let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        nobody.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let nowhere = nobody.local_addr().unwrap().as_socket().unwrap();
+        let text = CONFIG
+            .replace("UPSTREAM", &upstream.addr.to_string())
+            .replace("NOBODY", &nowhere.to_string());
         let (turnstile, hyper) = (Side::start(&text, false), Side::start(&text, true));
-        Self { upstream, turnstile, hyper }
+        Self { upstream, turnstile, hyper, _nobody: nobody }
     }
 
     /// What comes of an input here and there; `Err` if they disagree.
     fn play(&self, input: &Input) -> Result<Seen, Box<[Seen; 2]>> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let begun = Instant::now();
+            let played = self.play_once(input);
+            // A body that is late is another body: on a machine that is busy, both have to see it again.
+            if played.is_ok() || !LATE.contains(&begun.elapsed()) || tries == TRIES {
+                return played;
+            }
+        }
+    }
+
+    fn play_once(&self, input: &Input) -> Result<Seen, Box<[Seen; 2]>> {
         let plan = Plan::of(&input.wire, self.hyper.limits());
         let here = self.turnstile.play(input, &plan, &self.upstream);
         let there = self.hyper.play(input, &plan, &self.upstream);
         let is_stuck = here.end == End::Stuck || there.end == End::Stuck;
         // A client that leaves with its last byte may not be looked at any more, and whether a body that
         // nobody wants ends its connection depends on when it comes.
+        // How a head is refused that is too long depends on what has come of it.
+        let certain = match plan.rest {
+            Rest::BrokenAndLong => plan.heads.len(),
+            _ => usize::MAX,
+        };
+        let [one, other] =
+            [&here, &there].map(|seen| &seen.answers[..certain.min(seen.answers.len())]);
         let agree = if input.leaves || plan.expects {
-            agree_as_far(&here.answers, &there.answers)
-                && agree_as_far(&here.upstream, &there.upstream)
+            agree_as_far(one, other) && agree_as_far(&here.upstream, &there.upstream)
         } else if plan.rest == Rest::BrokenAndLong {
-            let whole = |seen: &Seen| seen.answers.iter().take(plan.heads.len()).cloned().collect();
-            let both: [Vec<String>; 2] = [whole(&here), whole(&there)];
-            both[0] == both[1] && here.upstream == there.upstream && here.end == there.end
+            one == other && here.upstream == there.upstream && here.end == there.end
         } else {
             here == there
         };
