@@ -20,6 +20,7 @@ pub mod gateway;
 
 mod admin;
 mod admission;
+mod allocator;
 mod classify;
 mod clock;
 mod closing;

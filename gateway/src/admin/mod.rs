@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::allocator;
 use crate::control::{Control, Watch};
 use crate::shared::Shared;
 use crate::{clock, metrics};
@@ -87,7 +88,10 @@ impl Admin {
         let mut upkeep = tokio::time::interval(UPKEEP);
         loop {
             tokio::select! {
-                _ = upkeep.tick() => self.prometheus.run_upkeep(),
+                _ = upkeep.tick() => {
+                    self.prometheus.run_upkeep();
+                    allocator::give_back();
+                }
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
                     (Ok((socket, from)), Ok(place)) => {
                         let admin = self.clone();
