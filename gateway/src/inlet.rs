@@ -251,7 +251,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
     }
 
     /// Ready when enough was waited for the client: the stream ends here.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_patience(&mut self, cx: &Context<'_>) -> Poll<()> {
         match self.at {
             // While it does not read, that is what is limited.
             _ if self.awaited == Some(Awaited::Taking) => return Poll::Pending,
@@ -275,7 +275,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
     /// Minds how writing goes: a client that takes nothing for too long is given up.
     fn mind(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let was_taking = self.awaited == Some(Awaited::Taking);

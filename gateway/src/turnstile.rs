@@ -201,7 +201,7 @@ impl Turnstile {
                     }
                 }
             };
-            self.send(socket, &mut scratch.answers, cx)?;
+            self.send(socket, &scratch.answers, cx)?;
             match next {
                 Some(passage) if self.unsent.is_empty() => {
                     return Poll::Ready(Ok(Exit::Pass(passage)));
@@ -286,7 +286,7 @@ impl Turnstile {
     fn send<S: AsyncWrite + Unpin>(
         &mut self,
         socket: &mut S,
-        answers: &mut Vec<u8>,
+        answers: &[u8],
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
         if answers.is_empty() {
@@ -337,7 +337,7 @@ impl Turnstile {
                 Moment::now(worker).refuse(worker, &turned, &mut scratch.answers);
                 self.pending = BytesMut::new();
                 self.is_last = true;
-                self.send(socket, &mut scratch.answers, cx)?;
+                self.send(socket, &scratch.answers, cx)?;
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

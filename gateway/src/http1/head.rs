@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use http::Method;
 use http::uri::Authority;
 
+use super::byte_set::{PATH, QUERY};
 use super::host::is_valid_authority;
 use crate::reason::Reason;
 
@@ -159,7 +160,7 @@ fn check_target<'a>(method: &str, target: &'a str) -> Result<&'a str, Reason> {
     let path = if target.starts_with('/') { target } else { absolute_path(target)? };
     let end = path.bytes().position(|b| b == b'?').unwrap_or(path.len());
     let (path, query) = path.split_at(end);
-    let good = path.bytes().all(is_path_byte) && query.bytes().all(is_query_byte);
+    let good = PATH.has_all(path.as_bytes()) && QUERY.has_all(query.as_bytes());
     match (good, path) {
         (false, _) => Err(Reason::BadRequest),
         (true, "") => Ok("/"),
@@ -179,16 +180,6 @@ fn absolute_path(target: &str) -> Result<&str, Reason> {
     let is_good =
         is_valid_authority(authority.as_bytes()) && authority.parse::<Authority>().is_ok();
     if is_good { Ok(path) } else { Err(Reason::BadRequest) }
-}
-
-/// RFC 3986 plus what browsers leave as it is (WHATWG URL, path percent-encode set).
-fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x40..=0x5b | 0x5d..=0x5f | 0x61..=0x7e)
-}
-
-/// As [`is_path_byte`] for the query, which starts with its question mark.
-fn is_query_byte(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
 }
 
 /// Goes over the fields once: framing, Host, Connection, Expect.

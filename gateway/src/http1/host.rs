@@ -2,18 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// The bytes of a registered name; every head is looked at, so they are looked up.
-const REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = (byte as u8).is_ascii_alphanumeric()
-            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'')
-            || matches!(byte as u8, b'(' | b')' | b'*' | b'+' | b';' | b'=');
-        byte += 1;
-    }
-    table
-};
+use super::byte_set::REG_NAME;
 
 /// Whether `authority` may stand in a Host field or an absolute-form target: no userinfo, a
 /// non-empty host, a port that is a number. Commas are refused although RFC 3986 knows them:
@@ -37,10 +26,7 @@ pub(super) fn is_valid_authority(authority: &[u8]) -> bool {
             None => (authority, &b""[..]),
         },
     };
-    !host.is_empty()
-        && host.iter().all(|&b| REG_NAME[usize::from(b)])
-        && has_whole_escapes(host)
-        && is_port(port)
+    !host.is_empty() && REG_NAME.has_all(host) && has_whole_escapes(host) && is_port(port)
 }
 
 fn is_port(port: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! (RFC 9112 §§2.2, 3.2, 6.1, 6.3, 7.1). Every byte from downstream is therefore checked here first,
 //! by the [turnstile](crate::turnstile) and the [inlet](crate::inlet), before hyper sees it.
 
+mod byte_set;
 mod chunked;
 mod head;
 mod host;

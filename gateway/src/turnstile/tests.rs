@@ -266,7 +266,7 @@ fn figures_of_a_storm() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut plan = Plan::new(listener.local_addr().unwrap())
             .template(Template::new("refused", "GET", "/closed/a"))
-            .phase(Phase::new("storm", Duration::from_secs(SECONDS), RATE, &[1]));
+            .phase(Phase::new("storm", Duration::from_secs(SECONDS), RATE, [1]));
         plan.connections = 512;
         plan.threads = 1;
         let load = std::thread::spawn(|| load::start(plan).unwrap().finish());
