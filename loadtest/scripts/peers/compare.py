@@ -18,7 +18,10 @@ import jobs
 import process
 import tables
 
-JOBS = {"refuse": jobs.refuse, "proxy": jobs.proxy, "idle": jobs.idle, "overload": jobs.overload}
+JOBS = {"refuse": jobs.refuse, "proxy": jobs.proxy, "idle": jobs.idle, "overload": jobs.overload,
+        "workers": jobs.workers, "flood": jobs.flood}
+# What is run unless it is said; the flood takes two minutes each time.
+USUAL = "refuse,proxy,idle,overload,workers"
 MAX_ROUNDS = 20
 MAX_SECONDS = 30
 # The overload job opens this many on both sides of a gateway.
@@ -101,7 +104,7 @@ def _arguments():
     parser.add_argument("--quick", action="store_true", help="1 round of 1 s; to see that it works")
     parser.add_argument("--rounds", type=int, help="default 5")
     parser.add_argument("--seconds", type=int, help="per measurement; default 3")
-    parser.add_argument("--only", default=",".join(JOBS), help="some of " + ",".join(JOBS))
+    parser.add_argument("--only", default=USUAL, help="some of " + ",".join(JOBS))
     parser.add_argument("--peers", default="floor,none,nginx,haproxy,envoy,floodgate",
                         help="some of floor,none,nginx,haproxy,envoy,floodgate")
     parser.add_argument("--check", action="store_true", help="only look at the arguments")
@@ -126,7 +129,7 @@ def _arguments():
 def _meta(args, tools):
     missing = [name for name in tools.missing() if name in args.peers]
     args.peers = [name for name in args.peers if name not in missing]
-    if not tools.wrk and {"refuse", "proxy"} & set(args.only):
+    if not tools.wrk and set(args.only) - {"idle", "overload"}:
         sys.exit("error: wrk is missing; install it or use --only idle,overload")
     model = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
              if line.startswith("model name")]

@@ -44,12 +44,14 @@ OVERLOAD = {
 }
 ADAPTIVE = {**OVERLOAD, "ADAPTIVE": "true", "MAX_DEFAULT": 16_384, "MAX_HIGH": 16_384}
 
-ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate"]
+ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-two"]
 JOBS = {
     "refuse": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "proxy": {"none", "nginx", "haproxy", "envoy", "floodgate"},
     "idle": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "overload": {"none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate"},
+    "workers": {"floodgate", "floodgate-two"},
+    "flood": {"floodgate"},
 }
 
 
@@ -99,6 +101,7 @@ class Gateway:
         os.makedirs(work, exist_ok=True)
         values = {
             **settings,
+            "WORKERS": 2 if name == "floodgate-two" else 1,
             "LISTEN": f"127.0.0.1:{self.port}",
             "LISTEN_HOST": "127.0.0.1",
             "LISTEN_PORT": self.port,
@@ -108,7 +111,8 @@ class Gateway:
             "WORK": work,
         }
         argv = _command(name, tools, work, values)
-        self._process = process.Process(argv, process.GATEWAY_CORE, f"{work}/{name}.log")
+        core = process.BOTH_CORES if name == "floodgate-two" else process.GATEWAY_CORE
+        self._process = process.Process(argv, core, f"{work}/{name}.log")
         self._process.wait_for_port(self.port)
 
     def cpu_seconds(self):

@@ -15,6 +15,8 @@ PROXY_RATE = 5_000
 IDLE_CONNECTIONS = 4000
 OVERLOADS = (1, 5, 20)
 PATIENCE = "1s"
+FEW_REFUSALS = 10_000
+MANY_REFUSALS = 10_000_000
 
 
 class Unfit(RuntimeError):
@@ -24,7 +26,7 @@ class Unfit(RuntimeError):
 def refuse(gateway, tools, seconds):
     """CPU time per refusal (closed loop), and latency of refusals at a fixed rate (open loop)."""
     _expect(gateway, "/closed", 503)
-    figures = {"cpu_us": {}, "per_second": {}, "closed_p99_ms": {}}
+    figures = {"cpu_us": {}, "per_second": {}, "closed_p50_ms": {}, "closed_p99_ms": {}}
     for connections in REFUSE_CONNECTIONS:
         run = _wrk(gateway, tools, "/closed", connections, seconds, refused=True)
         for key, value in run.items():
@@ -39,7 +41,7 @@ def refuse(gateway, tools, seconds):
 def proxy(gateway, tools, seconds):
     """CPU time per proxied request (closed loop), and latency at a fixed rate (open loop)."""
     _expect(gateway, "/goods", 200)
-    figures = {"cpu_us": {}, "per_second": {}, "closed_p99_ms": {}}
+    figures = {"cpu_us": {}, "per_second": {}, "closed_p50_ms": {}, "closed_p99_ms": {}}
     for connections in PROXY_CONNECTIONS:
         run = _wrk(gateway, tools, "/goods", connections, seconds, refused=False)
         for key, value in run.items():
@@ -99,6 +101,23 @@ def overload(gateway, tools, seconds):
     return figures
 
 
+def workers(gateway, tools, seconds):
+    """CPU time per refusal of one worker, and of two, of which one shares the generator's core."""
+    _expect(gateway, "/closed", 503)
+    return {"cpu_us": {"64": _wrk(gateway, tools, "/closed", 64, seconds, refused=True)["cpu_us"]}}
+
+
+def flood(gateway, tools, _seconds):
+    """Peak memory after some refusals and after very many; takes two minutes."""
+    _expect(gateway, "/closed", 503)
+    _load(gateway, tools, 1, FEW_REFUSALS, [("GET /closed", 1)], 64, warm_up=0)
+    few = gateway.peak_kib()
+    refused = 0
+    while refused < MANY_REFUSALS:
+        refused += _wrk(gateway, tools, "/closed", 64, 10, refused=True)["per_second"] * 10
+    return {"few_kib": few, "many_kib": gateway.peak_kib(), "refused": refused}
+
+
 def _wrk(gateway, tools, path, connections, seconds, refused):
     """One closed-loop run. The connections are opened within it, the same for every gateway."""
     url = f"http://127.0.0.1:{gateway.port}{path}"
@@ -115,13 +134,18 @@ def _wrk(gateway, tools, path, connections, seconds, refused):
     refusals = int(other[1]) if other else 0
     if refusals < 0.999 * requests if refused else refusals > 0.001 * requests:
         raise Unfit(f"{refusals} of {requests} requests on {path} were refused")
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", text)
-    scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}
     return {
         "cpu_us": 1e6 * cpu / requests,
         "per_second": requests / float(seconds),
-        "closed_p99_ms": float(p99[1]) * scale[p99[2]] if p99 else None,
+        "closed_p50_ms": _wrk_percentile(text, 50),
+        "closed_p99_ms": _wrk_percentile(text, 99),
     }
+
+
+def _wrk_percentile(text, percent):
+    """In ms, from the distribution that wrk prints."""
+    found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", text)
+    return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]] if found else None
 
 
 def _load(gateway, tools, seconds, rate, mix, connections, warm_up=0.2, more=()):

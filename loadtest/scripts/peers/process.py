@@ -10,6 +10,7 @@ import time
 PR_SET_PDEATHSIG = 1
 GATEWAY_CORE = 0
 LOAD_CORE = 1
+BOTH_CORES = "0,1"
 
 _running = []
 

@@ -3,13 +3,14 @@
 from statistics import median
 
 from gateways import CAPACITY, L1_SHARE, LIMIT, ORDER, SERVICE_MS
-from jobs import (IDLE_CONNECTIONS, OVERLOADS, PATIENCE, PROXY_CONNECTIONS, PROXY_RATE,
-                  REFUSE_CONNECTIONS, REFUSE_RATE)
+from jobs import (FEW_REFUSALS, IDLE_CONNECTIONS, MANY_REFUSALS, OVERLOADS, PATIENCE,
+                  PROXY_CONNECTIONS, PROXY_RATE, REFUSE_CONNECTIONS, REFUSE_RATE)
 
 NAMES = {
     "envoy": "Envoy",
     "envoy-adaptive": "Envoy, adaptive concurrency",
     "floodgate": "**Floodgate**",
+    "floodgate-two": "**Floodgate**, two workers",
     "floor": "the floor (bare epoll, canned bytes)",
     "haproxy": "HAProxy",
     "none": "no gateway",
@@ -47,7 +48,7 @@ def render(results, meta):
     """All tables of one comparison."""
     parts = [_head(meta)]
     for job, section in (("refuse", _refuse), ("proxy", _proxy), ("idle", _idle),
-                         ("overload", _overload)):
+                         ("overload", _overload), ("workers", _workers), ("flood", _flood)):
         if results.gateways(job):
             parts.append(section(results))
     parts.append(_behind(results))
@@ -72,10 +73,14 @@ def _head(meta):
 
 
 def _refuse(results):
-    rows = [_cpu_row(results, "refuse", name, REFUSE_CONNECTIONS, "floor")
-            for name in results.gateways("refuse")]
+    rows = []
+    for name in results.gateways("refuse"):
+        p50, p99 = (results.median("refuse", name, key, str(REFUSE_CONNECTIONS[-1]))
+                    for key in ("closed_p50_ms", "closed_p99_ms"))
+        rows.append([*_cpu_row(results, "refuse", name, REFUSE_CONNECTIONS, "floor"),
+                     _number(p99 / p50 if p50 and p99 else None, 2)])
     heads = ["", *(f"{count} connections" for count in REFUSE_CONNECTIONS), "refused/s at 64",
-             "p99 at 4000, ms"]
+             "p99 at 4000, ms", "p99 / p50 at 4000"]
     return "\n\n".join([
         "### Refusing: CPU time per request",
         "µs of CPU, and the multiple of the floor; closed loop with wrk, so rate and p99 are not "
@@ -172,6 +177,29 @@ def _overload(results):
         _table(["offered", "", "l1 success/s (of its arrivals)", "l1 p50", "l1 p99",
                 "l2 success/s", "capacity used", "refusal p50", "refusal p99",
                 "CPU µs/request"], rows),
+    ])
+
+
+def _workers(results):
+    rows = [_cpu_row(results, "workers", name, (64,), "floodgate")[:2]
+            for name in results.gateways("workers")]
+    return "\n\n".join([
+        "### One worker and two: CPU time per refusal",
+        "µs of CPU, and the multiple of one worker. The second worker shares its core with the "
+        "generator, which is not to its advantage.",
+        _table(["", "64 connections"], rows),
+    ])
+
+
+def _flood(results):
+    rows = []
+    for name in results.gateways("flood"):
+        few, many = (results.median("flood", name, key) for key in ("few_kib", "many_kib"))
+        rows.append([NAMES[name], _number(few, 0), _with_ratio(many, few)])
+    return "\n\n".join([
+        "### Peak memory of a flood",
+        f"KiB, after {FEW_REFUSALS:,} refusals and after {MANY_REFUSALS:,} more, and its multiple.",
+        _table(["", "some", "very many"], rows),
     ])
 
 
