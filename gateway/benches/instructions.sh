@@ -45,6 +45,11 @@ name = "l1"
 deadline = "60s"
 
 [[routes]]
+path = "/closed/{*rest}"
+tier = "l1"
+rate = "0/s"
+
+[[routes]]
 path = "/{*rest}"
 tier = "l1"
 EOF
@@ -61,6 +66,9 @@ count() {
     sed -n 's/.*Collected : *//p' "$work/log"
 }
 
-once=$(count /goods 2000)
-often=$(count /goods 12000)
-printf '%-8s %6d\n' proxy $(((often - once) / 10000))
+for job in refuse:/closed/goods proxy:/goods; do
+    once=$(count "${job#*:}" 2000)
+    often=$(count "${job#*:}" 12000)
+    printf '%-8s %6d\n' "${job%%:*}" $(((often - once) / 10000))
+done
+
