@@ -40,13 +40,11 @@ pub(crate) struct Hop<'a> {
     pub default_host: &'a dyn Fn() -> HeaderValue,
     /// How long the answer is worth waiting for.
     pub left: Duration,
-    /// How the body is framed.
-    pub framing: Framing,
 }
 
 /// How the body of a request is framed on its way out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Framing {
+pub(crate) enum OutgoingFraming {
     /// In chunks.
     Chunked,
     /// As the fields of the head say, be it that there is none.
@@ -80,7 +78,12 @@ pub(crate) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<He
 }
 
 /// Appends the head of a request to `out` as it goes to the upstream.
-pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &Hop<'_>) {
+pub(crate) fn write_to_upstream(
+    out: &mut Vec<u8>,
+    head: &request::Parts,
+    hop: &Hop<'_>,
+    framing: OutgoingFraming,
+) {
     write_request_line(out, head);
     // The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2).
     let mut host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -97,7 +100,7 @@ pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &
                 host = host.or(Some(value.as_bytes()));
                 is_first
             }
-            "content-length" => hop.framing == Framing::Given,
+            "content-length" => framing == OutgoingFraming::Given,
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
             "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
             _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
@@ -125,10 +128,10 @@ pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &
     {
         write_number(out, MAX_FORWARDS.as_str(), left.saturating_sub(1));
     }
-    match hop.framing {
-        Framing::Chunked => write_field(out, "transfer-encoding", b"chunked"),
-        Framing::Given => {}
-        Framing::Length(length) => write_number(out, "content-length", length),
+    match framing {
+        OutgoingFraming::Chunked => write_field(out, "transfer-encoding", b"chunked"),
+        OutgoingFraming::Given => {}
+        OutgoingFraming::Length(length) => write_number(out, "content-length", length),
     }
     if let Some(upgrade) = hop.upgrade {
         write_field(out, "connection", b"upgrade");
@@ -302,10 +305,9 @@ mod tests {
             upgrade: upgrade.as_ref(),
             default_host: &|| HeaderValue::from_static("upstream"),
             left: Duration::from_secs(1),
-            framing: Framing::Given,
         };
         let mut wire = Vec::new();
-        write_to_upstream(&mut wire, &head, &hop);
+        write_to_upstream(&mut wire, &head, &hop, OutgoingFraming::Given);
         let mut fields = [httparse::EMPTY_HEADER; 32];
         let mut read = httparse::Request::new(&mut fields);
         assert_eq!(read.parse(&wire), Ok(httparse::Status::Complete(wire.len())));
