@@ -47,7 +47,7 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// What is wrong with the body that the service has.
+    /// What is wrong with the body that the service reads.
     pub(crate) fn set_fault(&self, reason: Reason) {
         self.fault.set(Some(reason));
     }
@@ -102,7 +102,7 @@ impl Link {
         self.busy.get() || self.writing.get()
     }
 
-    /// Its successor is here already and waits.
+    /// Bytes of the next request are here already: `waker` is woken when the present one is answered.
     pub(crate) fn wake_when_answered(&self, waker: &Waker) {
         self.next.replace(Some(waker.clone()));
     }

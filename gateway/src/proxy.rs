@@ -36,7 +36,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(crate) struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// Its inlet.
+    /// What its inlet, this service and its task tell each other.
     pub link: Rc<Link>,
     /// The other end.
     pub peer: Rc<Peer>,
