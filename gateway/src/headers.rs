@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::{Method, Version, request};
 
+use crate::http1::elements;
 use crate::respond::REASON_HEADER;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -70,10 +71,9 @@ impl Peer {
 pub(crate) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(UPGRADE)?;
     let is_nominated = || options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
-    let is_http2 =
-        upgrade.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii).any(|protocol| {
-            protocol.eq_ignore_ascii_case(b"h2c") || protocol.eq_ignore_ascii_case(b"h2")
-        });
+    let is_http2 = elements(upgrade.as_bytes()).any(|protocol| {
+        protocol.eq_ignore_ascii_case(b"h2c") || protocol.eq_ignore_ascii_case(b"h2")
+    });
     (version == Version::HTTP_11 && is_nominated() && !is_http2).then(|| upgrade.clone())
 }
 
@@ -236,11 +236,7 @@ fn is_claim(name: &str, is_trusted: bool) -> bool {
 /// All options of all Connection fields.
 fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(CONNECTION).into_iter();
-    fields.flat_map(|field| options_in(field.as_bytes()))
-}
-
-fn options_in(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|&b| b == b',').map(<[u8]>::trim_ascii)
+    fields.flat_map(|field| elements(field.as_bytes()))
 }
 
 /// The fields that Connection claims for this hop. Framing and Host are not anybody's to take away;
@@ -260,7 +256,7 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Takes what a Connection field of an answer claims for this hop out of its `headers`.
 pub(crate) fn remove_nominated(headers: &mut HeaderMap, connection: &[u8]) {
-    for name in options_in(connection).filter_map(nomination) {
+    for name in elements(connection).filter_map(nomination) {
         headers.remove(name);
     }
 }

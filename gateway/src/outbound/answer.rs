@@ -9,6 +9,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::body_reader::BodyReader;
 use crate::headers;
+use crate::http1::elements;
 
 /// Most fields in one head.
 const MAX_FIELDS: usize = 256;
@@ -152,7 +153,7 @@ fn value(bytes: &Bytes, part: &[u8]) -> Result<HeaderValue, Malformed> {
 impl<'b> Fields<'b> {
     /// Several equal lengths are one; anything else that is not one number is an error.
     fn add_length(&mut self, value: &'b [u8]) -> Result<(), Malformed> {
-        for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+        for element in elements(value) {
             let length = number(element).ok_or(Malformed)?;
             if self.length.get_or_insert((length, element)).0 != length {
                 return Err(Malformed);
@@ -162,8 +163,7 @@ impl<'b> Fields<'b> {
     }
 
     fn add_connection(&mut self, value: &'b [u8]) {
-        let is_close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
-        self.closes |= value.split(|&b| b == b',').any(is_close);
+        self.closes |= elements(value).any(|option| option.eq_ignore_ascii_case(b"close"));
         if !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close") {
             self.connection.push(value);
         }
