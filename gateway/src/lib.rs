@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
-//! worker        turnstile    decide      request_body    forward          exchange
-//! connections   verdict      classify    admission       upstream, pool   metrics
-//! connection    refusals                 (limiter)       headers
-//! wheel         http1                    retry_after     outbound
-//! closing       inlet, link              respond         response_body
-//!                                                        tunnel
+//! accept        turnstile    decide      request_body    forward          exchange
+//! worker        verdict      classify    admission       upstream, pool   metrics
+//! connections   refusals                 (limiter)       headers
+//! connection    http1                    retry_after     outbound
+//! wheel         inlet, link              respond         response_body
+//! closing                                                tunnel
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
@@ -20,6 +20,7 @@ pub mod control;
 pub mod demo;
 pub mod gateway;
 
+mod accept;
 mod admin;
 mod admission;
 mod allocator;
