@@ -26,7 +26,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// How long hyper keeps a connection that has nothing to do: going back and forth costs a fifth of a
 /// small request, keeping all that hyper has 20 KiB.
-const LINGER: Duration = Duration::from_millis(100);
+const HYPER_IDLE: Duration = Duration::from_millis(100);
 
 /// Fields that hyper takes unless it is told otherwise.
 const OWN_MAX_HEADERS: usize = 100;
@@ -87,7 +87,7 @@ async fn serve_http(
         activity.set(polled.is_pending() && link.is_active());
         if polled.is_pending() && link.begins_to_idle() {
             // When this task is woken by it, hyper asks the inlet, and the inlet ends the stream.
-            alarm.set(LINGER, cx);
+            alarm.set(HYPER_IDLE, cx);
         }
         match polled {
             // hyper does not ask for more of an answer that its client does not read. The timer of

@@ -15,7 +15,7 @@ use crate::control::{Control, Start, Watch};
 use crate::metrics::names;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{clock, descriptors, listener, worker};
+use crate::{accept, clock, descriptors, listener, worker};
 
 /// How often a drain looks whether everything is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -69,7 +69,7 @@ impl Gateway {
         for (index, listener) in listeners.into_iter().enumerate() {
             let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
             threads.push(spawn(format!("core-{index}"), move || {
-                worker::run(index, shared, listener, stopped)
+                accept::run(index, shared, listener, stopped)
             })?);
         }
         let seen = start.text.clone();

@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::{Method, Version, request};
 
+use crate::http1::elements;
 use crate::respond::REASON_HEADER;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,13 +41,11 @@ pub(crate) struct Hop<'a> {
     pub default_host: &'a dyn Fn() -> HeaderValue,
     /// How long the answer is worth waiting for.
     pub left: Duration,
-    /// How the body is framed.
-    pub framing: Framing,
 }
 
 /// How the body of a request is framed on its way out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Framing {
+pub(crate) enum OutgoingFraming {
     /// In chunks.
     Chunked,
     /// As the fields of the head say, be it that there is none.
@@ -72,15 +71,19 @@ impl Peer {
 pub(crate) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(UPGRADE)?;
     let is_nominated = || options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
-    let is_http2 =
-        upgrade.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii).any(|protocol| {
-            protocol.eq_ignore_ascii_case(b"h2c") || protocol.eq_ignore_ascii_case(b"h2")
-        });
+    let is_http2 = elements(upgrade.as_bytes()).any(|protocol| {
+        protocol.eq_ignore_ascii_case(b"h2c") || protocol.eq_ignore_ascii_case(b"h2")
+    });
     (version == Version::HTTP_11 && is_nominated() && !is_http2).then(|| upgrade.clone())
 }
 
 /// Appends the head of a request to `out` as it goes to the upstream.
-pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &Hop<'_>) {
+pub(crate) fn write_to_upstream(
+    out: &mut Vec<u8>,
+    head: &request::Parts,
+    hop: &Hop<'_>,
+    framing: OutgoingFraming,
+) {
     write_request_line(out, head);
     // The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2).
     let mut host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -97,7 +100,7 @@ pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &
                 host = host.or(Some(value.as_bytes()));
                 is_first
             }
-            "content-length" => hop.framing == Framing::Given,
+            "content-length" => framing == OutgoingFraming::Given,
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
             "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
             _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
@@ -125,10 +128,10 @@ pub(crate) fn write_to_upstream(out: &mut Vec<u8>, head: &request::Parts, hop: &
     {
         write_number(out, MAX_FORWARDS.as_str(), left.saturating_sub(1));
     }
-    match hop.framing {
-        Framing::Chunked => write_field(out, "transfer-encoding", b"chunked"),
-        Framing::Given => {}
-        Framing::Length(length) => write_number(out, "content-length", length),
+    match framing {
+        OutgoingFraming::Chunked => write_field(out, "transfer-encoding", b"chunked"),
+        OutgoingFraming::Given => {}
+        OutgoingFraming::Length(length) => write_number(out, "content-length", length),
     }
     if let Some(upgrade) = hop.upgrade {
         write_field(out, "connection", b"upgrade");
@@ -233,11 +236,7 @@ fn is_claim(name: &str, is_trusted: bool) -> bool {
 /// All options of all Connection fields.
 fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(CONNECTION).into_iter();
-    fields.flat_map(|field| options_in(field.as_bytes()))
-}
-
-fn options_in(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|&b| b == b',').map(<[u8]>::trim_ascii)
+    fields.flat_map(|field| elements(field.as_bytes()))
 }
 
 /// The fields that Connection claims for this hop. Framing and Host are not anybody's to take away;
@@ -257,7 +256,7 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Takes what a Connection field of an answer claims for this hop out of its `headers`.
 pub(crate) fn remove_nominated(headers: &mut HeaderMap, connection: &[u8]) {
-    for name in options_in(connection).filter_map(nomination) {
+    for name in elements(connection).filter_map(nomination) {
         headers.remove(name);
     }
 }
@@ -302,10 +301,9 @@ mod tests {
             upgrade: upgrade.as_ref(),
             default_host: &|| HeaderValue::from_static("upstream"),
             left: Duration::from_secs(1),
-            framing: Framing::Given,
         };
         let mut wire = Vec::new();
-        write_to_upstream(&mut wire, &head, &hop);
+        write_to_upstream(&mut wire, &head, &hop, OutgoingFraming::Given);
         let mut fields = [httparse::EMPTY_HEADER; 32];
         let mut read = httparse::Request::new(&mut fields);
         assert_eq!(read.parse(&wire), Ok(httparse::Status::Complete(wire.len())));

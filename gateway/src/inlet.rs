@@ -227,7 +227,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
 
     /// The body is broken here.
     fn give_up(&mut self, reason: Reason) {
-        self.link.set_verdict(reason);
+        self.link.set_fault(reason);
         self.pending = BytesMut::new();
         self.own = POISON;
         self.at = At::End;
@@ -264,7 +264,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
                 if !self.alarm.is_due() {
                     return Poll::Pending;
                 }
-                self.link.set_verdict(Reason::RequestTimeout);
+                self.link.set_fault(Reason::RequestTimeout);
                 self.at = At::End;
             }
             At::End | At::Leaving => return Poll::Pending,

@@ -1,14 +1,16 @@
 //! Floodgate: a flash-sale admission gateway.
 //!
-//! The life of a request is `proxy::handle`, and where to read about its stages:
+//! A request that is refused by its head ends in `turnstile`; the life of any other is
+//! `proxy::handle`. Where to read about the stages:
 //!
 //! ```text
-//! accept ─────> turnstile ─> classify ─> admission ─> forward ─> observe
-//! worker        turnstile    decide      admission    forward    exchange
-//! connections   verdict      classify    (limiter)    upstream   metrics
-//! connection    refusals                 retry_after  pool
-//! closing       http1                    respond      headers
-//!               inlet, link                           tunnel
+//! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
+//! accept        turnstile    decide      request_body    forward          exchange
+//! worker        verdict      classify    admission       upstream, pool   metrics
+//! connections   refusals                 (limiter)       headers
+//! connection    http1                    retry_after     outbound
+//! wheel         inlet, link              respond         response_body
+//! closing                                                tunnel
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
@@ -18,6 +20,7 @@ pub mod control;
 pub mod demo;
 pub mod gateway;
 
+mod accept;
 mod admin;
 mod admission;
 mod allocator;

@@ -15,7 +15,7 @@ use crate::verdict::Pass;
 #[derive(Default)]
 pub(crate) struct Link {
     /// Why the body of the present request broke.
-    verdict: Cell<Option<Reason>>,
+    fault: Cell<Option<Reason>>,
     /// When the present request arrived.
     arrived: Cell<Timestamp>,
     /// The connection ends with the present answer.
@@ -47,15 +47,15 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// What is wrong with the body that the service has.
-    pub(crate) fn set_verdict(&self, reason: Reason) {
-        self.verdict.set(Some(reason));
+    /// What is wrong with the body that the service reads.
+    pub(crate) fn set_fault(&self, reason: Reason) {
+        self.fault.set(Some(reason));
     }
 
     /// The next head is with hyper, or about to be.
     pub(crate) fn begin(&self, pass: Pass) {
         self.busy.set(true);
-        self.verdict.set(None);
+        self.fault.set(None);
         self.arrived.set(pass.at);
         self.last.set(pass.is_last);
         self.whole.set(pass.framing == Framing::Length(0));
@@ -102,14 +102,14 @@ impl Link {
         self.busy.get() || self.writing.get()
     }
 
-    /// Its successor is here already and waits.
+    /// Bytes of the next request are here already: `waker` is woken when the present one is answered.
     pub(crate) fn wake_when_answered(&self, waker: &Waker) {
         self.next.replace(Some(waker.clone()));
     }
 
     /// Takes what was found wrong, if anything.
-    pub(crate) fn take_verdict(&self) -> Option<Reason> {
-        self.verdict.take()
+    pub(crate) fn take_fault(&self) -> Option<Reason> {
+        self.fault.take()
     }
 
     /// The answer that is being passed on has to be complete by then.

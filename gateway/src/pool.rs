@@ -34,7 +34,7 @@ struct Idle {
 /// A connection in the hands of one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    /// It.
+    /// The connection, which nobody else polls.
     pub connection: Connection,
     upstream: Arc<Upstream>,
     visit: Visit,

@@ -18,7 +18,7 @@ use crate::closing;
 use crate::decide::{Refused, decide};
 use crate::exchange::Exchange;
 use crate::forward::{self, Forwarded};
-use crate::headers::{self, Framing, Hop, Peer};
+use crate::headers::{self, Hop, Peer};
 use crate::link::Link;
 use crate::outbound::Outgoing;
 use crate::reason::Reason;
@@ -36,7 +36,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(crate) struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// Its inlet.
+    /// What its inlet, this service and its task tell each other.
     pub link: Rc<Link>,
     /// The other end.
     pub peer: Rc<Peer>,
@@ -208,16 +208,15 @@ async fn pass(
     let body =
         RequestBody::new(ahead, body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
-    let mut hop = Hop {
+    let hop = Hop {
         peer: &client.peer,
         is_trusted: snapshot.trusts(client.peer.address),
         via: &snapshot.via,
         upgrade: upgrade.as_ref(),
         default_host: &|| upstream.host(),
         left: deadline.saturating_since(now),
-        framing: Framing::Given,
     };
-    let outgoing = Outgoing::new(head, &mut hop, body);
+    let outgoing = Outgoing::new(head, &hop, body);
     let pool = &client.worker.pool;
     let forwarded =
         match forward::forward(pool, upstream, outgoing, &fault, admitted, now, deadline).await {

@@ -10,6 +10,10 @@ use crate::date;
 use crate::reason::Reason;
 use crate::respond;
 
+/// Digits of the wait, in seconds and in milliseconds, padded from the left.
+const SECONDS: usize = 2;
+const MILLIS: usize = respond::MILLIS_WIDTH;
+
 /// The answers of all reasons.
 #[derive(Debug)]
 pub(crate) struct Refusals(Box<[ReadyMade]>);
@@ -37,10 +41,6 @@ struct ReadyMade {
     /// Where the seconds stand in the head, and the milliseconds in the body.
     wait: Option<(usize, usize)>,
 }
-
-/// Digits of the wait, in seconds and in milliseconds, padded from the left.
-const SECONDS: usize = 2;
-const MILLIS: usize = respond::MILLIS_WIDTH;
 
 // === impl Refusals ===
 

@@ -124,7 +124,7 @@ impl ReadAhead {
                     self.bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                     self.whole = frame.is_trailers() || body.is_end_stream();
                 }
-                Some(Err(_)) => return Err(link.take_verdict().unwrap_or(Reason::BadRequest)),
+                Some(Err(_)) => return Err(link.take_fault().unwrap_or(Reason::BadRequest)),
                 None => self.whole = true,
             }
             if self.bytes.len() as u64 > max {
@@ -206,7 +206,7 @@ impl Stream {
         let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
-                self.fault.reason.set(Some(self.link.take_verdict().unwrap_or(Reason::BadRequest)));
+                self.fault.reason.set(Some(self.link.take_fault().unwrap_or(Reason::BadRequest)));
                 return Poll::Ready(Some(Err(error.into())));
             }
             Poll::Ready(None) => return Poll::Ready(None),

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Response;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
-use bytes::Bytes;
 
 use crate::link::Link;
 use crate::outbound::Answer;

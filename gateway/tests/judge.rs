@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
-#[path = "support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use crate::http1::HeadLimits;
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{clock, listener, worker};
+use crate::{accept, clock, listener};
 
 /// Upper bound of all waiting for an answer. Reached only by a test that fails.
 const BOUND: Duration = Duration::from_secs(8);
@@ -70,7 +70,7 @@ impl Side {
         let (stop, stopped) = watch::channel(false);
         let of_worker = Arc::clone(&shared);
         let thread =
-            std::thread::spawn(move || worker::run(0, of_worker, listener, stopped).unwrap());
+            std::thread::spawn(move || accept::run(0, of_worker, listener, stopped).unwrap());
         Self { shared, addr, stop, thread: Some(thread) }
     }
 

@@ -7,6 +7,7 @@ use http::uri::Authority;
 
 use super::byte_set::{PATH, QUERY};
 use super::host::is_valid_authority;
+use super::list::elements;
 use crate::reason::Reason;
 
 /// Longest request target. RFC 9110 §4.1 asks for at least 8,000 octets.
@@ -252,7 +253,7 @@ fn check_transfer_encoding(value: &[u8]) -> Result<(), Reason> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii).rev();
+    let mut codings = elements(value).rev();
     let last_is_chunked = codings.next().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
     let others_are_known = codings.all(|coding| {
         [&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"]
@@ -277,13 +278,12 @@ fn check_expectation(value: &[u8]) -> Result<(), Reason> {
 
 /// The options, which must not take framing or Host away (RFC 9110 §7.6.1).
 fn check_connection(value: &[u8]) -> Result<impl Iterator<Item = &[u8]>, Reason> {
-    let options = || value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
-    let takes_away = options().any(|option| {
+    let takes_away = elements(value).any(|option| {
         [&b"content-length"[..], b"transfer-encoding", b"host"]
             .iter()
             .any(|name| option.eq_ignore_ascii_case(name))
     });
-    if takes_away { Err(Reason::BadRequest) } else { Ok(options()) }
+    if takes_away { Err(Reason::BadRequest) } else { Ok(elements(value)) }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod byte_set;
 mod chunked;
 mod head;
 mod host;
+mod list;
 
 pub(crate) use chunked::Chunked;
 pub(crate) use head::{Framing, HeadLimits, parse};
+pub(crate) use list::elements;

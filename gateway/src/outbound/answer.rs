@@ -9,6 +9,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::body_reader::BodyReader;
 use crate::headers;
+use crate::http1::elements;
 
 /// Most fields in one head.
 const MAX_FIELDS: usize = 256;
@@ -44,7 +45,7 @@ pub(super) struct Malformed;
 
 /// What the fields say that are not passed on as they are.
 #[derive(Default)]
-struct Framing<'b> {
+struct Fields<'b> {
     /// The length, and the digits that say it.
     length: Option<(u64, &'b [u8])>,
     is_chunked: Option<bool>,
@@ -63,10 +64,10 @@ pub(super) fn parse(
     is_head: bool,
     table: &mut HeaderMap,
 ) -> Result<Parsed, Malformed> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut read = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
-    let length = match parser.parse_response_with_uninit_headers(&mut read, bytes, &mut fields) {
+    let length = match parser.parse_response_with_uninit_headers(&mut read, bytes, &mut lines) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(_) => return Err(Malformed),
@@ -79,12 +80,12 @@ pub(super) fn parse(
     head.status = status;
     head.headers = std::mem::take(table);
     let is_http_11 = read.version == Some(1);
-    let framing = read_fields(bytes, read.headers, &mut head.headers)?;
+    let fields = read_fields(bytes, read.headers, &mut head.headers)?;
     let has_body = !(is_head
         || status == StatusCode::SWITCHING_PROTOCOLS
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED);
-    let body = match (framing.is_chunked, framing.length) {
+    let body = match (fields.is_chunked, fields.length) {
         // Nobody knows where such a body ends.
         (Some(false), _) => return Err(Malformed),
         (Some(true), _) if has_body && !is_http_11 => return Err(Malformed),
@@ -99,9 +100,9 @@ pub(super) fn parse(
     {
         head.extensions.insert(phrase);
     }
-    let upgrade = framing.upgrade;
+    let upgrade = fields.upgrade;
     // A server of HTTP/1.0 closes unless it says otherwise, and what it says is not worth the doubt.
-    let keeps_alive = is_http_11 && !framing.closes && status != StatusCode::SWITCHING_PROTOCOLS;
+    let keeps_alive = is_http_11 && !fields.closes && status != StatusCode::SWITCHING_PROTOCOLS;
     let behind = bytes.slice(length..);
     Ok(Parsed::Answer(Box::new(Answer { head, body, behind, upgrade, keeps_alive })))
 }
@@ -109,37 +110,37 @@ pub(super) fn parse(
 /// Puts into `table` what is passed on, and says what the rest means.
 fn read_fields<'b>(
     bytes: &Bytes,
-    fields: &[httparse::Header<'b>],
+    lines: &[httparse::Header<'b>],
     table: &mut HeaderMap,
-) -> Result<Framing<'b>, Malformed> {
-    let mut framing = Framing::default();
-    table.reserve(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed)?;
+) -> Result<Fields<'b>, Malformed> {
+    let mut fields = Fields::default();
+    table.reserve(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed)?;
         match name.as_str() {
             "content-length" => {
-                framing.add_length(field.value)?;
+                fields.add_length(line.value)?;
                 continue;
             }
             "transfer-encoding" => {
-                let is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
-                framing.is_chunked = Some(is_chunked && framing.is_chunked.is_none());
+                let is_chunked = line.value.eq_ignore_ascii_case(b"chunked");
+                fields.is_chunked = Some(is_chunked && fields.is_chunked.is_none());
             }
-            "connection" => framing.add_connection(field.value),
-            "upgrade" => framing.upgrade = value(bytes, field.value).ok(),
+            "connection" => fields.add_connection(line.value),
+            "upgrade" => fields.upgrade = value(bytes, line.value).ok(),
             _ => {}
         }
         if !headers::ends_at_gateway(name.as_str()) {
-            table.append(name, value(bytes, field.value)?);
+            table.append(name, value(bytes, line.value)?);
         }
     }
-    if let Some((_, digits)) = framing.length.filter(|_| framing.is_chunked.is_none()) {
+    if let Some((_, digits)) = fields.length.filter(|_| fields.is_chunked.is_none()) {
         table.append(CONTENT_LENGTH, value(bytes, digits)?);
     }
-    for connection in &framing.connection {
+    for connection in &fields.connection {
         headers::remove_nominated(table, connection);
     }
-    Ok(framing)
+    Ok(fields)
 }
 
 /// A part of `bytes` as a field value that shares their memory.
@@ -147,12 +148,12 @@ fn value(bytes: &Bytes, part: &[u8]) -> Result<HeaderValue, Malformed> {
     HeaderValue::from_maybe_shared(bytes.slice_ref(part)).map_err(|_| Malformed)
 }
 
-// === impl Framing ===
+// === impl Fields ===
 
-impl<'b> Framing<'b> {
+impl<'b> Fields<'b> {
     /// Several equal lengths are one; anything else that is not one number is an error.
     fn add_length(&mut self, value: &'b [u8]) -> Result<(), Malformed> {
-        for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+        for element in elements(value) {
             let length = number(element).ok_or(Malformed)?;
             if self.length.get_or_insert((length, element)).0 != length {
                 return Err(Malformed);
@@ -162,8 +163,7 @@ impl<'b> Framing<'b> {
     }
 
     fn add_connection(&mut self, value: &'b [u8]) {
-        let is_close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
-        self.closes |= value.split(|&b| b == b',').any(is_close);
+        self.closes |= elements(value).any(|option| option.eq_ignore_ascii_case(b"close"));
         if !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close") {
             self.connection.push(value);
         }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, request};
 
 use super::connection::Connection;
-use crate::headers::{self, Framing, Hop};
+use crate::headers::{self, Hop, OutgoingFraming};
 use crate::request_body::RequestBody;
 
 /// Most heads are smaller.
@@ -54,14 +54,14 @@ pub(crate) enum SendError {
 
 impl Outgoing {
     /// A request with this `head`, sent on as `hop` says, and this `body`.
-    pub(crate) fn new(head: request::Parts, hop: &mut Hop<'_>, body: RequestBody) -> Self {
-        hop.framing = framing(&head.headers, &body);
-        let is_chunked = hop.framing == Framing::Chunked;
+    pub(crate) fn new(head: request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
+        let framing = framing(&head.headers, &body);
+        let is_chunked = framing == OutgoingFraming::Chunked;
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let is_repeatable = is_safe && body.is_empty();
         let is_head = head.method == Method::HEAD;
         let mut first = Vec::with_capacity(HEAD);
-        headers::write_to_upstream(&mut first, &head, hop);
+        headers::write_to_upstream(&mut first, &head, hop, framing);
         let mut rest = None;
         match body {
             RequestBody::Whole(bytes) => match bytes {
@@ -113,15 +113,15 @@ impl Outgoing {
 }
 
 /// How the body goes out. What the head says is trusted: it was checked on the way in.
-fn framing(fields: &HeaderMap, body: &RequestBody) -> Framing {
+fn framing(fields: &HeaderMap, body: &RequestBody) -> OutgoingFraming {
     if body.is_empty() {
-        Framing::Given
+        OutgoingFraming::Given
     } else if fields.contains_key(http::header::TRANSFER_ENCODING) {
-        Framing::Chunked
+        OutgoingFraming::Chunked
     } else if fields.contains_key(http::header::CONTENT_LENGTH) {
-        Framing::Given
+        OutgoingFraming::Given
     } else {
-        body.length().map_or(Framing::Chunked, Framing::Length)
+        body.length().map_or(OutgoingFraming::Chunked, OutgoingFraming::Length)
     }
 }
 
