@@ -224,20 +224,21 @@ impl Held {
 impl UpstreamBody {
     /// The whole body, if the rest of it is here already.
     fn take_if_whole(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        // Registered here: a client that does not read must not keep the timer from running.
-        if let Some(held) = &mut self.held {
-            let _passed = held.lease.connection.poll_deadline(cx, self.due).is_ready();
-        }
         // Of a body without a known length the first piece does not tell whether it is the last.
-        self.reader.left()?;
-        match self.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) if self.held.is_none() => frame.into_data().ok(),
-            Poll::Ready(Some(piece)) => {
-                self.ahead = Some(piece);
-                None
+        if self.reader.left().is_some() {
+            match self.poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) if self.held.is_none() => {
+                    return frame.into_data().ok();
+                }
+                Poll::Ready(Some(piece)) => self.ahead = Some(piece),
+                Poll::Ready(None) | Poll::Pending => {}
             }
-            Poll::Ready(None) | Poll::Pending => None,
         }
+        // Told here: a client that does not read must not keep the timer from running.
+        if let Some(held) = &mut self.held {
+            held.lease.connection.wake_when_due(cx, self.due);
+        }
+        None
     }
 
     /// The next piece.

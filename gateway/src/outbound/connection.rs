@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use super::answer::{self, Answer, Parsed};
@@ -53,8 +54,10 @@ impl Connection {
 
     /// Whether it can carry a request: nothing must have come since the last one.
     pub(crate) fn is_usable(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.unread.is_empty() && self.poll_read(&mut cx).is_pending()
+        // The runtime would rather stop to tell than let one task look at very many.
+        let looked = pin!(unconstrained(std::future::poll_fn(|cx| self.poll_read(cx))))
+            .poll(&mut Context::from_waker(Waker::noop()));
+        looked.is_pending() && self.unread.is_empty()
     }
 
     /// Writes some of `slices`.
@@ -120,6 +123,16 @@ impl Connection {
         }
     }
 
+    /// Wakes the task once it is `due`, be it that nobody asks until then: a timer that stands early would
+    /// wake it too early, and not again.
+    pub(crate) fn wake_when_due(&mut self, cx: &mut Context<'_>, due: Instant) {
+        if let Some(timer) = self.timer.as_mut().filter(|timer| timer.deadline() < due) {
+            timer.as_mut().reset(due);
+        }
+        let told = pin!(unconstrained(std::future::poll_fn(|cx| self.poll_deadline(cx, due))));
+        let _passed = told.poll(cx).is_ready();
+    }
+
     /// Ready once it is `due`.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
@@ -161,5 +174,30 @@ impl Connection {
             self.unread = BytesMut::new();
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn of_many_connections_that_ended_none_is_usable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut connections = Vec::new();
+        // More than the runtime lets one task look at before others have their turn.
+        for _ in 0..300 {
+            let ours = TcpStream::connect(addr).await.unwrap();
+            drop(listener.accept().await.unwrap());
+            ours.readable().await.unwrap();
+            connections.push(Connection::new(ours));
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(
+            connections.iter_mut().filter_map(|one| one.is_usable().then_some(())).count(),
+            0
+        );
     }
 }

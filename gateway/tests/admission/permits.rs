@@ -159,6 +159,26 @@ async fn a_reader_that_is_too_slow_holds_no_permit_past_the_deadline() {
 }
 
 #[tokio::test]
+async fn the_deadline_counts_as_well_on_a_connection_that_has_served_before() {
+    const EARLIER: Duration = Duration::from_millis(100);
+    let (origin, gateway) = start(500);
+    assert_eq!(gateway.asking("/").await.answer().await.status, 200);
+    // Not to wait for anything: so much earlier is the deadline of the first request.
+    tokio::time::sleep(EARLIER).await;
+    let mut client = Client::connect_narrow(gateway.listen).await;
+    let begin = Instant::now();
+    client.get(LARGE).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(gateway.checkout().await["in_flight"], 1);
+    gateway.quiet().await;
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(500), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(client.rest().await.is_err());
+    all_is_back(&origin, &gateway).await;
+}
+
+#[tokio::test]
 async fn a_permit_that_comes_back_by_failure_goes_to_the_next_waiter() {
     let (origin, gateway) = start(20_000);
     let held = gateway.holding(&origin).await;
