@@ -266,6 +266,18 @@ async fn trailers_reach_a_client_that_takes_them() {
 }
 
 #[tokio::test]
+async fn trailers_say_nothing_that_the_head_could_not() {
+    let server = Scripted::start(&["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\
+         trailer: connection, x-end, x-floodgate-reason\r\n\r\n0\r\nconnection: close\r\n\
+         x-end: 1\r\nx-floodgate-reason: watermark\r\ncontent-length: 3\r\n\r\n"])
+    .await;
+    let gateway = Running::start(&patient("").text(&[server.addr]));
+    let mut client = gateway.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\n\r\n").await;
+    assert_eq!(client.answer().await.trailers, "x-end: 1\r\n");
+}
+
+#[tokio::test]
 async fn an_answer_to_head_has_a_length_and_no_body() {
     let origin = origin();
     let gateway = Running::start(&patient("").text(&[origin.addr()]));

@@ -4,10 +4,11 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 
 use super::connection::Connection;
+use crate::headers;
 
 /// Bytes read at once at first, and at most once a body turns out to come fast.
 const ROOM: usize = 8 * 1024;
@@ -223,7 +224,12 @@ fn take_trailers(unread: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes());
                 let value = HeaderValue::from_bytes(field.value);
-                trailers.append(name.map_err(|_| malformed())?, value.map_err(|_| malformed())?);
+                let (name, value) =
+                    (name.map_err(|_| malformed())?, value.map_err(|_| malformed())?);
+                // What may not stand in the head may not come behind it.
+                if !headers::ends_at_gateway(name.as_str()) && name != CONTENT_LENGTH {
+                    trailers.append(name, value);
+                }
             }
             drop(unread.split_to(length));
             Ok(Some(trailers))
