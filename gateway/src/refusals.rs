@@ -10,7 +10,7 @@ use crate::date;
 use crate::reason::Reason;
 use crate::respond;
 
-/// Digits of the wait, in seconds and in milliseconds, padded from the left.
+/// Digits of the wait, in seconds and in milliseconds; a shorter number has spaces behind it.
 const SECONDS: usize = 2;
 const MILLIS: usize = respond::MILLIS_WIDTH;
 
@@ -113,14 +113,17 @@ fn after(bytes: &[u8], mark: &[u8]) -> Option<usize> {
     bytes.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
 }
 
-/// Writes `number`, or the largest that fits, against the right end of `field`.
+/// Writes `number`, or the largest that fits, into `field`, and spaces behind it.
 fn write_padded(field: &mut [u8], number: u64) {
     let largest = 10u64.pow(field.len() as u32) - 1;
-    let mut left = number.min(largest);
-    for (digits, at) in field.iter_mut().rev().enumerate() {
-        *at = if left > 0 || digits == 0 { b'0' + (left % 10) as u8 } else { b' ' };
+    let number = number.min(largest);
+    let digits = number.max(1).ilog10() as usize + 1;
+    let mut left = number;
+    for at in field[..digits].iter_mut().rev() {
+        *at = b'0' + (left % 10) as u8;
         left /= 10;
     }
+    field[digits..].fill(b' ');
 }
 
 #[cfg(test)]

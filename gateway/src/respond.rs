@@ -13,7 +13,7 @@ use crate::response_body::ResponseBody;
 /// The header that tells why.
 pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgate-reason");
 
-/// Digits of the longest wait in milliseconds; a shorter one has spaces in front.
+/// Digits of the longest wait in milliseconds; a shorter one has a space behind it.
 pub(crate) const MILLIS_WIDTH: usize = 5;
 
 /// The answer to a request that is refused for `reason`, and when to come back if that may help.
@@ -55,7 +55,7 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 pub(crate) fn problem(reason: Reason, retry_after: Option<Duration>) -> String {
     let (text, status) = (reason.as_str(), reason.status().as_u16());
     let retry = retry_after
-        .map(|wait| format!(",\"retry_after_ms\":{:>MILLIS_WIDTH$}", wait.as_millis()))
+        .map(|wait| format!(",\"retry_after_ms\":{:<MILLIS_WIDTH$}", wait.as_millis()))
         .unwrap_or_default();
     format!(
         "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}\n"

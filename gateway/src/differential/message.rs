@@ -169,7 +169,6 @@ fn told(head: &Head, data: &[u8]) -> String {
 fn without_wait(body: &str) -> (String, Option<u64>) {
     const NAME: &str = "retry_after_ms\\\":";
     let Some((before, after)) = body.split_once(NAME) else { return (body.to_owned(), None) };
-    let after = after.trim_start();
     let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-    (format!("{before}{NAME}soon{}", &after[end..]), after[..end].parse().ok())
+    (format!("{before}{NAME}soon{}", after[end..].trim_start()), after[..end].parse().ok())
 }

@@ -15,6 +15,9 @@ use super::{
 
 /// Width of a bucket of the timeline.
 pub(super) const BUCKET: Duration = Duration::from_millis(100);
+/// Why a request failed that found nobody listening.
+const NOBODY: &str = "no_connection";
+
 /// Largest share of arrivals that the generator may start late or drop.
 const MAX_FAULTS: f64 = 0.01;
 
@@ -172,10 +175,18 @@ impl Report {
                 self.arrivals
             ));
         }
+        let unreached = self.classes.iter().filter_map(|class| class.failed_by_reason.get(NOBODY));
+        if counts.done() > 0 && unreached.sum::<u64>() == counts.done() {
+            return Verdict::Fail("nobody listens at the target; start it first".to_owned());
+        }
+        if self.arrivals == 0 {
+            return Verdict::Fail("there were no arrivals; use a higher rate or more time".to_owned());
+        }
         if faults as f64 > self.arrivals as f64 * MAX_FAULTS {
             return Verdict::Fail(format!(
                 "{} of {} arrivals started late and {} were dropped (limit 1 %); \
-                 use a lower rate, more connections, or more threads",
+                 use a lower rate or more threads, more connections if they were dropped, or repeat it \
+                 when nobody else is busy on this machine",
                 self.late, self.arrivals, counts.dropped
             ));
         }

@@ -112,9 +112,9 @@ fn head() -> String {
         "success",
         "refused",
         "failed",
-        "ok p50",
+        "success p50",
         "ok p99",
-        "no p50",
+        "refusal p50",
         "no p99",
         "checkouts"
     )

@@ -50,7 +50,7 @@ fn generator(findings: &Findings<'_>) -> Verdict {
         (true, _) => format!("{late} late and {dropped} dropped of {arrivals} arrivals"),
         (false, 0) => format!(
             "{late} late and {dropped} dropped of {arrivals} arrivals (limit 1 %): the figures \
-             mean nothing; use a smaller --scale or more threads"
+             mean nothing; use a smaller --scale, or repeat it when nobody else is busy on this machine"
         ),
         (false, _) => format!("{broken} generator threads ended early; see their message"),
     };
