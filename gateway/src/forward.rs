@@ -188,9 +188,7 @@ async fn attempt(
         }
         match connection.poll_answer(cx, outgoing.is_head, &mut outgoing.table) {
             Poll::Ready(result) => return Poll::Ready(result.map_err(Failure::NoAnswer)),
-            Poll::Pending if !takes_more => {
-                return Poll::Ready(Err(Failure::NoAnswer(NoAnswer::Silence)));
-            }
+            // Also if it takes no more: that its answer, or its end, is here may not be known yet.
             Poll::Pending => {}
         }
         connection.poll_deadline(cx, due).map(|()| Err(Failure::Late))

@@ -202,6 +202,10 @@ impl Stream {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.ahead))));
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        // The pause is the client's only from here on: before, the upstream was made to listen.
+        if polled.is_pending() && !self.fault.awaits.get() {
+            self.stall.as_mut().reset(Instant::now() + STALL);
+        }
         self.fault.set_awaits(polled.is_pending());
         let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => frame,
@@ -215,7 +219,6 @@ impl Stream {
             }
             Poll::Pending => return Poll::Pending,
         };
-        self.stall.as_mut().reset(Instant::now() + STALL);
         let Ok(piece) = frame.into_data() else { return Poll::Ready(None) };
         match self.left.checked_sub(piece.len() as u64) {
             Some(left) => self.left = left,

@@ -1,8 +1,11 @@
 //! Bodies that come slowly, broken, or not at all.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use floodgate_loadtest::origin::Origin;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::recorder::{Recorder, Then};
 use crate::support::{Client, Running, Settings, ask, one_tier, post, reach};
@@ -179,4 +182,62 @@ async fn a_stray_line_end_behind_a_body_is_no_head_that_is_late() {
     assert_eq!(client.answer().await.status, 200);
     client.get("/").await;
     assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_is_not_blamed_for_the_time_that_connecting_takes() {
+    // Its queue is full at first, so that the handshake takes the second that a lost packet costs.
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener.into()).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let in_the_way = TcpStream::connect(addr).await.unwrap();
+    let settings = patient("connect_timeout = \"3s\"", "");
+    let gateway = Running::start(&settings.text(&[addr]));
+    let mut client = gateway.client().await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    client.send(head).await;
+    gateway.reach("asking", |status| status["in_flight"] == 1).await;
+    // Not to wait for anything: the first attempt is to be lost.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let origin = tokio::spawn(async move {
+        drop(listener.accept().await.unwrap());
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut came = Vec::new();
+        while !came.ends_with(b"hello") {
+            assert!(stream.read_buf(&mut came).await.unwrap() > 0, "no body");
+        }
+        stream.write_all(crate::OK.as_bytes()).await.unwrap();
+    });
+    assert_eq!(client.head().await.status, 100);
+    client.send("hello").await;
+    assert_eq!(client.answer().await.status, 200);
+    origin.await.unwrap();
+    drop(in_the_way);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_and_leaves_before_it_has_read_the_body_is_understood() {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 409 Conflict\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = Running::start(&patient("", "").text(&[listener.local_addr().unwrap()]));
+    let origin = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut came = [0; 1000];
+            stream.read_exact(&mut came).await.unwrap();
+            stream.write_all(ANSWER).await.unwrap();
+        }
+    });
+    // More than is sent at once, and less than would keep the client from reading.
+    let request = post("/", &vec![b'b'; 100_000]);
+    for round in 0..30 {
+        let mut client = gateway.client().await;
+        client.send(&request).await;
+        assert_eq!(client.answer().await.status, 409, "{round}");
+    }
+    origin.abort();
 }
