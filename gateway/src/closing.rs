@@ -57,7 +57,8 @@ pub(crate) async fn close(mut socket: TcpStream) {
         while let Ok(length @ 1..) = socket.read(&mut buffer).await {
             left = left.saturating_sub(length);
             if left == 0 {
-                return;
+                // To end now would be to reset what it has yet to read.
+                return std::future::pending().await;
             }
         }
     };

@@ -205,8 +205,7 @@ async fn pass(
     }
     let client = exchange.client();
     let fault = Rc::<Fault>::default();
-    let body =
-        RequestBody::new(ahead, body, route.max_body, Rc::clone(&client.link), Rc::clone(&fault));
+    let body = RequestBody::new(ahead, body, route.max_body, upstream, &client.link, &fault);
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
     let hop = Hop {
         peer: &client.peer,

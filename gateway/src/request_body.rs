@@ -6,7 +6,8 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::clock;
 use crate::link::Link;
 use crate::places::Place;
 use crate::reason::Reason;
@@ -24,7 +26,8 @@ use crate::upstream::Upstream;
 const READ_AHEAD: usize = 16 * 1024;
 /// And so long it is waited for before a permit is asked for without it.
 const PROMPT: Duration = Duration::from_millis(100);
-/// Longest pause between two pieces of the rest, which is sent while a permit is held.
+/// Longest pause between two pieces of the rest, which is sent while a permit is held, if somebody else
+/// wants it.
 const STALL: Duration = Duration::from_secs(1);
 
 /// What was read of a body before the request asked for a permit.
@@ -53,6 +56,7 @@ pub(crate) struct Stream {
     /// Bytes that may still come.
     left: u64,
     stall: Pin<Box<Sleep>>,
+    upstream: Arc<Upstream>,
     link: Rc<Link>,
     fault: Rc<Fault>,
     _upload: Option<Place>,
@@ -144,8 +148,9 @@ impl RequestBody {
         ahead: ReadAhead,
         incoming: Incoming,
         max: u64,
-        link: Rc<Link>,
-        fault: Rc<Fault>,
+        upstream: &Arc<Upstream>,
+        link: &Rc<Link>,
+        fault: &Rc<Fault>,
     ) -> Self {
         let bytes = ahead.bytes.freeze();
         if ahead.whole {
@@ -159,8 +164,9 @@ impl RequestBody {
             incoming,
             left,
             stall,
-            link,
-            fault,
+            upstream: Arc::clone(upstream),
+            link: Rc::clone(link),
+            fault: Rc::clone(fault),
             _upload: upload,
         }))
     }
@@ -214,10 +220,16 @@ impl Stream {
                 return Poll::Ready(Some(Err(error.into())));
             }
             Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Pending if self.stall.as_mut().poll(cx).is_ready() => {
-                return Poll::Ready(Some(Err(self.spoil(Reason::RequestTimeout))));
+            Poll::Pending => {
+                ready!(self.stall.as_mut().poll(cx));
+                if self.upstream.is_wanted(clock::now()) {
+                    return Poll::Ready(Some(Err(self.spoil(Reason::RequestTimeout))));
+                }
+                // Until the connection's own limit on pauses.
+                self.stall.as_mut().reset(Instant::now() + STALL);
+                ready!(self.stall.as_mut().poll(cx));
+                return Poll::Pending;
             }
-            Poll::Pending => return Poll::Pending,
         };
         let Ok(piece) = frame.into_data() else { return Poll::Ready(None) };
         match self.left.checked_sub(piece.len() as u64) {

@@ -105,8 +105,16 @@ impl Upstream {
     /// A place for a request that takes its permit before its body is here. A quarter of the permits may
     /// be held so: clients that send slowly must not hold them all.
     pub(crate) fn take_upload(&self) -> Option<Place> {
-        let limit = u32::try_from(self.pool_size / 4).unwrap_or(u32::MAX);
-        self.uploads.take(limit.max(1))
+        self.uploads.take(self.max_uploads())
+    }
+
+    /// Whether somebody else would have the permit, or the place, of an upload that has paused.
+    pub(crate) fn is_wanted(&self, now: Timestamp) -> bool {
+        self.uploads.taken() >= self.max_uploads() || self.limiter.status(now).waiting > 0
+    }
+
+    fn max_uploads(&self) -> u32 {
+        u32::try_from(self.pool_size / 4).unwrap_or(u32::MAX).max(1)
     }
 
     /// What stands in Host when the client, speaking HTTP/1.0, named none.

@@ -41,7 +41,8 @@ async fn others_are_served_beside(head: &str) {
         let in_flight = status["in_flight"].as_u64().unwrap();
         assert!(in_flight <= UPLOADS, "{in_flight} of {PERMITS} held by nothing");
         mean = mean.max(status["mean_service_ms"].as_f64().unwrap());
-        if in_flight == 0 {
+        // Where another upload wants its place, one that has paused gives way.
+        if in_flight < UPLOADS {
             break;
         }
         assert!(begin.elapsed() < Duration::from_secs(3), "held until the deadline");
@@ -79,6 +80,19 @@ async fn a_100_that_nobody_follows_stops_nobody_else() {
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_pause_that_keeps_nobody_waiting_is_forgiven() {
+    let origin = Origin::builder().start().unwrap();
+    let gateway = Running::start(&patient("max_in_flight = 8", "").text(&[origin.addr()]));
+    let mut client = gateway.client().await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await;
+    reach(&origin, |stats| stats.in_flight == 1).await;
+    // Not to wait for anything: this is the pause.
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    client.send("cde").await;
+    assert_eq!(client.answer().await.status, 200);
 }
 
 #[tokio::test]

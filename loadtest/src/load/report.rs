@@ -180,7 +180,9 @@ impl Report {
             return Verdict::Fail("nobody listens at the target; start it first".to_owned());
         }
         if self.arrivals == 0 {
-            return Verdict::Fail("there were no arrivals; use a higher rate or more time".to_owned());
+            return Verdict::Fail(
+                "there were no arrivals; use a higher rate or more time".to_owned(),
+            );
         }
         if faults as f64 > self.arrivals as f64 * MAX_FAULTS {
             return Verdict::Fail(format!(
