@@ -47,7 +47,7 @@ pub(crate) async fn admit(
 ) -> Result<(Admitted, Timestamp), Reason> {
     match ask(snapshot, route, now, deadline)? {
         Turn::Now(admitted) => Ok((admitted, now)),
-        Turn::Later(ticket) => Ok((wait(ticket).await?, clock::now())),
+        Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
     }
 }
 

@@ -160,7 +160,7 @@ async fn obtain(
         {
             return Ok(lease);
         }
-        match tokio::time::timeout_at(due, pool.connect(upstream, server)).await {
+        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
             Ok(Ok(lease)) => return Ok(lease),
             Ok(Err(_)) => tried.push(server.id),
             Err(_) => return Err(Reason::UpstreamTimeout),

@@ -70,7 +70,7 @@ struct Arrival {
     snapshot: SnapshotRef,
     head: request::Parts,
     body: Incoming,
-    /// What its head alone says: the turnstile has let it pass, but time has gone by since.
+    /// What its head alone says.
     decided: Result<usize, Refused>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
@@ -165,9 +165,11 @@ impl Arrival {
             (ReadAhead::nothing(upstream)?, self.now)
         } else {
             let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
+            // In a box of its own, as everything here that holds a timer: timers are large and want a
+            // cache line of their own, and most requests need none.
             let ahead =
-                ReadAhead::of(&mut self.body, route.max_body, link, upstream, until).await?;
-            (ahead, clock::now())
+                Box::pin(ReadAhead::of(&mut self.body, route.max_body, link, upstream, until));
+            (ahead.await?, clock::now())
         };
         let (admitted, now) = admission::admit(&self.snapshot, route, now, deadline).await?;
         Ok(Go { route: index, ahead, admitted, now, deadline })

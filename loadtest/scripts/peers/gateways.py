@@ -44,13 +44,13 @@ OVERLOAD = {
 }
 ADAPTIVE = {**OVERLOAD, "ADAPTIVE": "true", "MAX_DEFAULT": 16_384, "MAX_HIGH": 16_384}
 
-ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-two"]
+ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-beside", "floodgate-two"]
 JOBS = {
     "refuse": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "proxy": {"none", "nginx", "haproxy", "envoy", "floodgate"},
     "idle": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "overload": {"none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate"},
-    "workers": {"floodgate", "floodgate-two"},
+    "workers": {"floodgate", "floodgate-beside", "floodgate-two"},
     "flood": {"floodgate"},
 }
 
@@ -111,7 +111,8 @@ class Gateway:
             "WORK": work,
         }
         argv = _command(name, tools, work, values)
-        core = process.BOTH_CORES if name == "floodgate-two" else process.GATEWAY_CORE
+        core = {"floodgate-beside": process.LOAD_CORE, "floodgate-two": process.BOTH_CORES}.get(
+            name, process.GATEWAY_CORE)
         self._process = process.Process(argv, core, f"{work}/{name}.log")
         self._process.wait_for_port(self.port)
 

@@ -10,7 +10,8 @@ NAMES = {
     "envoy": "Envoy",
     "envoy-adaptive": "Envoy, adaptive concurrency",
     "floodgate": "**Floodgate**",
-    "floodgate-two": "**Floodgate**, two workers",
+    "floodgate-beside": "**Floodgate**, one worker on the generator's core",
+    "floodgate-two": "**Floodgate**, two workers, one on either core",
     "floor": "the floor (bare epoll, canned bytes)",
     "haproxy": "HAProxy",
     "none": "no gateway",
@@ -185,8 +186,8 @@ def _workers(results):
             for name in results.gateways("workers")]
     return "\n\n".join([
         "### One worker and two: CPU time per refusal",
-        "µs of CPU, and the multiple of one worker. The second worker shares its core with the "
-        "generator, which is not to its advantage.",
+        "µs of CPU, and the multiple of one worker on a core of its own. Of two workers one shares its "
+        "core with the generator: what that costs one worker alone stands between.",
         _table(["", "64 connections"], rows),
     ])
 
