@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::http1::Framing;
 use crate::reason::Reason;
 use crate::tunnel::Tunnel;
-use crate::verdict::Pass;
+use crate::verdict::{Decided, Pass};
 
 /// What the inlet, the service and the task of one connection tell each other.
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Link {
     fault: Cell<Option<Reason>>,
     /// When the present request arrived.
     arrived: Cell<Timestamp>,
+    /// What the turnstile decided about it.
+    decided: Cell<Option<Decided>>,
     /// The connection ends with the present answer.
     last: Cell<bool>,
     /// A request is with the service: what comes now waits.
@@ -57,6 +59,7 @@ impl Link {
         self.busy.set(true);
         self.fault.set(None);
         self.arrived.set(pass.at);
+        self.decided.set(pass.decided);
         self.last.set(pass.is_last);
         self.whole.set(pass.framing == Framing::Length(0));
         self.idle.set(false);
@@ -75,6 +78,12 @@ impl Link {
     /// When the present request arrived.
     pub(crate) fn arrived(&self) -> Timestamp {
         self.arrived.get()
+    }
+
+    /// The route of the present request, if the turnstile has decided about it in this generation.
+    pub(crate) fn route(&self, generation: u64) -> Option<usize> {
+        let decided = self.decided.get().filter(|decided| decided.generation == generation);
+        decided.map(|decided| decided.route)
     }
 
     /// The connection ends with the present answer.

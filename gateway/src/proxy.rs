@@ -116,7 +116,10 @@ impl Arrival {
             path: head.uri.path(),
             body: body.size_hint().lower(),
         };
-        let decided = decide(&client.worker, &snapshot, view, now);
+        let decided = match client.link.route(snapshot.generation) {
+            Some(route) => Ok(route),
+            None => decide(&client.worker, &snapshot, view, now),
+        };
         let shadow = client.worker.shadow();
         let opinion = shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view, now));
         let route = decided.map_or_else(|refused| refused.route, Some);

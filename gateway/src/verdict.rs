@@ -44,6 +44,17 @@ pub(crate) struct Pass {
     pub is_last: bool,
     /// When it arrived.
     pub at: Timestamp,
+    /// What was decided about it, if anything was.
+    pub decided: Option<Decided>,
+}
+
+/// A route, and the generation of which it is one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Decided {
+    /// Index of the route.
+    pub route: usize,
+    /// Number of the snapshot.
+    pub generation: u64,
 }
 
 /// A request that is turned away.
@@ -76,18 +87,25 @@ impl Moment {
             Ok(None) => return Verdict::Incomplete,
             Err(reason) => return Verdict::Refuse(Turned::malformed(bytes, reason)),
         };
-        let pass = Verdict::Pass(Pass {
+        let pass = Pass {
             head: head.len,
             framing: head.framing,
             is_last: head.is_last,
             at: self.now,
-        });
-        let Framing::Length(body) = head.framing else { return pass };
+            decided: None,
+        };
+        let Framing::Length(body) = head.framing else { return Verdict::Pass(pass) };
         if !head.is_http_11 || head.expects || worker.shared.sends_all_to_hyper() {
-            return pass;
+            return Verdict::Pass(pass);
         }
         let view = HeadView { method: head.method, path: head.path, body };
-        let Err(refused) = decide(worker, &self.snapshot, view, self.now) else { return pass };
+        let refused = match decide(worker, &self.snapshot, view, self.now) {
+            Ok(route) => {
+                let decided = Decided { route, generation: self.snapshot.generation };
+                return Verdict::Pass(Pass { decided: Some(decided), ..pass });
+            }
+            Err(refused) => refused,
+        };
         let len = head.len as u64 + body;
         Verdict::Refuse(Turned {
             len,
