@@ -24,8 +24,8 @@ use crate::worker::Worker;
 /// hyper's buffer for a head that the turnstile has passed, and for answers.
 const BUFFER: usize = 64 * 1024;
 
-/// How long hyper keeps a connection that has nothing to do: going back and forth costs a fifth of a
-/// small request, keeping all that hyper has 20 KiB.
+/// How long hyper keeps a connection that has nothing to do: going back and forth for each request costs
+/// instructions, keeping what hyper has costs memory.
 const HYPER_IDLE: Duration = Duration::from_millis(100);
 
 /// Fields that hyper takes unless it is told otherwise.

@@ -254,7 +254,6 @@ fn refuse(
     reason: Reason,
     now: Timestamp,
 ) -> Response<ResponseBody> {
-    // Only those who are asked to come back count for when.
-    let tier = route.filter(|_| reason.is_retryable()).map(|route| snapshot.routes[route].tier);
-    respond::refuse(reason, tier.map(|tier| client.worker.retry_after(tier, now)))
+    let route = route.map(|route| &snapshot.routes[route]);
+    respond::refuse(reason, client.worker.retry_after(route, reason, now))
 }

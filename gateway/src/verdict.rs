@@ -129,11 +129,7 @@ impl Moment {
         if let (Some(head), Some(shadow)) = (turned.head, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, head, self.now).differ();
         }
-        // Only those who are asked to come back count for when.
-        let wait = route
-            .filter(|_| reason.is_retryable())
-            .map(|route| worker.retry_after(route.tier, self.now))
-            .unwrap_or_default();
+        let wait = worker.retry_after(route, reason, self.now).unwrap_or_default();
         let refusal = Refusal { reason, wait, is_last: turned.is_last, is_head: turned.is_head };
         worker.refusals.write(refusal, &worker.date.text(), answers);
     }

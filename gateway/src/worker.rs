@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::{MAX_TIERS, TierId, Timestamp};
+use floodgate_limiter::{MAX_TIERS, Timestamp};
 
 use crate::clock;
 use crate::date::Date;
 use crate::pool::Pool;
+use crate::reason::Reason;
 use crate::refusals::Refusals;
 use crate::retry_after::RetryAfter;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Route, Snapshot};
 use crate::wheel::Wheel;
 
 /// A snapshot in the hands of a request; cloning it touches no other worker's memory.
@@ -111,9 +112,16 @@ impl Worker {
         drop(self.snapshot());
     }
 
-    /// When one more refused request of this tier should come back.
-    pub(crate) fn retry_after(&self, tier: TierId, now: Timestamp) -> Duration {
-        self.retry_after[tier.index()].next(now)
+    /// When one more refused request should come back, if that may help: only those who are asked to
+    /// come back count for when.
+    pub(crate) fn retry_after(
+        &self,
+        route: Option<&Route>,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let tier = route.filter(|_| reason.is_retryable())?.tier;
+        Some(self.retry_after[tier.index()].next(now))
     }
 
     /// A connection owes its client something.
