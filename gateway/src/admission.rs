@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use floodgate_limiter::{Decision, Gcra, Permit, Ticket, Timestamp};
+use floodgate_limiter::{Class, Decision, Gcra, Permit, Ticket, Timestamp};
 
 use crate::clock;
+use crate::journey::Part;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 
@@ -21,17 +22,34 @@ pub(crate) enum Turn {
     Now(Admitted),
 }
 
-/// Whether a request of `route` would be refused at `now` whatever else it brings. Only reads: a
-/// storm is refused by this.
+/// Whether a request of `route`, which is this `part` of its journey, would be refused at `now` whatever
+/// else it brings. Only reads: a storm is refused by this.
 ///
 /// # Errors
 /// The reason to refuse it with.
-pub(crate) fn look(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<(), Reason> {
-    snapshot.upstreams[route.upstream].limiter.check(route.tier)?;
+pub(crate) fn look(
+    snapshot: &Snapshot,
+    route: &Route,
+    part: Part,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    limiter.check(class(route, part))?;
     for rate in rates(snapshot, route).into_iter().flatten() {
         rate.peek(now).map_err(|_| Reason::Rate)?;
     }
+    if let (Part::Entry { standing, .. }, Some((journey, _))) = (part, route.journey) {
+        let entry = &snapshot.journeys[journey].entry;
+        if !entry.peek(standing, limiter.has_spare(), now) {
+            return Err(Reason::NoGrant);
+        }
+    }
     Ok(())
+}
+
+/// What a request of `route` that is this `part` of its journey is to the limiter.
+fn class(route: &Route, part: Part) -> Class {
+    Class { tier: route.tier, rank: part.rank() }
 }
 
 /// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
@@ -42,10 +60,11 @@ pub(crate) fn look(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result
 pub(crate) async fn admit(
     snapshot: &Snapshot,
     route: &Route,
+    part: Part,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<(Admitted, Timestamp), Reason> {
-    match ask(snapshot, route, now, deadline)? {
+    match ask(snapshot, route, part, now, deadline)? {
         Turn::Now(admitted) => Ok((admitted, now)),
         Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
     }
@@ -58,10 +77,12 @@ pub(crate) async fn admit(
 pub(crate) fn ask(
     snapshot: &Snapshot,
     route: &Route,
+    part: Part,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
-    let turn = match snapshot.upstreams[route.upstream].limiter.acquire(route.tier, now, deadline) {
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let turn = match limiter.acquire(class(route, part), now, deadline) {
         Decision::Admit(permit) => Turn::Now(Admitted(Some(permit))),
         Decision::Reject(rejection) => return Err(rejection.into()),
         Decision::Wait(ticket) => Turn::Later(ticket),

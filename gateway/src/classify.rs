@@ -1,21 +1,33 @@
 //! Which route a request takes. Pure and total, and only by what cannot be claimed: method and path.
 
+use crate::fields::Fields;
 use crate::snapshot::Snapshot;
 
-/// What decides about a request, as the turnstile reads it and as hyper does.
+/// What a request is for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HeadView<'a> {
+pub(crate) struct Line<'a> {
     /// As it was sent.
     pub method: &'a str,
     /// Path without the query, byte for byte what will be forwarded, so that nobody is classified by
     /// one path and served by another.
     pub path: &'a str,
+}
+
+/// What decides about a request, as the turnstile reads it and as hyper does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadView<'a> {
+    /// What it is for.
+    pub line: Line<'a>,
+    /// What follows the question mark; empty without one.
+    pub query: &'a str,
+    /// Its header fields.
+    pub fields: Fields<'a>,
     /// Bytes that the body has at least.
     pub body: u64,
 }
 
 /// Index of the first route that matches; `*`, which asks about the server, goes where `/` goes.
-pub(crate) fn classify(snapshot: &Snapshot, head: HeadView<'_>) -> Option<usize> {
-    let path = if head.path == "*" { "/" } else { head.path };
-    snapshot.config.routes.iter().position(|route| route.matches(head.method, path))
+pub(crate) fn classify(snapshot: &Snapshot, line: Line<'_>) -> Option<usize> {
+    let path = if line.path == "*" { "/" } else { line.path };
+    snapshot.config.routes.iter().position(|route| route.matches(line.method, path))
 }

@@ -1,4 +1,4 @@
-//! The Date of answers (RFC 9110 §6.6.1), written once a second.
+//! The wall clock of a worker: the Date of answers (RFC 9110 §6.6.1), written once a second.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -12,6 +12,7 @@ pub(crate) const LEN: usize = 29;
 /// The present second as text.
 #[derive(Debug)]
 pub(crate) struct Date {
+    unix_ms: Cell<u64>,
     second: Cell<u64>,
     text: RefCell<[u8; LEN]>,
 }
@@ -21,19 +22,30 @@ pub(crate) struct Date {
 impl Date {
     /// The second of `now`.
     pub(crate) fn new(now: SystemTime) -> Self {
-        let date = Self { second: Cell::new(u64::MAX), text: RefCell::new([b' '; LEN]) };
+        let date = Self {
+            unix_ms: Cell::new(0),
+            second: Cell::new(u64::MAX),
+            text: RefCell::new([b' '; LEN]),
+        };
         date.turn(now);
         date
     }
 
     /// Goes on to the second of `now`.
     pub(crate) fn turn(&self, now: SystemTime) {
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.unix_ms.set(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let second = since.as_secs();
         if self.second.replace(second) != second {
             let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
             // All dates are of this length.
             let _written = write!(&mut self.text.borrow_mut()[..], "{date}");
         }
+    }
+
+    /// Milliseconds since 1970, as of the last turn.
+    pub(crate) fn unix_ms(&self) -> u64 {
+        self.unix_ms.get()
     }
 
     /// As it stands in a field.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use floodgate_limiter::Timestamp;
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -284,6 +284,32 @@ impl UpstreamBody {
             None => {
                 self.end();
                 Poll::Ready(None)
+            }
+        }
+    }
+
+    /// All that comes, if it is no longer than `max` and comes to its end; what has come otherwise is given
+    /// out as the next piece. Trailers are not kept.
+    pub(crate) async fn collect(&mut self, max: usize) -> Option<Bytes> {
+        if self.reader.left().is_some_and(|left| left > max as u64) {
+            return None;
+        }
+        let mut bytes = BytesMut::new();
+        loop {
+            match std::future::poll_fn(|cx| self.poll_frame(cx)).await {
+                None => return Some(bytes.freeze()),
+                Some(Err(error)) => {
+                    self.ahead = Some(Err(error));
+                    return None;
+                }
+                Some(Ok(frame)) => {
+                    let Ok(piece) = frame.into_data() else { continue };
+                    bytes.extend_from_slice(&piece);
+                    if bytes.len() > max {
+                        self.ahead = Some(Ok(Frame::data(bytes.freeze())));
+                        return None;
+                    }
+                }
             }
         }
     }

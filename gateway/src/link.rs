@@ -6,10 +6,11 @@ use std::task::Waker;
 use floodgate_limiter::Timestamp;
 use tokio::time::Instant;
 
+use crate::decide::Decided;
 use crate::http1::Framing;
 use crate::reason::Reason;
 use crate::tunnel::Tunnel;
-use crate::verdict::{Decided, Pass};
+use crate::verdict::Pass;
 
 /// What the inlet, the service and the task of one connection tell each other.
 #[derive(Default)]
@@ -80,10 +81,9 @@ impl Link {
         self.arrived.get()
     }
 
-    /// The route of the present request, if the turnstile has decided about it in this generation.
-    pub(crate) fn route(&self, generation: u64) -> Option<usize> {
-        let decided = self.decided.get().filter(|decided| decided.generation == generation);
-        decided.map(|decided| decided.route)
+    /// What the turnstile has decided about the present request, if it has, in this generation.
+    pub(crate) fn decided(&self, generation: u64) -> Option<Decided> {
+        self.decided.get().filter(|decided| decided.generation == generation)
     }
 
     /// The connection ends with the present answer.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
@@ -12,20 +13,25 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::admission::{self, Admitted};
-use crate::classify::HeadView;
+use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing;
-use crate::decide::{Refused, decide};
+use crate::decide::{Decided, Refused, decide};
 use crate::exchange::Exchange;
+use crate::fields::Fields;
 use crate::forward::{self, Forwarded};
 use crate::headers::{self, Hop, Peer};
+use crate::journey::{Going, Part};
 use crate::link::Link;
 use crate::outbound::Outgoing;
+use crate::purchase::{self, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::shadow::{Opinion, Shadow};
+use crate::snapshot::Snapshot;
+use crate::stock::Sku;
 use crate::tunnel::Tunnel;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -47,7 +53,7 @@ pub(crate) struct Client {
 pub(crate) fn handle(client: Client, request: Request<Incoming>) -> Answering {
     let arrival = Arrival::new(client, request);
     match arrival.decided {
-        Ok(route) => Answering::Later(Box::pin(arrival.serve(route))),
+        Ok(decided) => Answering::Later(Box::pin(arrival.serve(decided))),
         Err(refused) => Answering::Now(Some(arrival.refuse(refused.reason))),
     }
 }
@@ -71,10 +77,18 @@ struct Arrival {
     head: request::Parts,
     body: Incoming,
     /// What its head alone says.
-    decided: Result<usize, Refused>,
+    decided: Result<Decided, Refused>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
+}
+
+/// What becomes of a request that is not refused.
+enum Step {
+    /// It goes to its upstream.
+    Go(Box<Go>),
+    /// It has been answered before.
+    Replay(Arc<Receipt>),
 }
 
 /// A request of `route` goes to its upstream, and has to be answered by `deadline`.
@@ -82,6 +96,12 @@ struct Go {
     route: usize,
     ahead: ReadAhead,
     admitted: Admitted,
+    /// Its way through its journey.
+    going: Option<Going>,
+    /// What it is about.
+    sku: Option<Sku>,
+    /// It is to be made once, and this is the time.
+    purchase: Option<Purchase>,
     /// When it was admitted.
     now: Timestamp,
     deadline: Timestamp,
@@ -111,28 +131,32 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = HeadView {
-            method: head.method.as_str(),
-            path: head.uri.path(),
-            body: body.size_hint().lower(),
-        };
-        let decided = match client.link.route(snapshot.generation) {
-            Some(route) => Ok(route),
+        let view = view(&head, body.size_hint().lower());
+        let decided = match client.link.decided(snapshot.generation) {
+            Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
         };
         let shadow = client.worker.shadow();
-        let opinion = shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view, now));
-        let route = decided.map_or_else(|refused| refused.route, Some);
+        let opinion =
+            shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
+        let route = match decided {
+            Ok(decided) => Some(decided.route),
+            Err(refused) => refused.route,
+        };
         let exchange = Exchange::begin(client, &snapshot, route, now);
         Self { exchange, snapshot, head, body, decided, opinion, now }
     }
 
-    fn route(&self) -> Option<usize> {
-        self.decided.map_or_else(|refused| refused.route, Some)
+    /// What would be refused, and as what.
+    fn refused(&self, reason: Reason) -> Refused {
+        match self.decided {
+            Ok(Decided { route, part, .. }) => Refused { route: Some(route), reason, part },
+            Err(refused) => refused,
+        }
     }
 
     fn refuse(mut self, reason: Reason) -> Response<ResponseBody> {
-        let route = self.route();
+        let refused = self.refused(reason);
         self.exchange.reject(reason);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -141,27 +165,62 @@ impl Arrival {
         if !self.head.headers.contains_key(EXPECT) {
             closing::discard(self.body);
         }
-        let response = refuse(self.exchange.client(), &self.snapshot, route, reason, self.now);
+        let worker = &self.exchange.client().worker;
+        worker.count_invalid(&self.snapshot, refused.route, refused.part);
+        let response = refuse(worker, &self.snapshot, refused, self.now);
         finish(response, self.exchange)
     }
 
-    async fn serve(mut self, route: usize) -> Response<ResponseBody> {
-        match self.admit(route).await {
-            Ok(go) => {
-                self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
-                let response =
-                    pass(&self.snapshot, go, self.head, self.body, &mut self.exchange).await;
-                finish(response, self.exchange)
-            }
-            Err(reason) => self.refuse(reason),
+    async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
+        let go = match self.admit(decided).await {
+            Ok(Step::Go(go)) => go,
+            Ok(Step::Replay(receipt)) => return self.replay(&receipt),
+            Err(reason) => return self.refuse(reason),
+        };
+        self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
+        let service = Service {
+            snapshot: self.snapshot,
+            part: decided.part,
+            go: *go,
+            head: self.head,
+            body: self.body,
+            exchange: self.exchange,
+        };
+        if service.go.purchase.is_none() {
+            return service.run().await;
+        }
+        // It is made to its end, whether or not its customer waits for it: the next click is for the same.
+        match tokio::task::spawn_local(service.run()).await {
+            Ok(response) => response,
+            Err(_) => respond::refuse(
+                Reason::UpstreamError,
+                Reason::UpstreamError.status(),
+                None,
+            ),
         }
     }
 
+    /// Answers as the same request was answered before.
+    fn replay(mut self, receipt: &Receipt) -> Response<ResponseBody> {
+        let now = clock::now();
+        self.exchange.admit(None, now);
+        if let Some(opinion) = self.opinion {
+            opinion.differ();
+        }
+        self.exchange.complete(now);
+        if !self.head.headers.contains_key(EXPECT) {
+            closing::discard(self.body);
+        }
+        finish(receipt.replay(), self.exchange)
+    }
+
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(&mut self, index: usize) -> Result<Go, Reason> {
-        let route = &self.snapshot.routes[index];
-        let upstream = &self.snapshot.upstreams[route.upstream];
-        let deadline = self.now + self.snapshot.tiers[route.tier.index()].deadline;
+    async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
+        let Decided { route: index, part, .. } = decided;
+        let snapshot = Rc::clone(&self.snapshot);
+        let route = &snapshot.routes[index];
+        let upstream = &snapshot.upstreams[route.upstream];
+        let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
         let (ahead, now) = if self.body.is_end_stream() {
             (ReadAhead::none(), self.now)
         } else if self.head.headers.contains_key(EXPECT) {
@@ -174,8 +233,57 @@ impl Arrival {
                 Box::pin(ReadAhead::of(&mut self.body, route.max_body, link, upstream, until));
             (ahead.await?, clock::now())
         };
-        let (admitted, now) = admission::admit(&self.snapshot, route, now, deadline).await?;
-        Ok(Go { route: index, ahead, admitted, now, deadline })
+        let length = self.body.size_hint().lower();
+        let meant = &snapshot.config.routes[index];
+        let purchase = if meant.once {
+            let head = view(&self.head, length);
+            match purchase::key(&snapshot, index, head) {
+                Some(key) => {
+                    let fingerprint = purchase::fingerprint(ahead.bytes(), length);
+                    match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
+                        purchase::Begun::First(purchase) => Some(purchase),
+                        purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
+                    }
+                }
+                None => None,
+            }
+        } else {
+            None
+        };
+        let sku = match &meant.sku {
+            Some(source) => Sku::of(source, &meant.path, view(&self.head, length)),
+            None => None,
+        };
+        if let Some(sku) = &sku {
+            snapshot.stocks.claim(sku, now)?;
+        }
+        let going = Going::begin(&snapshot, route, part, now)?;
+        let admit = admission::admit(&snapshot, route, part, now, deadline);
+        let (admitted, now) = match &sku {
+            Some(sku) => {
+                let admit = Box::pin(admit);
+                tokio::select! {
+                    biased;
+                    admitted = admit => admitted?,
+                    // Who waits for what is gone is told at once.
+                    reason = snapshot.stocks.gone(sku, clock::now) => return Err(reason),
+                }
+            }
+            None => admit.await?,
+        };
+        let worker = &self.exchange.client().worker;
+        let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
+        Ok(Step::Go(Box::new(Go { route: index, ahead, admitted, going, sku, purchase, now, deadline })))
+    }
+}
+
+/// What decides about a request, of its head as hyper gives it.
+fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
+    HeadView {
+        line: Line { method: head.method.as_str(), path: head.uri.path() },
+        query: head.uri.query().unwrap_or_default(),
+        fields: Fields::Map(&head.headers),
+        body,
     }
 }
 
@@ -193,20 +301,74 @@ fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<
     response.map(|body| body.keep(exchange))
 }
 
+/// A request that has its permit.
+struct Service {
+    snapshot: SnapshotRef,
+    part: Part,
+    go: Go,
+    head: request::Parts,
+    body: Incoming,
+    exchange: Exchange,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// To the upstream and back, and what is learnt on the way.
+    async fn run(mut self) -> Response<ResponseBody> {
+        let worker = Rc::clone(&self.exchange.client().worker);
+        let snapshot = Rc::clone(&self.snapshot);
+        let (going, sku, purchase) = (self.go.going.take(), self.go.sku, self.go.purchase.take());
+        let asked = self.go.now;
+        let mut exchange = self.exchange;
+        let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;
+        let (mut response, is_upstreams) = match answer {
+            Ok(response) => (response, true),
+            Err(response) => (response, false),
+        };
+        if let Some(purchase) = purchase {
+            let whole = response.body_mut().collect(purchase::MAX_BODY).await;
+            if whole.is_some() {
+                let now = clock::now();
+                exchange.complete(now);
+                exchange.client().link.set_deadline(None);
+            }
+            let receipt = whole.filter(|_| is_upstreams);
+            purchase.finish(receipt.and_then(|body| Receipt::of(&response, body)));
+        }
+        if is_upstreams {
+            let now = clock::now();
+            if let Some(sku) = &sku {
+                let body = response.body().whole();
+                let headers = response.headers();
+                snapshot.stocks.observe(sku, response.status(), headers, body, asked, now);
+            }
+            if let Some(going) = going {
+                going.answered(&snapshot, &worker, &mut response, now);
+            }
+        }
+        finish(response, exchange)
+    }
+}
+
 /// To the upstream and back.
+///
+/// # Errors
+/// What is answered instead of what the upstream would have.
 async fn pass(
-    snapshot: &SnapshotRef,
+    snapshot: &Snapshot,
+    part: Part,
     go: Go,
     head: request::Parts,
     body: Incoming,
     exchange: &mut Exchange,
-) -> Response<ResponseBody> {
-    let Go { route: index, ahead, admitted, now, deadline } = go;
+) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+    let Go { route: index, ahead, admitted, now, deadline, .. } = go;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
         exchange.complete(now);
-        return respond::no_content();
+        return Err(respond::no_content());
     }
     let client = exchange.client();
     let fault = Rc::<Fault>::default();
@@ -233,27 +395,27 @@ async fn pass(
     let reason = match forwarded {
         Ok(Forwarded::Whole(response, ended)) => {
             exchange.complete(ended);
-            return response;
+            return Ok(response);
         }
         Ok(Forwarded::Streaming(response)) => {
             client.link.set_deadline(Some(clock::instant(deadline)));
-            return response;
+            return Ok(response);
         }
         // Nobody asked to switch: whatever this is, it is not an answer.
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
         Err(reason) => reason,
     };
     exchange.fail(reason);
-    refuse(client, snapshot, Some(index), reason, clock::now())
+    let refused = Refused { route: Some(index), reason, part };
+    Err(refuse(&client.worker, snapshot, refused, clock::now()))
 }
 
 fn refuse(
-    client: &Client,
-    snapshot: &SnapshotRef,
-    route: Option<usize>,
-    reason: Reason,
+    worker: &Worker,
+    snapshot: &Snapshot,
+    refused: Refused,
     now: Timestamp,
 ) -> Response<ResponseBody> {
-    let route = route.map(|route| &snapshot.routes[route]);
-    respond::refuse(reason, client.worker.retry_after(route, reason, now))
+    let wait = worker.come_back(snapshot, refused, now);
+    respond::refuse(refused.reason, snapshot.status(refused.reason), wait)
 }

@@ -35,6 +35,8 @@ reasons! {
     BodyTooLarge = 413 "body_too_large",
     /// The buffer has no place left, or a higher tier needed this one.
     BufferFull = 503 "buffer_full",
+    /// The grant is spent: it has made as many calls as it is good for, or the origin has ended it.
+    CallLimit = 429 "call_limit",
     /// `max_in_flight = 0`: the operator closed the upstream.
     Closed = 503 "closed",
     /// The deadline cannot be met, or passed before the upstream was asked.
@@ -43,10 +45,18 @@ reasons! {
     Draining = 503 "draining",
     /// An `Expect` other than `100-continue`.
     ExpectationFailed = 417 "expectation_failed",
+    /// A later step of a journey without a grant: it begins at the entry.
+    GrantRequired = 403 "grant_required",
     /// More header bytes or fields than allowed.
     HeadTooLarge = 431 "head_too_large",
+    /// The same purchase is being made, and its answer is not here yet.
+    InProgress = 409 "in_progress",
+    /// An idempotency key that came before, with another body.
+    KeyReused = 422 "key_reused",
     /// Method that is never forwarded.
     MethodNotAllowed = 405 "method_not_allowed",
+    /// More want to begin a journey than can finish one.
+    NoGrant = 503 "no_grant",
     /// No route matches.
     NoRoute = 404 "no_route",
     /// CONNECT, or a transfer coding other than chunked.
@@ -57,6 +67,10 @@ reasons! {
     Rate = 503 "rate",
     /// The client took too long to send its head or its body.
     RequestTimeout = 408 "request_timeout",
+    /// Nothing is left of this SKU but what others have reserved: some of it may come back.
+    ReservedOut = 409 "reserved_out",
+    /// Nothing is left of this SKU. The status is that of the configuration's `latch.status`.
+    SoldOut = 410 "sold_out",
     /// The upstream broke.
     UpstreamError = 502 "upstream_error",
     /// The upstream did not answer within the deadline.
@@ -79,14 +93,14 @@ impl Reason {
         self as usize
     }
 
-    /// Status of the answer.
+    /// Status of the answer, unless the configuration says otherwise.
     pub(crate) fn status(self) -> StatusCode {
         StatusCode::from_u16(self.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether coming back later may help: such answers carry `Retry-After`.
     pub(crate) const fn is_retryable(self) -> bool {
-        self.code() == 503
+        self.code() == 503 || matches!(self, Self::InProgress | Self::ReservedOut)
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

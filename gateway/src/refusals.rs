@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::CONNECTION;
 
 use crate::date;
@@ -20,7 +21,7 @@ pub(crate) struct Refusals(Box<[ReadyMade]>);
 
 /// What differs from one refusal to the next of the same reason.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal<'a> {
     /// Why.
     pub reason: Reason,
     /// When to come back, where that may help.
@@ -29,6 +30,8 @@ pub(crate) struct Refusal {
     pub is_last: bool,
     /// The request was a HEAD, whose answer has no body.
     pub is_head: bool,
+    /// More fields, each with what ends its line.
+    pub fields: &'a [u8],
 }
 
 /// One answer, with places to be filled in.
@@ -45,13 +48,13 @@ struct ReadyMade {
 // === impl Refusals ===
 
 impl Refusals {
-    /// Those of all reasons.
-    pub(crate) fn new() -> Self {
-        Self(Reason::ALL.iter().map(|&reason| ReadyMade::new(reason)).collect())
+    /// Those of all reasons, each with the status that `status` says.
+    pub(crate) fn new(status: impl Fn(Reason) -> StatusCode) -> Self {
+        Self(Reason::ALL.iter().map(|&reason| ReadyMade::new(reason, status(reason))).collect())
     }
 
     /// Appends one to `out`. Allocates nothing where there is room.
-    pub(crate) fn write(&self, refusal: Refusal, date: &[u8; date::LEN], out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, refusal: Refusal<'_>, date: &[u8; date::LEN], out: &mut Vec<u8>) {
         let made = &self.0[refusal.reason.index()];
         let begin = out.len();
         out.extend_from_slice(&made.head);
@@ -62,6 +65,7 @@ impl Refusals {
                 respond::whole_seconds(refusal.wait),
             );
         }
+        out.extend_from_slice(refusal.fields);
         out.extend_from_slice(if refusal.is_last { b"connection: close\r\n\r\n" } else { b"\r\n" });
         if refusal.is_head {
             return;
@@ -77,12 +81,11 @@ impl Refusals {
 // === impl ReadyMade ===
 
 impl ReadyMade {
-    fn new(reason: Reason) -> Self {
+    fn new(reason: Reason, status: StatusCode) -> Self {
         // As many digits as there is room for; they are written over.
         let wait = reason.is_retryable().then_some(Duration::from_secs(10));
-        let response = respond::refuse(reason, wait);
-        let body = respond::problem(reason, wait).into_bytes();
-        let status = response.status();
+        let response = respond::refuse(reason, status, wait);
+        let body = respond::problem(reason, status, wait).into_bytes();
         let mut head = Vec::new();
         // Writing to a vector does not fail.
         let _written = write!(
@@ -132,9 +135,9 @@ mod tests {
 
     const DATE: [u8; date::LEN] = *b"Sun, 06 Nov 1994 08:49:37 GMT";
 
-    fn written(refusal: Refusal) -> String {
+    fn written(refusal: Refusal<'_>) -> String {
         let mut out = b"before".to_vec();
-        Refusals::new().write(refusal, &DATE, &mut out);
+        Refusals::new(Reason::status).write(refusal, &DATE, &mut out);
         String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
     }
 
@@ -144,10 +147,10 @@ mod tests {
             for millis in [1_000, 1_500, 9_999, 10_001, 32_000] {
                 let wait = Duration::from_millis(millis);
                 let is_last = reason.closes();
-                let text = written(Refusal { reason, wait, is_last, is_head: false });
+                let text = written(Refusal { reason, wait, is_last, is_head: false, fields: b"" });
                 let wait = reason.is_retryable().then_some(wait);
                 let (head, body) = text.split_once("\r\n\r\n").unwrap();
-                let response = respond::refuse(reason, wait);
+                let response = respond::refuse(reason, reason.status(), wait);
                 assert!(head.starts_with(&format!("HTTP/1.1 {}", response.status())), "{head}");
                 let mut fields = 0;
                 for line in head.lines().skip(1) {
@@ -162,7 +165,7 @@ mod tests {
                     }
                 }
                 assert_eq!(fields, response.headers().len(), "{reason:?}");
-                assert_eq!(body, respond::problem(reason, wait));
+                assert_eq!(body, respond::problem(reason, reason.status(), wait));
             }
         }
     }
@@ -174,9 +177,10 @@ mod tests {
             wait: Duration::from_secs(2),
             is_last: true,
             is_head: false,
+            fields: b"x-more: 1\r\n",
         };
         let (whole, head) = (written(refusal), written(Refusal { is_head: true, ..refusal }));
         assert!(whole.len() > head.len() && whole.starts_with(&head) && head.ends_with("\r\n\r\n"));
-        assert!(head.contains("connection: close\r\n"));
+        assert!(head.contains("x-more: 1\r\nconnection: close\r\n"));
     }
 }

@@ -120,6 +120,11 @@ impl ReadAhead {
         Ok(this)
     }
 
+    /// What has come so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Reads until the body is whole or enough of it is here. May be given up at any time.
     async fn read(&mut self, body: &mut Incoming, max: u64, link: &Link) -> Result<(), Reason> {
         while !self.whole && self.bytes.len() < READ_AHEAD {

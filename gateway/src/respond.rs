@@ -16,18 +16,24 @@ pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgat
 /// Digits of the longest wait in milliseconds; a shorter one has a space behind it.
 pub(crate) const MILLIS_WIDTH: usize = 5;
 
-/// The answer to a request that is refused for `reason`, and when to come back if that may help.
-pub(crate) fn refuse(reason: Reason, retry_after: Option<Duration>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(problem(reason, retry_after).into()));
-    *response.status_mut() = reason.status();
+/// The answer with `status` to a request that is refused for `reason`, and when to come back if that may
+/// help.
+pub(crate) fn refuse(
+    reason: Reason,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+) -> Response<ResponseBody> {
+    let body = problem(reason, status, retry_after);
+    let mut response = Response::new(ResponseBody::full(body.into()));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control(reason)));
     headers.insert(REASON_HEADER, HeaderValue::from_static(reason.as_str()));
     if let Some(wait) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }
-    if reason.status() == StatusCode::METHOD_NOT_ALLOWED {
+    if reason == Reason::MethodNotAllowed {
         headers.insert(
             ALLOW,
             HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
@@ -37,6 +43,14 @@ pub(crate) fn refuse(reason: Reason, retry_after: Option<Duration>) -> Response<
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// That nothing is left is so for everybody, and may change back; everything else is for this request.
+const fn cache_control(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SoldOut => "max-age=1",
+        _ => "no-store",
+    }
 }
 
 /// An answer that says only that it went well.
@@ -52,8 +66,12 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// The body of a refusal. Its length does not depend on when to come back.
-pub(crate) fn problem(reason: Reason, retry_after: Option<Duration>) -> String {
-    let (text, status) = (reason.as_str(), reason.status().as_u16());
+pub(crate) fn problem(
+    reason: Reason,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+) -> String {
+    let (text, status) = (reason.as_str(), status.as_u16());
     let retry = retry_after
         .map(|wait| format!(",\"retry_after_ms\":{:<MILLIS_WIDTH$}", wait.as_millis()))
         .unwrap_or_default();
@@ -67,21 +85,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_answer_says_what_it_is_and_only_a_503_when_to_come_back() {
+    fn every_answer_says_what_it_is_and_when_to_come_back_if_that_may_help() {
         for &reason in Reason::ALL {
             let wait = reason.is_retryable().then_some(Duration::from_millis(1500));
-            let response = refuse(reason, wait);
+            let response = refuse(reason, reason.status(), wait);
             assert_eq!(response.headers()[REASON_HEADER], reason.as_str());
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            let is_final = reason == Reason::SoldOut;
+            let cached = if is_final { "max-age=1" } else { "no-store" };
+            assert_eq!(response.headers()[CACHE_CONTROL], cached);
             let retry_after =
                 response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
-            assert_eq!(retry_after, (response.status() == 503).then_some("2"), "{reason:?}");
-            let problem: serde_json::Value = serde_json::from_str(&problem(reason, wait)).unwrap();
+            let helps = response.status() == 503
+                || matches!(reason, Reason::InProgress | Reason::ReservedOut);
+            assert_eq!(retry_after, helps.then_some("2"), "{reason:?}");
+            let problem = problem(reason, reason.status(), wait);
+            let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();
             assert_eq!(problem["status"], response.status().as_u16());
             assert_eq!(problem["reason"], reason.as_str());
             let retry_after_ms =
                 problem.get("retry_after_ms").map(|millis| millis.as_u64().unwrap());
-            assert_eq!(retry_after_ms, (response.status() == 503).then_some(1500), "{reason:?}");
+            assert_eq!(retry_after_ms, helps.then_some(1500), "{reason:?}");
         }
     }
 

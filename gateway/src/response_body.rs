@@ -45,6 +45,26 @@ impl ResponseBody {
         Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
     }
 
+    /// Waits for all of it, if it is no longer than `max`; otherwise it stays as it was.
+    pub(crate) async fn collect(&mut self, max: usize) -> Option<Bytes> {
+        if let Kind::Upstream(body) = &mut self.kind {
+            let bytes = body.collect(max).await?;
+            self.kind = Kind::Full((!bytes.is_empty()).then_some(bytes));
+        }
+        self.whole().filter(|bytes| bytes.len() <= max).cloned().or_else(|| {
+            let is_empty = matches!(self.kind, Kind::Full(None));
+            is_empty.then(Bytes::new)
+        })
+    }
+
+    /// All of it, if it is here and not empty.
+    pub(crate) const fn whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Full(Some(bytes)) => Some(bytes),
+            Kind::Full(None) | Kind::Upstream(_) => None,
+        }
+    }
+
     /// Keeps `exchange` until the body is gone.
     pub(crate) fn keep(mut self, exchange: Exchange) -> Self {
         self.exchange = Some(exchange);

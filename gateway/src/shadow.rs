@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use floodgate_limiter::Timestamp;
 
 use crate::admission::{self, Admitted, Turn};
-use crate::classify::{HeadView, classify};
+use crate::classify::{Line, classify};
+use crate::journey::Part;
 use crate::clock;
 use crate::metrics::Sums;
 use crate::reason::Reason;
@@ -74,11 +75,11 @@ impl Shadow {
     pub(crate) fn arrive(
         this: &Arc<Self>,
         core: usize,
-        head: HeadView<'_>,
+        line: Line<'_>,
         now: Timestamp,
     ) -> Opinion {
         let snapshot = &this.snapshot;
-        let Some(index) = classify(snapshot, head) else {
+        let Some(index) = classify(snapshot, line) else {
             snapshot.unmatched.shard(core).turn_away(Reason::NoRoute);
             return Opinion::Other;
         };
@@ -87,8 +88,8 @@ impl Shadow {
         shard.arrivals.increment();
         let deadline = now + snapshot.tiers[route.tier.index()].deadline;
         let service = Duration::from_nanos(this.services[route.upstream].load(Relaxed));
-        let turn = admission::look(snapshot, route, now)
-            .and_then(|()| admission::ask(snapshot, route, now, deadline));
+        let turn = admission::look(snapshot, route, Part::None, now)
+            .and_then(|()| admission::ask(snapshot, route, Part::None, now, deadline));
         match turn {
             Ok(Turn::Now(admitted)) => {
                 shard.admitted.increment();

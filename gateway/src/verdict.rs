@@ -5,11 +5,13 @@
 
 use floodgate_limiter::Timestamp;
 
-use crate::classify::HeadView;
+use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
-use crate::decide::{Refused, decide};
-use crate::http1::{self, Framing, HeadLimits};
+use crate::decide::{Decided, Refused, decide};
+use crate::fields::Fields;
+use crate::http1::{self, Framing, Head, HeadLimits};
+use crate::journey::Part;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -48,15 +50,6 @@ pub(crate) struct Pass {
     pub decided: Option<Decided>,
 }
 
-/// A route, and the generation of which it is one.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Decided {
-    /// Index of the route.
-    pub route: usize,
-    /// Number of the snapshot.
-    pub generation: u64,
-}
-
 /// A request that is turned away.
 #[derive(Debug)]
 pub(crate) struct Turned<'a> {
@@ -66,7 +59,7 @@ pub(crate) struct Turned<'a> {
     pub is_last: bool,
     refused: Refused,
     /// `None` if it is malformed.
-    head: Option<HeadView<'a>>,
+    line: Option<Line<'a>>,
     is_head: bool,
 }
 
@@ -82,11 +75,20 @@ impl Moment {
     pub(crate) fn judge<'a>(&self, worker: &Worker, bytes: &'a [u8]) -> Verdict<'a> {
         let server = &self.snapshot.config.server;
         let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
-        let head = match http1::parse(bytes, limits) {
-            Ok(Some(head)) => head,
-            Ok(None) => return Verdict::Incomplete,
-            Err(reason) => return Verdict::Refuse(Turned::malformed(bytes, reason)),
-        };
+        let judge = |head: Head<'a>, fields: &[_]| self.judge_head(worker, head, fields);
+        match http1::read(bytes, limits, judge) {
+            Ok(Some(verdict)) => verdict,
+            Ok(None) => Verdict::Incomplete,
+            Err(reason) => Verdict::Refuse(Turned::malformed(bytes, reason)),
+        }
+    }
+
+    fn judge_head<'a>(
+        &self,
+        worker: &Worker,
+        head: Head<'a>,
+        fields: &[httparse::Header<'a>],
+    ) -> Verdict<'a> {
         let pass = Pass {
             head: head.len,
             framing: head.framing,
@@ -98,40 +100,38 @@ impl Moment {
         if !head.is_http_11 || head.expects || worker.shared.sends_all_to_hyper() {
             return Verdict::Pass(pass);
         }
-        let view = HeadView { method: head.method, path: head.path, body };
+        let line = Line { method: head.method, path: head.path };
+        let view = HeadView { line, query: head.query, fields: Fields::Parsed(fields), body };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
-            Ok(route) => {
-                let decided = Decided { route, generation: self.snapshot.generation };
-                return Verdict::Pass(Pass { decided: Some(decided), ..pass });
-            }
+            Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
         };
-        let len = head.len as u64 + body;
         Verdict::Refuse(Turned {
-            len,
+            len: head.len as u64 + body,
             is_last: head.is_last
                 || refused.reason.closes()
                 || worker.shared.is_draining()
                 // More than is worth reading for the sake of the connection.
                 || body > MAX_DISCARD,
             refused,
-            head: Some(view),
+            line: Some(line),
             is_head: head.method == "HEAD",
         })
     }
 
     /// Turns a request away: counts it, and appends the answer to `answers`.
     pub(crate) fn refuse(&self, worker: &Worker, turned: &Turned<'_>, answers: &mut Vec<u8>) {
-        let Refused { route, reason } = turned.refused;
-        let route = route.map(|route| &self.snapshot.routes[route]);
+        let reason = turned.refused.reason;
+        let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
-        if let (Some(head), Some(shadow)) = (turned.head, worker.shadow()) {
-            Shadow::arrive(&shadow, worker.index, head, self.now).differ();
+        if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
+            Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
-        let wait = worker.retry_after(route, reason, self.now).unwrap_or_default();
-        let refusal = Refusal { reason, wait, is_last: turned.is_last, is_head: turned.is_head };
-        worker.refusals.write(refusal, &worker.date.text(), answers);
+        let wait = worker.come_back(&self.snapshot, turned.refused, self.now).unwrap_or_default();
+        let (is_last, is_head) = (turned.is_last, turned.is_head);
+        let refusal = Refusal { reason, wait, is_last, is_head, fields: b"" };
+        self.snapshot.refusals.write(refusal, &worker.date.text(), answers);
     }
 }
 
@@ -143,8 +143,8 @@ impl<'a> Turned<'a> {
         Self {
             len: bytes.len() as u64,
             is_last: true,
-            refused: Refused { route: None, reason },
-            head: None,
+            refused: Refused { route: None, reason, part: Part::None },
+            line: None,
             is_head: bytes.starts_with(b"HEAD "),
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct Head<'a> {
     pub method: &'a str,
     /// Path of the target without its query, as it was sent; `*` for the server as a whole.
     pub path: &'a str,
+    /// What follows the question mark, as it was sent; empty without one.
+    pub query: &'a str,
     /// HTTP/1.1, not 1.0.
     pub is_http_11: bool,
     /// The client does not want the connection to last beyond the answer.
@@ -65,11 +67,16 @@ struct Fields {
     expects: bool,
 }
 
-/// Reads one head off the front of `bytes`: `None` while it is incomplete.
+/// Reads one head off the front of `bytes` and has `judge` say what it makes of the head and its fields,
+/// whose table lies on the stack: `None` while it is incomplete.
 ///
 /// # Errors
 /// The reason to refuse with when no way of completing `bytes` makes a request that may be passed on.
-pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>, Reason> {
+pub(crate) fn read<'a, T>(
+    bytes: &'a [u8],
+    limits: HeadLimits,
+    judge: impl FnOnce(Head<'a>, &[httparse::Header<'a>]) -> T,
+) -> Result<Option<T>, Reason> {
     refuse_many_empty_lines(bytes)?;
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let headers = &mut table[..limits.headers.min(MAX_HEADERS)];
@@ -106,17 +113,19 @@ pub(crate) fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<Head<'_>>
     }
     let method = request.method.unwrap_or_default();
     let is_http_11 = request.version == Some(1);
-    let path = check_target(method, target)?;
+    let (path, query) = check_target(method, target)?;
     let fields = check_fields(request.headers, is_http_11)?;
-    Ok(Some(Head {
+    let head = Head {
         len,
         framing: fields.framing,
         method,
         path,
+        query,
         is_http_11,
         is_last: fields.closes || !(is_http_11 || fields.keeps_alive),
         expects: fields.expects,
-    }))
+    };
+    Ok(Some(judge(head, request.headers)))
 }
 
 fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
@@ -149,24 +158,23 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     is_bare || head.first() == Some(&b'\n')
 }
 
-/// RFC 9112 §3.2: the four forms of a target, and who may use them. Its path.
-fn check_target<'a>(method: &str, target: &'a str) -> Result<&'a str, Reason> {
+/// RFC 9112 §3.2: the four forms of a target, and who may use them. Its path and its query.
+fn check_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, &'a str), Reason> {
     if method == Method::CONNECT.as_str() {
         return Err(Reason::NotImplemented);
     }
     if target == "*" {
         let may = method == Method::OPTIONS.as_str();
-        return if may { Ok(target) } else { Err(Reason::BadRequest) };
+        return if may { Ok((target, "")) } else { Err(Reason::BadRequest) };
     }
     let path = if target.starts_with('/') { target } else { absolute_path(target)? };
     let end = path.bytes().position(|b| b == b'?').unwrap_or(path.len());
     let (path, query) = path.split_at(end);
     let good = PATH.has_all(path.as_bytes()) && QUERY.has_all(query.as_bytes());
-    match (good, path) {
-        (false, _) => Err(Reason::BadRequest),
-        (true, "") => Ok("/"),
-        (true, path) => Ok(path),
+    if !good {
+        return Err(Reason::BadRequest);
     }
+    Ok((if path.is_empty() { "/" } else { path }, query.strip_prefix('?').unwrap_or(query)))
 }
 
 /// Path and query of an absolute-form target whose authority is good.
@@ -293,7 +301,7 @@ mod tests {
     const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, headers: 100 };
 
     fn check(head: &str) -> Result<Option<Head<'_>>, Reason> {
-        parse(head.as_bytes(), LIMITS)
+        read(head.as_bytes(), LIMITS, |head, _| head)
     }
 
     fn with(field: &str) -> Result<Framing, Reason> {
@@ -342,7 +350,7 @@ mod tests {
     fn what_decides_is_read_off_the_head() {
         let head = "POST http://b:80/c/d?e HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\nExpect: 100-continue\r\n\r\n";
         let head = check(head).unwrap().unwrap();
-        assert_eq!((head.method, head.path), ("POST", "/c/d"));
+        assert_eq!((head.method, head.path, head.query), ("POST", "/c/d", "e"));
         assert!(head.is_http_11 && head.is_last && head.expects);
         for (target, path) in [("http://b", "/"), ("http://b?x", "/"), ("/?x/y", "/")] {
             let head = format!("GET {target} HTTP/1.0\r\n\r\n");

@@ -1,0 +1,166 @@
+//! Purchase once: however often a customer clicks, the upstream is asked once, and everybody who asked
+//! the same gets its answer.
+//!
+//! The same is what brings the same `Idempotency-Key` or, without one, what the same customer asks of the
+//! same step of a journey for the same SKU.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use floodgate_limiter::{Begin, Claim, Followed, Once, Timestamp};
+use http::{HeaderMap, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use crate::classify::HeadView;
+use crate::clock;
+use crate::reason::Reason;
+use crate::response_body::ResponseBody;
+use crate::snapshot::Snapshot;
+use crate::stock::Sku;
+
+/// Longest body of an answer that is kept.
+pub(crate) const MAX_BODY: usize = 8 * 1024;
+
+/// What is being bought, and what was answered to those who bought.
+pub(crate) type Purchases = Once<Arc<Receipt>>;
+
+/// An answer that is kept, to be given again.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    status: StatusCode,
+    phrase: Option<ReasonPhrase>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
+#[derive(Debug)]
+pub(crate) struct Purchase(Claim<Arc<Receipt>>);
+
+/// How a request to buy goes on.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is the first of its kind.
+    First(Purchase),
+    /// It has been answered before.
+    Replay(Arc<Receipt>),
+}
+
+/// Whether the answer to a request of route number `route` is here or on its way. Only reads.
+pub(crate) fn is_known(
+    snapshot: &Snapshot,
+    route: usize,
+    head: HeadView<'_>,
+    now: Timestamp,
+) -> bool {
+    key(snapshot, route, head).is_some_and(|key| snapshot.purchases.knows(key, now))
+}
+
+/// What tells one purchase on route number `route` from another; `None` if nothing does.
+pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Option<u128> {
+    let meant = &snapshot.config.routes[route];
+    let journey = meant.journey.map(|(journey, step)| (&snapshot.journeys[journey], step));
+    let customer = journey.and_then(|(journey, _)| journey.customer(head.fields));
+    if let Some(key) = head.fields.only("idempotency-key") {
+        // A key is its customer's own: the same one from somebody else is another.
+        let login = head.fields.only("authorization");
+        return Some(digest(&(meant.name.as_str(), key, login, customer)));
+    }
+    let ((journey, step), customer) = journey.zip(customer)?;
+    let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
+    let sku = sku.map(|sku| sku.digest());
+    Some(digest(&(journey.name.as_str(), step, customer, sku)))
+}
+
+/// Begins a purchase, or waits until whoever did has an answer, until `deadline`.
+///
+/// # Errors
+/// The reason to refuse with.
+pub(crate) async fn begin(
+    snapshot: &Snapshot,
+    key: u128,
+    fingerprint: u64,
+    deadline: Timestamp,
+) -> Result<Begun, Reason> {
+    loop {
+        let follow = match snapshot.purchases.begin(key, fingerprint, clock::now()) {
+            Begin::First(claim) => return Ok(Begun::First(Purchase(claim))),
+            Begin::Replay(receipt) => return Ok(Begun::Replay(receipt)),
+            Begin::InFlight(follow) => follow,
+            Begin::Mismatch => return Err(Reason::KeyReused),
+            Begin::Busy => return Err(Reason::InProgress),
+            // Everything that is remembered is being made: one more could be made twice.
+            Begin::Full => return Err(Reason::BufferFull),
+        };
+        match tokio::time::timeout_at(clock::instant(deadline), follow).await {
+            Ok(Followed::Replay(receipt)) => return Ok(Begun::Replay(receipt)),
+            // That one came to nothing: somebody has to be the next.
+            Ok(Followed::Retry) => {}
+            Err(_) => return Err(Reason::InProgress),
+        }
+    }
+}
+
+/// Stands for a body: the same key with another body is a mistake.
+pub(crate) fn fingerprint(body: &[u8], length: u64) -> u64 {
+    seeds()[0].hash_one((body, length))
+}
+
+fn digest(key: &impl std::hash::Hash) -> u128 {
+    let [high, low] = seeds().each_ref().map(|seed| u128::from(seed.hash_one(key)));
+    high << 64 | low
+}
+
+/// Nobody outside can find two purchases that look the same.
+fn seeds() -> &'static [RandomState; 2] {
+    static SEEDS: OnceLock<[RandomState; 2]> = OnceLock::new();
+    SEEDS.get_or_init(|| [RandomState::new(), RandomState::new()])
+}
+
+// === impl Purchase ===
+
+impl Purchase {
+    /// It is answered: with what is to be kept, or with what is not.
+    pub(crate) fn finish(self, receipt: Option<Receipt>) {
+        let size = receipt.as_ref().map_or(0, Receipt::size);
+        self.0.finish(receipt.map(Arc::new), size, clock::now());
+    }
+}
+
+// === impl Receipt ===
+
+impl Receipt {
+    /// What is to be kept of an answer; `None` if asking again may end better.
+    pub(crate) fn of(response: &Response<ResponseBody>, body: Bytes) -> Option<Self> {
+        let status = response.status();
+        let is_final = !status.is_server_error()
+            && !matches!(
+                status,
+                StatusCode::REQUEST_TIMEOUT
+                    | StatusCode::TOO_EARLY
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::SWITCHING_PROTOCOLS
+            );
+        let phrase = response.extensions().get().cloned();
+        is_final.then(|| Self { status, phrase, headers: response.headers().clone(), body })
+    }
+
+    /// Memory it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
+        size_of::<Self>() + fields.sum::<usize>() + self.body.len()
+    }
+
+    /// The answer once more.
+    pub(crate) fn replay(&self) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::full(self.body.clone()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers.clone();
+        if let Some(phrase) = &self.phrase {
+            response.extensions_mut().insert(phrase.clone());
+        }
+        response
+    }
+}

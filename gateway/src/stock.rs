@@ -1,0 +1,221 @@
+//! What is known of the stock: a latch for each SKU, fed by what the upstream's answers say, and asked
+//! before a request goes there.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+use floodgate_config::{Pattern, SkuSource};
+use floodgate_limiter::{LatchSettings, Latches, Look, Seen, Stock, Timestamp};
+use http::{HeaderMap, StatusCode};
+use tokio::sync::watch;
+
+use crate::classify::HeadView;
+use crate::reason::Reason;
+
+/// What the upstream says is left, a number.
+const REMAINING: &str = "x-stock-remaining";
+/// What the upstream says the state is: `open`, `low`, `reserved_out` or `sold_out`.
+const STATE: &str = "x-stock-state";
+/// What a refusing answer has in its body, if that is why.
+const SOLD_OUT: &[u8] = b"sold_out";
+/// Longest name of a SKU; a longer one is nobody's.
+const MAX_NAME: usize = 64;
+
+/// The latches, and a way to be told when one closes.
+#[derive(Debug)]
+pub(crate) struct Stocks {
+    latches: Latches,
+    /// Moves when a latch closes.
+    closed: watch::Sender<()>,
+}
+
+/// The SKU that a request is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sku {
+    digest: u64,
+    len: usize,
+    name: [u8; MAX_NAME],
+}
+
+// === impl Stocks ===
+
+impl Stocks {
+    /// Everything is open.
+    pub(crate) fn new(settings: LatchSettings) -> Self {
+        Self { latches: Latches::new(settings), closed: watch::Sender::new(()) }
+    }
+
+    /// The latches, for the operator.
+    pub(crate) const fn latches(&self) -> &Latches {
+        &self.latches
+    }
+
+    /// Whether anything of `sku` may be left, as far as is known. Only reads.
+    ///
+    /// # Errors
+    /// The reason to refuse with.
+    pub(crate) fn look(&self, sku: &Sku, now: Timestamp) -> Result<(), Reason> {
+        match self.latches.look(sku.digest, now) {
+            Look::Pass | Look::Canary(_) => Ok(()),
+            Look::Refuse(stock) => Err(reason(stock)),
+        }
+    }
+
+    /// The same for a request that is about to be let in: of those who are to find out whether something
+    /// has come back, one may go.
+    ///
+    /// # Errors
+    /// The reason to refuse with.
+    pub(crate) fn claim(&self, sku: &Sku, now: Timestamp) -> Result<(), Reason> {
+        match self.latches.look(sku.digest, now) {
+            Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => Err(reason(stock)),
+            Look::Pass | Look::Canary(_) => Ok(()),
+            Look::Refuse(stock) => Err(reason(stock)),
+        }
+    }
+
+    /// Resolves when `sku` is found to be gone, with the reason to refuse with.
+    pub(crate) async fn gone(&self, sku: &Sku, now: impl Fn() -> Timestamp) -> Reason {
+        let mut closed = self.closed.subscribe();
+        loop {
+            // Never an error: the sender is here.
+            if closed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if let Look::Refuse(stock) | Look::Canary(stock) = self.latches.look(sku.digest, now()) {
+                return reason(stock);
+            }
+        }
+    }
+
+    /// Takes in what an answer says of `sku`: to a request that was sent when it was `asked`.
+    pub(crate) fn observe(
+        &self,
+        sku: &Sku,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+        asked: Timestamp,
+        now: Timestamp,
+    ) {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let says_no = matches!(status, StatusCode::CONFLICT | StatusCode::GONE)
+            && body.is_some_and(|body| contains(body, SOLD_OUT));
+        let seen = Seen {
+            remaining: text(REMAINING).and_then(|digits| digits.parse().ok()),
+            state: text(STATE).and_then(stock),
+            sold_out: says_no,
+        };
+        // Only what speaks of the stock says anything about it, be it that it was sold from.
+        let is_sold = status.is_success();
+        if !(is_sold || says_no || seen.remaining.is_some() || seen.state.is_some()) {
+            return;
+        }
+        let changed = self.latches.observe(sku.digest, sku.name(), seen, asked, now);
+        self.tell(changed);
+        if let Some(stock) = changed {
+            tracing::info!(sku = sku.name(), state = stock.as_str(), "stock");
+        }
+    }
+
+    /// The operator says how it is.
+    pub(crate) fn set(&self, sku: &Sku, stock: Stock, now: Timestamp) {
+        self.latches.set(sku.digest, sku.name(), stock, now);
+        self.tell(Some(stock));
+    }
+
+    fn tell(&self, changed: Option<Stock>) {
+        if matches!(changed, Some(Stock::ReservedOut | Stock::SoldOut)) {
+            self.closed.send_replace(());
+        }
+    }
+}
+
+// === impl Sku ===
+
+impl Sku {
+    /// The one that a request names, if it names one.
+    pub(crate) fn of(source: &SkuSource, pattern: &Pattern, head: HeadView<'_>) -> Option<Self> {
+        match source {
+            SkuSource::Path { segment } => {
+                Self::parse(pattern.capture(head.line.path, *segment)?.as_bytes())
+            }
+            SkuSource::Header(name) => Self::parse(head.fields.only(name)?),
+            SkuSource::Query(name) => {
+                let mut pairs = head.query.split('&').filter_map(|pair| pair.split_once('='));
+                Self::parse(pairs.find(|(key, _)| key == name)?.1.as_bytes())
+            }
+        }
+    }
+
+    /// A name as it stands in a path, a query or a field. Percent-encoding is undone, so that there are
+    /// not many names for one thing.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut name = [0; MAX_NAME];
+        let mut len = 0;
+        let mut rest = text;
+        while let Some((&byte, behind)) = rest.split_first() {
+            let decoded = (byte == b'%').then(|| behind.get(..2).and_then(hex)).flatten();
+            rest = if decoded.is_some() { &behind[2..] } else { behind };
+            *name.get_mut(len)? = decoded.unwrap_or(byte);
+            len += 1;
+        }
+        let digest = digest(&name[..len]);
+        (len > 0 && std::str::from_utf8(&name[..len]).is_ok()).then_some(Self { digest, len, name })
+    }
+
+    /// Stands for the name in tables; not the same in another process.
+    pub(crate) const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// As people know it.
+    pub(crate) fn name(&self) -> &str {
+        std::str::from_utf8(&self.name[..self.len]).unwrap_or_default()
+    }
+}
+
+fn digest(name: &[u8]) -> u64 {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::new).hash_one(name)
+}
+
+fn hex(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(digits[at]).to_digit(16);
+    Some((digit(0)? * 16 + digit(1)?) as u8)
+}
+
+fn stock(text: &str) -> Option<Stock> {
+    Stock::ALL.into_iter().find(|stock| stock.as_str() == text)
+}
+
+const fn reason(stock: Stock) -> Reason {
+    match stock {
+        Stock::ReservedOut => Reason::ReservedOut,
+        _ => Reason::SoldOut,
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sku_has_one_name_however_it_is_written() {
+        let sku = |text: &str| Sku::parse(text.as_bytes());
+        assert_eq!(sku("hot"), sku("h%6ft"));
+        assert_eq!(sku("h%6Ft").unwrap().name(), "hot");
+        assert_ne!(sku("hot"), sku("Hot"));
+        assert_eq!(sku("100%").unwrap().name(), "100%");
+        assert_eq!(sku("%zz").unwrap().name(), "%zz");
+        let long = "x".repeat(MAX_NAME + 1);
+        for nobody in ["", "%ff", &long] {
+            assert_eq!(sku(nobody), None, "{nobody}");
+        }
+    }
+}
