@@ -7,7 +7,9 @@ use std::time::Duration;
 use floodgate_limiter::{Limits, Rate, TierId, Watermarks};
 
 use crate::address::{Cidr, ServerAddress};
+use crate::journey::{Identity, KeySource, Sticky};
 use crate::pattern::Pattern;
+use crate::sku::SkuSource;
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,14 @@ pub struct Config {
     pub tiers: Vec<Tier>,
     /// What requests are for; the first match wins.
     pub routes: Vec<Route>,
+    /// Checkouts that take several requests.
+    pub journeys: Vec<Journey>,
+    /// What is remembered of goods that are sold out.
+    pub latch: Latch,
+    /// What is remembered of purchases.
+    pub once: Once,
+    /// What the gateway tells of its decisions.
+    pub explain: Explain,
 }
 
 /// The listeners, and the bounds of the process.
@@ -66,6 +76,8 @@ pub struct Upstream {
     pub servers: Vec<ServerAddress>,
     /// Permits, buffer, and what each tier may do with them.
     pub limits: Limits,
+    /// Permits kept for the customers of journeys, fewer than there are.
+    pub reserved: u32,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
     /// Longest time to connect to a server.
@@ -110,6 +122,81 @@ pub struct Route {
     pub rate: Option<Rate>,
     /// Longest body of a request, in bytes.
     pub max_body: u64,
+    /// Indices into [`Config::journeys`] and into [`Journey::steps`], if it is a step.
+    pub journey: Option<(usize, usize)>,
+    /// Where the SKU stands that a request is about.
+    pub sku: Option<SkuSource>,
+    /// Whether it is a purchase, which is made once.
+    pub once: bool,
+}
+
+/// A checkout that takes several requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journey {
+    /// Unique among the journeys; live state is carried over a reload by it.
+    pub name: String,
+    /// Who the customer is.
+    pub identity: Identity,
+    /// Who takes the later steps.
+    pub sticky: Sticky,
+    /// Indices into [`Config::routes`], 1 to 32, no two the same and none in another journey; the first is the entry.
+    pub steps: Vec<usize>,
+    /// Which answer ends it.
+    pub finish: Finish,
+    /// How long a grant is good for, 1 s to 1 h.
+    pub ttl: Duration,
+    /// Share of what the upstreams can serve that is granted, above 0 and at most 1.
+    pub headroom: f64,
+    /// Where the keys come from that grants are signed with.
+    pub keys: KeySource,
+    /// Requests that one grant is good for, at least 1.
+    pub calls: u32,
+    /// Share of the permits of its upstreams that is kept for its customers; [`Upstream::reserved`] is what follows.
+    pub reserve: f64,
+    /// Grants live at once, at least 1.
+    pub max_grants: usize,
+    /// Refused customers whose time to come back is remembered, at least 1.
+    pub max_customers: usize,
+}
+
+/// Which answer ends a checkout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// Index into [`Journey::steps`].
+    pub step: usize,
+    /// Statuses of the answer, at least one, ascending.
+    pub status: Vec<u16>,
+}
+
+/// What is remembered of goods that are sold out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latch {
+    /// The answer to requests about what is sold out, 200 to 599.
+    pub status: u16,
+    /// How long it is believed.
+    pub ttl: Duration,
+    /// SKUs that are remembered at once, at least 1.
+    pub max_skus: usize,
+    /// Remaining stock from which on `low` is shown; 0: never.
+    pub low: u32,
+}
+
+/// What is remembered of purchases, so that each is made once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Memory for the answers that are given again, in bytes.
+    pub memory: u64,
+    /// How long an answer is given again.
+    pub ttl: Duration,
+}
+
+/// What the gateway tells of its decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explain {
+    /// Whether answers say how they were decided upon.
+    pub header: bool,
+    /// Share of the decisions that is kept, 0 to 1.
+    pub sample: f64,
 }
 
 // === impl Route ===

@@ -20,6 +20,10 @@ pub(crate) struct Time(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeout(pub(crate) Duration);
 
+/// A duration from `MIN` to `MAX` milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period<const MIN: u64, const MAX: u64>(pub(crate) Duration);
+
 // === impl Time ===
 
 impl Time {
@@ -85,6 +89,36 @@ impl Text for Timeout {
     }
 }
 
+// === impl Period ===
+
+impl<const MIN: u64, const MAX: u64> Period<MIN, MAX> {
+    pub(crate) const fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Text for Period<MIN, MAX> {
+    const FORM: &'static str = Time::FORM;
+    const PATTERN: Option<&'static str> = Time::PATTERN;
+
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        let Time(duration) = Time::parse(text)?;
+        let (least, most) = (Time::from_millis(MIN), Time::from_millis(MAX));
+        let form = || format!("from \"{}\" to \"{}\"", least.show(), most.show());
+        if duration < least.0 {
+            return Err(Complaint::new(format!("{} is too short", quote(text)), form()));
+        }
+        if duration > most.0 {
+            return Err(Complaint::new(format!("{} is too long", quote(text)), form()));
+        }
+        Ok(Self(duration))
+    }
+
+    fn show(&self) -> String {
+        Text::show(&Time(self.0))
+    }
+}
+
 /// A whole number and a unit, nothing else.
 fn exact(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -134,6 +168,18 @@ mod tests {
         }
         assert_eq!(suggestion("25h"), "at most a day, \"24h\"");
         assert_eq!(suggestion("18446744073709551615h"), format!("expected {}", Time::FORM));
+    }
+
+    #[test]
+    fn a_period_has_bounds() {
+        let parsed = |text| Period::<1_000, 3_600_000>::parse(text);
+        for text in ["1s", "60m", "1h", "1500ms"] {
+            assert!(parsed(text).is_ok(), "{text}");
+        }
+        for text in ["999ms", "0s", "61m", "25h"] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+        assert_eq!(parsed("0s").unwrap_err().suggestion, "from \"1s\" to \"1h\"");
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use floodgate_limiter::Rate;
 
-use crate::config::{Config, Route, Server, Tier, Upstream};
+use crate::config::{Config, Explain, Journey, Latch, Once, Route, Server, Tier, Upstream};
 use crate::duration::Time;
 use crate::rate::Ceiling;
 use crate::size;
+use crate::sku::TypedSku;
 use crate::value::Text;
 
 /// Most entries of a list that are shown.
@@ -30,6 +31,10 @@ pub(crate) enum Section {
     Upstreams,
     Tiers,
     Routes,
+    Journeys,
+    Latch,
+    Once,
+    Explain,
 }
 
 /// A value as it is typed, without the quotes of a string.
@@ -55,7 +60,16 @@ impl Table<'_> {
 // === impl Section ===
 
 impl Section {
-    pub(crate) const ALL: [Self; 4] = [Self::Server, Self::Upstreams, Self::Tiers, Self::Routes];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Server,
+        Self::Upstreams,
+        Self::Tiers,
+        Self::Routes,
+        Self::Journeys,
+        Self::Latch,
+        Self::Once,
+        Self::Explain,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +77,16 @@ impl Section {
             Self::Upstreams => "upstreams",
             Self::Tiers => "tiers",
             Self::Routes => "routes",
+            Self::Journeys => "journeys",
+            Self::Latch => "latch",
+            Self::Once => "once",
+            Self::Explain => "explain",
         }
+    }
+
+    /// Whether there is one such table, without a name.
+    pub(crate) fn is_single(self) -> bool {
+        matches!(self, Self::Server | Self::Latch | Self::Once | Self::Explain)
     }
 
     /// The tables of this section.
@@ -73,6 +96,10 @@ impl Section {
             Self::Upstreams => config.upstreams.iter().map(upstream).collect(),
             Self::Tiers => config.tiers.iter().map(tier).collect(),
             Self::Routes => config.routes.iter().map(|one| route(one, config)).collect(),
+            Self::Journeys => config.journeys.iter().map(|one| journey(one, config)).collect(),
+            Self::Latch => vec![latch(&config.latch)],
+            Self::Once => vec![once(&config.once)],
+            Self::Explain => vec![explain(&config.explain)],
         }
     }
 
@@ -171,7 +198,7 @@ fn tier(tier: &Tier) -> Table<'_> {
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(7);
+    let mut values = Vec::with_capacity(9);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
@@ -180,7 +207,51 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     values.push(("upstream", one(upstream.unwrap_or_default())));
     values.extend(rate(route.rate));
     values.push(("max_body", bytes(route.max_body)));
+    let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
+    values.extend(sku.map(|sku| ("sku", one(sku))));
+    values.push(("once", one(route.once)));
     Table { section: Section::Routes, name: &route.name, values }
+}
+
+fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
+    let name = |step: &usize| config.routes.get(*step).map_or("", |route| route.name.as_str());
+    let steps: Vec<&str> = journey.steps.iter().map(name).collect();
+    let finish = steps.get(journey.finish.step).copied().unwrap_or_default();
+    let values = vec![
+        ("identity", one(&journey.identity)),
+        ("sticky", one(journey.sticky.as_str())),
+        ("steps", list(&steps)),
+        ("finish.step", one(finish)),
+        ("finish.status", one(format_args!("{:?}", journey.finish.status))),
+        ("ttl", time(journey.ttl)),
+        ("headroom", one(journey.headroom)),
+        ("keys", one(&journey.keys)),
+        ("calls", one(journey.calls)),
+        ("reserve", one(journey.reserve)),
+        ("max_grants", one(journey.max_grants)),
+        ("max_customers", one(journey.max_customers)),
+    ];
+    Table { section: Section::Journeys, name: &journey.name, values }
+}
+
+fn latch(latch: &Latch) -> Table<'_> {
+    let values = vec![
+        ("status", one(latch.status)),
+        ("ttl", time(latch.ttl)),
+        ("max_skus", one(latch.max_skus)),
+        ("low", one(latch.low)),
+    ];
+    Table { section: Section::Latch, name: "", values }
+}
+
+fn once(once: &Once) -> Table<'_> {
+    let values = vec![("memory", bytes(once.memory)), ("ttl", time(once.ttl))];
+    Table { section: Section::Once, name: "", values }
+}
+
+fn explain(explain: &Explain) -> Table<'_> {
+    let values = vec![("header", one(explain.header)), ("sample", one(explain.sample))];
+    Table { section: Section::Explain, name: "", values }
 }
 
 fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {

@@ -144,9 +144,13 @@ impl Known {
         for section in Section::ALL {
             let of_section = &schema["properties"][section.as_str()];
             let properties = match section {
-                Section::Server => &of_section["properties"],
+                Section::Server | Section::Latch | Section::Once | Section::Explain => {
+                    &of_section["properties"]
+                }
                 Section::Upstreams => &of_section["additionalProperties"]["properties"],
-                Section::Routes | Section::Tiers => &of_section["items"]["properties"],
+                Section::Journeys | Section::Routes | Section::Tiers => {
+                    &of_section["items"]["properties"]
+                }
             };
             let mut of_table = Vec::new();
             add_keys("", properties, &mut of_table);
@@ -184,18 +188,22 @@ fn table_names(section: Section, file: &DeTable<'_>) -> Vec<String> {
     let typed = file.get(section.as_str()).map(Spanned::get_ref);
     let array = typed.and_then(DeValue::as_array).filter(|array| !array.is_empty());
     match section {
-        Section::Server => vec![String::new()],
+        Section::Server | Section::Latch | Section::Once | Section::Explain => {
+            vec![String::new()]
+        }
         Section::Upstreams => {
             let table = typed.and_then(DeValue::as_table);
             table.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect()
         }
         Section::Tiers if array.is_none() => vec!["l1".to_owned()],
-        Section::Routes | Section::Tiers => {
+        Section::Journeys | Section::Routes | Section::Tiers => {
             let name = |(index, table): (usize, &Spanned<DeValue<'_>>)| {
                 let name = table.get_ref().get("name").and_then(|name| name.get_ref().as_str());
                 match (name, section) {
                     (Some(name), _) => name.to_owned(),
                     (None, Section::Tiers) => format!("l{}", index + 1),
+                    // A journey has to have a name: the reader will say so.
+                    (None, Section::Journeys) => format!("journey-{}", index + 1),
                     (None, _) => format!("route-{}", index + 1),
                 }
             };
@@ -355,7 +363,7 @@ fn insert<'t>(file: &mut DeTable<'t>, target: &Target, value: Spanned<DeValue<'t
     };
     let section = entry(file, target.section.as_str(), section, span);
     let table = match section {
-        DeValue::Table(table) if target.section == Section::Server => Some(table),
+        DeValue::Table(table) if target.section.is_single() => Some(table),
         // Counted in the order in which the names were taken.
         DeValue::Table(tables) => tables.iter_mut().nth(target.table).and_then(|(_, it)| table(it)),
         DeValue::Array(tables) => {

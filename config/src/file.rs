@@ -7,12 +7,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
 use crate::address::{Cidr, ServerAddress};
-use crate::duration::{Time, Timeout};
+use crate::duration::{Period, Time, Timeout};
+use crate::journey::{Identity, KeySource, Sticky};
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
 use crate::size::Size;
+use crate::sku::TypedSku;
 use crate::table::table;
-use crate::value::{Fraction, Integer, List, Name, Named};
+use crate::value::{Fraction, Integer, List, Name, Named, Setting};
 use crate::word::{LogFilter, Method, Pseudonym};
 
 /// Most servers of an upstream.
@@ -23,6 +25,12 @@ const MAX_UPSTREAMS: usize = 1_000;
 
 /// Most routes.
 const MAX_ROUTES: usize = 10_000;
+
+/// Most journeys.
+const MAX_JOURNEYS: usize = 64;
+
+/// Most steps of a journey.
+const MAX_STEPS: usize = 32;
 
 /// The burst of a rate.
 pub(crate) type Burst = Integer<1, { u32::MAX as u64 }>;
@@ -38,6 +46,14 @@ table! {
         default tiers: List<FileTier, 0, MAX_TIERS> = List(Vec::new()),
         /// What requests are for. The first match wins, no match is 404. Left out: everything goes to the only upstream.
         default routes: List<FileRoute, 0, MAX_ROUTES> = List(Vec::new()),
+        /// Checkouts that take several requests: decided upon once, at the entry. Left out: every request is decided upon alone.
+        default journeys: List<FileJourney, 0, MAX_JOURNEYS> = List(Vec::new()),
+        /// What is remembered of goods that are sold out.
+        inner latch: FileLatch,
+        /// What is remembered of purchases, so that each is made once.
+        inner once: FileOnce,
+        /// What the gateway tells of its decisions.
+        inner explain: FileExplain,
     }
 }
 
@@ -148,5 +164,83 @@ table! {
         optional burst: Burst,
         /// Longest body of a request; a longer one is 413.
         default max_body: Size<0, { 1 << 40 }> = Size(1 << 20),
+        /// Where the SKU stands that the request is about: `"path:NAME"`, a name in `path`; `"header:NAME"`; `"query:NAME"`. What is sold out is refused by it. Left out: about none.
+        optional sku: TypedSku,
+        /// A purchase, made once: a second request with the same `Idempotency-Key`, or without one of the same customer for the same SKU at the same step, gets the answer to the first.
+        default once: bool = false,
+    }
+}
+
+table! {
+    /// A checkout that takes several requests.
+    FileJourney {
+        /// Its name, in metrics and grants; live state is carried over a reload by it.
+        required name: Name,
+        /// Who the customer is: `"header:NAME"`, `"cookie:NAME"`, or `"claim:NAME"`, a claim at the top level of the bearer token's payload, read and not verified. Left out: a signed device id that the gateway sets as a cookie.
+        optional identity: Identity,
+        /// Who takes the later steps: `"grant"`: only customers let in at the first, before all others; `"stage"`: anybody, the later step first; `"off"`: anybody, nobody first.
+        default sticky: Sticky = Sticky::Grant,
+        /// Its routes, by name, in the order of the checkout; the first is the entry. A route is a step once.
+        required steps: List<Name, 1, MAX_STEPS>,
+        /// Which answer ends the checkout.
+        inner finish: FileFinish,
+        /// How long a grant is good for.
+        default ttl: Period<1_000, 3_600_000> = Period::from_secs(120),
+        /// Share of what the upstreams can serve that is granted to checkouts; what is left is for their delays and retries.
+        default headroom: Fraction<true> = Fraction(0.75),
+        /// The keys that grants are signed with, newest first, two at most: `"file:PATH"`, from the folder of this file, or `"env:NAME"`. Left out: one random key for this process, so that grants end with it and other gateways do not know them.
+        optional keys: KeySource,
+        /// Requests that one grant is good for.
+        default calls: Integer<1, 10_000> = Integer(40),
+        /// Share of the permits of its upstreams that is kept for its customers; the largest where journeys share an upstream.
+        default reserve: Fraction<false, 9> = Fraction(0.2),
+        /// Grants live at once; nobody is let in beyond it.
+        default max_grants: Integer<1, 10_000_000> = Integer(100_000),
+        /// Refused customers whose time to come back is remembered; 16 bytes each.
+        default max_customers: Integer<1, 100_000_000> = Integer(1_000_000),
+    }
+}
+
+table! {
+    /// Which answer ends a checkout.
+    FileFinish {
+        /// The step, by the name of its route. Left out: the last one.
+        optional step: Name,
+        /// The statuses of its answer that end the checkout; any other leaves the grant alive.
+        default status: List<Integer<200, 599>, 1, 16> = List([200, 201, 202, 204].map(|it| Setting::default(Integer(it))).to_vec()),
+    }
+}
+
+table! {
+    /// What is remembered of goods that are sold out.
+    FileLatch {
+        /// The answer to requests about what is sold out; what is reserved to the last piece is 409.
+        default status: Integer<200, 599> = Integer(410),
+        /// How long it is believed; then one request asks the upstream again.
+        default ttl: Period<1, 3_600_000> = Period::from_secs(2),
+        /// SKUs that are remembered at once.
+        default max_skus: Integer<1, 1_000_000> = Integer(10_000),
+        /// Remaining stock from which on `low` is shown; 0: never.
+        default low: Integer<0, { u32::MAX as u64 }> = Integer(0),
+    }
+}
+
+table! {
+    /// What is remembered of purchases, so that each is made once.
+    FileOnce {
+        /// Memory for the answers that are given again.
+        default memory: Size<{ 1 << 20 }, { 64 << 30 }> = Size(64 << 20),
+        /// How long an answer is given again.
+        default ttl: Period<1_000, 86_400_000> = Period::from_secs(15 * 60),
+    }
+}
+
+table! {
+    /// What the gateway tells of its decisions.
+    FileExplain {
+        /// Whether answers say how they were decided upon, in `x-floodgate-decision`.
+        default header: bool = false,
+        /// Share of the decisions that is kept for the admin API, the last 10,000 of each core; 0: none.
+        default sample: Fraction = Fraction(1.0),
     }
 }

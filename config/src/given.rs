@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::effective::Section;
-use crate::file::{FileConfig, FileTier};
+use crate::file::{FileConfig, FileJourney, FileTier};
 use crate::source::{Source, Span};
 
 /// Where an effective value comes from. `Display` as `checkout.toml:11`, `environment: FLOODGATE__…` or `default`.
@@ -72,6 +72,12 @@ impl Sources {
         for (index, route) in file.routes.values().enumerate() {
             add(Section::Routes, index, route.typed());
         }
+        for (index, journey) in file.journeys.values().enumerate() {
+            add(Section::Journeys, index, journey_typed(journey));
+        }
+        add(Section::Latch, 0, file.latch.typed());
+        add(Section::Once, 0, file.once.typed());
+        add(Section::Explain, 0, file.explain.typed());
         sources
     }
 
@@ -93,6 +99,15 @@ fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
     for (key, span) in tier.watermarks.iter().flat_map(|pair| pair.typed()) {
         let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
         typed.push((key, span));
+    }
+    typed
+}
+
+/// With the two keys that say which answer ends it.
+fn journey_typed(journey: &FileJourney) -> Vec<(&'static str, Span)> {
+    let mut typed = journey.typed();
+    for (key, span) in journey.finish.typed() {
+        typed.push((if key == "step" { "finish.step" } else { "finish.status" }, span));
     }
     typed
 }

@@ -3,6 +3,7 @@
 //! A pattern is compared with the raw bytes of the path, as they will be forwarded: nothing is decoded or
 //! normalised, so what is decided on is what the upstream sees.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::source::quote;
@@ -66,6 +67,35 @@ impl Pattern {
             left = tail;
         }
         self.rest.is_some() || left.is_none()
+    }
+
+    /// What stands in the segment of this index in `path`, which this pattern matches; the index behind the last segment
+    /// is that of the rest. `None` where nothing stands: no such segment, or a rest that is empty. Allocates nothing.
+    pub fn capture<'p>(&self, path: &'p str, segment: usize) -> Option<&'p str> {
+        let mut left = path.strip_prefix('/')?;
+        for _ in 0..segment.min(self.segments.len()) {
+            left = left.split_once('/')?.1;
+        }
+        let found = match segment.cmp(&self.segments.len()) {
+            Ordering::Less => left.split('/').next()?,
+            Ordering::Equal if self.rest.is_some() => left,
+            _ => return None,
+        };
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// The names in the pattern, each with its index for [`Pattern::capture`].
+    pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let named = self.segments.iter().enumerate().filter_map(|(index, segment)| match segment {
+            Segment::Named(name) => Some((index, name.as_str())),
+            Segment::Literal(_) => None,
+        });
+        named.chain(self.rest().map(|rest| (self.segments.len(), rest)))
+    }
+
+    /// The index of the segment, or of the rest, with this name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.names().find(|(_, one)| *one == name).map(|(index, _)| index)
     }
 
     /// The segments before the rest.
@@ -253,6 +283,30 @@ mod tests {
         assert!(!sale.matches("/sale/"));
         assert_eq!(sale.segments()[1], Segment::Named("sku".into()));
         assert_eq!(sale.rest(), Some("rest"));
+    }
+
+    #[test]
+    fn a_segment_and_the_rest_are_captured_as_they_stand() {
+        let sale = pattern("/sale/{sku}/{*rest}");
+        for (path, sku, rest) in [
+            ("/sale/x1", Some("x1"), None),
+            ("/sale/x1/", Some("x1"), None),
+            ("/sale/x%31/stock", Some("x%31"), Some("stock")),
+            ("/sale/\u{fc}/a//b/", Some("\u{fc}"), Some("a//b/")),
+        ] {
+            assert!(sale.matches(path), "{path}");
+            assert_eq!((sale.capture(path, 1), sale.capture(path, 2)), (sku, rest), "{path}");
+            assert_eq!((sale.capture(path, 0), sale.capture(path, 3)), (Some("sale"), None));
+        }
+        let order = pattern("/orders/{id}");
+        assert_eq!(order.capture("/orders/7", 1), Some("7"));
+        assert_eq!(order.capture("/orders/7", 2), None);
+        assert_eq!(order.capture("/orders/7", usize::MAX), None);
+        assert_eq!(pattern("/{*rest}").capture("/a/b", 0), Some("a/b"));
+        assert_eq!(pattern("/{*rest}").capture("/", 0), None);
+        // Not a match, so nothing is promised but that it ends.
+        assert_eq!(order.capture("*", 1), None);
+        assert_eq!(order.capture("/orders", 1), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ macro_rules! table {
         #[derive(Clone, Debug)]
         pub(crate) struct $table {
             /// Where the table stands.
+            #[allow(dead_code, reason = "not every table is a place of problems")]
             pub(crate) span: $crate::source::Span,
             $( $(#[doc = $doc])+ pub(crate) $key: $crate::table::setting!($kind $type), )+
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use floodgate_limiter::{Limits, Rate, TierId, TierLimits, Watermarks};
 
 use crate::address::ServerAddress;
-use crate::config::{Config, Route, Server, Tier, Upstream};
+use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
+use crate::journeys::{journeys, refer_back};
 use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
 use crate::source::Span;
-use crate::value::{Name, Setting};
+use crate::value::{Complaint, Name, Setting};
 
 /// What a tier gets when its keys are left out, by its place; the last entry holds for all that follow.
 const TIER_DEFAULTS: [TierDefaults; 3] = [
@@ -22,6 +23,9 @@ const TIER_DEFAULTS: [TierDefaults; 3] = [
     TierDefaults { high: 0.75, low: 0.55, max_wait_ms: 100, deadline_s: 3 },
     TierDefaults { high: 0.60, low: 0.45, max_wait_ms: 50, deadline_s: 10 },
 ];
+
+/// The name of the one route when none is typed.
+pub(crate) const EVERYTHING_ELSE: &str = "everything-else";
 
 #[derive(Clone, Copy)]
 struct TierDefaults {
@@ -37,10 +41,27 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
     let tiers = tiers(file, report);
     let upstreams = upstreams(file, &tiers, report);
     let routes = routes(file, &tiers, report);
+    let journeys = journeys(file, report);
     if report.has_errors() {
         return None;
     }
-    Some(Config { server, upstreams, tiers, routes })
+    let mut config = Config {
+        server,
+        upstreams,
+        tiers,
+        routes,
+        journeys,
+        latch: Latch {
+            status: narrow(file.latch.status.0),
+            ttl: file.latch.ttl.0,
+            max_skus: narrow(file.latch.max_skus.0),
+            low: narrow(file.latch.low.0),
+        },
+        once: Once { memory: file.once.memory.0, ttl: file.once.ttl.0 },
+        explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
+    };
+    refer_back(&mut config);
+    Some(config)
 }
 
 fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
@@ -172,6 +193,8 @@ fn upstream(
             name: name.to_owned(),
             servers: typed.servers.as_ref()?.values().cloned().collect(),
             limits,
+            // What follows from the journeys is not known yet.
+            reserved: 0,
             rate,
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
@@ -203,7 +226,7 @@ fn routes(file: &FileConfig, tiers: &[Tier], report: &mut Report<'_>) -> Vec<Rou
         // Nothing is classified, so nothing has to be kept out of the first tier.
         let tiers = &tiers.iter().map(|tier| tier.name.as_str()).take(1).collect::<Vec<_>>();
         let upstreams = &upstreams[..upstreams.len().min(1)];
-        let name = "everything-else".to_owned();
+        let name = EVERYTHING_ELSE.to_owned();
         return route(name, &typed, "routes", tiers, upstreams, report).into_iter().collect();
     }
     // Tiers by the names that were typed, those with other problems included, so that a reference to them is not one more.
@@ -250,6 +273,13 @@ fn route(
         }
         None => Some(0),
     };
+    let sku = typed.sku.as_ref().and_then(|sku| {
+        let told = |complaint: Complaint| {
+            let span = sku.span.unwrap_or(typed.span);
+            report.error(format!("{path}.sku"), span, complaint.message, complaint.suggestion);
+        };
+        sku.at(&typed.path).map_err(told).ok()
+    });
     Some(Route {
         name,
         methods: typed
@@ -261,6 +291,10 @@ fn route(
         upstream: upstream?,
         rate,
         max_body: typed.max_body.0,
+        // What the journeys say is not known yet.
+        journey: None,
+        sku,
+        once: typed.once.value,
     })
 }
 
@@ -288,11 +322,11 @@ fn rate(
     }
 }
 
-fn name_or(name: Option<&Setting<Name>>, default: impl FnOnce() -> String) -> String {
+pub(crate) fn name_or(name: Option<&Setting<Name>>, default: impl FnOnce() -> String) -> String {
     name.map_or_else(default, |name| name.0.clone())
 }
 
-fn span_of<T>(setting: &Option<Setting<T>>, table: Span) -> Span {
+pub(crate) fn span_of<T>(setting: &Option<Setting<T>>, table: Span) -> Span {
     setting.as_ref().and_then(|setting| setting.span).unwrap_or(table)
 }
 
@@ -317,13 +351,17 @@ fn is_itself(server: &ServerAddress, listen: SocketAddr) -> bool {
 }
 
 /// A number whose range the reader has checked, in the type it is used in.
-fn narrow<T: TryFrom<u64> + Bounded>(number: u64) -> T {
+pub(crate) fn narrow<T: TryFrom<u64> + Bounded>(number: u64) -> T {
     T::try_from(number).unwrap_or(T::LARGEST)
 }
 
 /// A type with a largest value.
-trait Bounded {
+pub(crate) trait Bounded {
     const LARGEST: Self;
+}
+
+impl Bounded for u16 {
+    const LARGEST: Self = Self::MAX;
 }
 
 impl Bounded for u32 {

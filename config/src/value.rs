@@ -53,9 +53,9 @@ pub(crate) struct Setting<T> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Integer<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
-/// A number from 0 to 1.
+/// A number from 0, or from above it if `POSITIVE`, to `TENTHS` tenths.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fraction(pub(crate) f64);
+pub(crate) struct Fraction<const POSITIVE: bool = false, const TENTHS: u8 = 10>(pub(crate) f64);
 
 /// At least `MIN` and at most `MAX` values, each with its place.
 #[derive(Clone, Debug)]
@@ -154,9 +154,20 @@ impl<const MIN: u64, const MAX: u64> Value for Integer<MIN, MAX> {
 
 // === impl Fraction ===
 
-impl Value for Fraction {
+impl<const POSITIVE: bool, const TENTHS: u8> Fraction<POSITIVE, TENTHS> {
+    const MOST: f64 = TENTHS as f64 / 10.0;
+
+    fn form() -> String {
+        let from = if POSITIVE { "above" } else { "from" };
+        format!("a fraction {from} 0 to {}, such as 0.8", Self::MOST)
+    }
+}
+
+impl<const POSITIVE: bool, const TENTHS: u8> Value for Fraction<POSITIVE, TENTHS> {
     fn schema() -> Json {
-        json!({ "type": "number", "minimum": 0, "maximum": 1 })
+        let least = if POSITIVE { "exclusiveMinimum" } else { "minimum" };
+        let most = if TENTHS == 10 { json!(1) } else { json!(Self::MOST) };
+        json!({ "type": "number", least: 0, "maximum": most })
     }
 
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_, '_>) -> Option<Self> {
@@ -164,18 +175,23 @@ impl Value for Fraction {
             DeValue::Float(number) => number.as_str().parse().ok(),
             DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
             _ => {
-                reader.wrong_type(value, "a fraction from 0 to 1, such as 0.8");
+                reader.wrong_type(value, &Self::form());
                 return None;
             }
         };
         match number {
-            Some(number) if (0.0..=1.0).contains(&number) => Some(Self(number)),
+            Some(number)
+                if (0.0..=Self::MOST).contains(&number) && !(POSITIVE && number == 0.0) =>
+            {
+                // Zero has no sign.
+                Some(Self(number.abs()))
+            }
             _ => {
                 let typed = number.map_or("the number".to_owned(), |typed| format!("`{typed}`"));
                 reader.error(
                     value.span().into(),
                     format!("{typed} is out of range for `{}`", reader.key()),
-                    "a fraction from 0 to 1, such as 0.8",
+                    Self::form(),
                 );
                 None
             }
@@ -184,6 +200,26 @@ impl Value for Fraction {
 
     fn show(&self) -> Json {
         json!(self.0)
+    }
+}
+
+// === impl bool ===
+
+impl Value for bool {
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
+
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            reader.wrong_type(value, "true or false, without quotes");
+        }
+        read
+    }
+
+    fn show(&self) -> Json {
+        json!(self)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::address::ServerAddress;
 use crate::config::{Config, Route, Tier, Upstream};
 use crate::derived::{most_waiting, per_second, places};
 use crate::file::FileConfig;
+use crate::journeys;
 use crate::problem::Report;
 
 /// Pairs of routes that are compared: enough for 2,000 routes in a few milliseconds.
@@ -20,6 +21,7 @@ pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) 
     upstreams(file, config, report);
     tiers(file, config, report);
     routes(file, config, report);
+    journeys::warn(file, config, report);
 }
 
 fn server(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
