@@ -141,11 +141,11 @@ impl Budget {
     /// Slots after which the rooms repeat: then even a thousandth of a return per second comes out whole.
     const CYCLE: u64 = 10_000;
     /// More than any core refuses; keeps the products within 64 bits.
-    const MOST_PER_SECOND: f64 = 1e9;
+    const MOST: u64 = 1_000_000_000_000;
 
-    /// At least one per second: somebody has to come and see whether it is over. What is no number counts as that, too.
+    /// At least one per second: somebody has to come and see whether it is over. What is no number counts as one, too.
     fn new(per_second: f64) -> Self {
-        Self((per_second.max(1.0).min(Self::MOST_PER_SECOND) * 1_000.0) as u64)
+        Self(((per_second * 1_000.0) as u64).clamp(1_000, Self::MOST))
     }
 
     /// Whole returns in a slot, such that the rooms of neighbours add up to the budget: 4, 5, 4, 5 for 45 per second.

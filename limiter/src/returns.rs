@@ -168,7 +168,7 @@ impl Bucket {
     fn clear(&self, tag: u64) {
         if let Some((word, note)) = self.find(tag) {
             // Not if it has become another's meanwhile.
-            let _ =
+            let _was =
                 word.compare_exchange(note.0, Note::NONE.0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
