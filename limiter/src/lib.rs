@@ -24,6 +24,7 @@
 
 mod breaker;
 mod buffer;
+mod calendar;
 mod control;
 mod delay;
 mod gate;
@@ -34,6 +35,7 @@ mod permit;
 mod queue;
 mod rate;
 mod rejection;
+mod returns;
 mod status;
 mod sync;
 mod ticket;
@@ -43,6 +45,7 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use calendar::Calendar;
 pub use gate::Refused;
 pub use gcra::Gcra;
 pub use limiter::{Decision, Limiter};
@@ -50,6 +53,7 @@ pub use limits::{Limits, LimitsError, MAX_BUFFER, TierLimits};
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
+pub use returns::{Returns, Standing};
 pub use status::{Status, TierStatus};
 pub use ticket::Ticket;
 pub use tier::{MAX_TIERS, TierId};
