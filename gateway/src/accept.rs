@@ -70,7 +70,7 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
     }
 }
 
-/// Turns the wheel and the date.
+/// Turns the wheel and the date, and lets the journeys see what time it is.
 async fn turn(worker: Rc<Worker>) {
     let begun = Instant::now();
     let mut tick = tokio::time::interval(wheel::TICK);
@@ -79,6 +79,9 @@ async fn turn(worker: Rc<Worker>) {
         let now = tick.tick().await;
         worker.wheel.turn(now.saturating_duration_since(begun));
         worker.date.turn(SystemTime::now());
+        if worker.index == 0 {
+            worker.snapshot().tick(clock::now());
+        }
     }
 }
 
@@ -88,6 +91,9 @@ async fn look_after(worker: Rc<Worker>) {
     loop {
         second.tick().await;
         worker.pool.sweep(clock::now());
+        if worker.index == 0 {
+            worker.snapshot().learn();
+        }
         if let Some(shadow) = worker.shadow() {
             shadow.learn(&worker.snapshot(), clock::now());
         }

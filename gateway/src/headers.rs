@@ -13,10 +13,12 @@ use http::header::{
 };
 use http::{Method, Version, request};
 
+use crate::grant::cookie;
 use crate::http1::elements;
 use crate::respond::REASON_HEADER;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Who is asking, as the upstream is told.
 #[derive(Clone, Debug)]
@@ -101,6 +103,12 @@ pub(crate) fn write_to_upstream(
                 is_first
             }
             "content-length" => framing == OutgoingFraming::Given,
+            "cookie" if cookie::has_ours(value) => {
+                if let Some(left) = cookie::without_ours(value).filter(|_| !is_nominated(name)) {
+                    write_field(out, text, left.as_bytes());
+                }
+                false
+            }
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
             "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
             _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
@@ -277,6 +285,11 @@ fn max_forwards(field: &HeaderValue) -> Option<u64> {
     is_number.then(|| {
         digits.iter().fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
     })
+}
+
+/// Whether the client spoke TLS, as a proxy in front of us may tell.
+pub(crate) fn came_by_tls(headers: &HeaderMap, is_trusted: bool) -> bool {
+    is_trusted && headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https")
 }
 
 /// Whether an OPTIONS request ends here: its `Max-Forwards` is 0.

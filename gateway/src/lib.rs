@@ -8,7 +8,7 @@
 //! accept        turnstile    decide      request_body    forward          exchange
 //! worker        verdict      classify    admission       upstream, pool   metrics
 //! connections   refusals                 (limiter)       headers
-//! connection    http1                    retry_after     outbound
+//! connection    http1                    come_back       outbound
 //! wheel         inlet, link              respond         response_body
 //! closing                                                tunnel
 //! ```
@@ -24,9 +24,11 @@ mod accept;
 mod admin;
 mod admission;
 mod allocator;
+mod capacity;
 mod classify;
 mod clock;
 mod closing;
+mod come_back;
 mod connection;
 mod connections;
 mod date;
@@ -35,10 +37,13 @@ mod descriptors;
 #[cfg(test)]
 mod differential;
 mod exchange;
+mod fields;
 mod forward;
+mod grant;
 mod headers;
 mod http1;
 mod inlet;
+mod journey;
 mod link;
 mod listener;
 mod metrics;
@@ -46,15 +51,16 @@ mod outbound;
 mod places;
 mod pool;
 mod proxy;
+mod purchase;
 mod reason;
 mod refusals;
 mod request_body;
 mod respond;
 mod response_body;
-mod retry_after;
 mod shadow;
 mod shared;
 mod snapshot;
+mod stock;
 mod tunnel;
 mod turnstile;
 mod upstream;

@@ -257,7 +257,11 @@ impl Arrival {
         if let Some(sku) = &sku {
             snapshot.stocks.claim(sku, now)?;
         }
-        let going = Going::begin(&snapshot, route, part, now)?;
+        let is_secure = headers::came_by_tls(
+            &self.head.headers,
+            snapshot.trusts(self.exchange.client().peer.address),
+        );
+        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let admit = admission::admit(&snapshot, route, part, now, deadline);
         let (admitted, now) = match &sku {
             Some(sku) => {

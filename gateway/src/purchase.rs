@@ -9,12 +9,13 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use floodgate_limiter::{Begin, Claim, Followed, Once, Timestamp};
+use floodgate_limiter::{Begin, Claim, Followed, Once, OnceSettings, Timestamp};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::classify::HeadView;
 use crate::clock;
+use crate::grant::identity::Customer;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
@@ -48,6 +49,21 @@ pub(crate) enum Begun {
     Replay(Arc<Receipt>),
 }
 
+/// As `meant`, with what was known `before`.
+pub(crate) fn carry(
+    meant: &floodgate_config::Once,
+    before: Option<&Arc<Purchases>>,
+) -> Arc<Purchases> {
+    let settings = OnceSettings { memory: meant.memory as usize, ttl: meant.ttl };
+    match before {
+        Some(before) => {
+            before.apply(settings);
+            Arc::clone(before)
+        }
+        None => Arc::new(Purchases::new(settings)),
+    }
+}
+
 /// Whether the answer to a request of route number `route` is here or on its way. Only reads.
 pub(crate) fn is_known(
     snapshot: &Snapshot,
@@ -66,12 +82,12 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     if let Some(key) = head.fields.only("idempotency-key") {
         // A key is its customer's own: the same one from somebody else is another.
         let login = head.fields.only("authorization");
-        return Some(digest(&(meant.name.as_str(), key, login, customer)));
+        return Some(digest(&(meant.name.as_str(), key, login, customer.as_ref().map(Customer::as_bytes))));
     }
     let ((journey, step), customer) = journey.zip(customer)?;
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
     let sku = sku.map(|sku| sku.digest());
-    Some(digest(&(journey.name.as_str(), step, customer, sku)))
+    Some(digest(&(journey.name.as_str(), step, customer.as_bytes(), sku)))
 }
 
 /// Begins a purchase, or waits until whoever did has an answer, until `deadline`.

@@ -9,9 +9,15 @@ use std::time::Duration;
 
 use floodgate_config::Config;
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
+use crate::grant::keyring::Keyring;
+use crate::journey::Journey;
 use crate::metrics::{RouteStats, TierStats};
+use crate::purchase::{self, Purchases};
+use crate::reason::Reason;
+use crate::refusals::Refusals;
+use crate::stock::Stocks;
 use crate::upstream::Upstream;
 
 /// Names of a route and its tier: what its counters are kept under.
@@ -33,6 +39,14 @@ pub(crate) struct Snapshot {
     pub tiers: Vec<Tier>,
     /// In the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// In the order of the file.
+    pub journeys: Vec<Journey>,
+    /// What is left of what is sold.
+    pub stocks: Arc<Stocks>,
+    /// What is being bought, and what was.
+    pub purchases: Arc<Purchases>,
+    /// Ready-made refusals.
+    pub refusals: Refusals,
     /// Requests that belong to no route.
     pub unmatched: Arc<RouteStats>,
     /// Upstreams of earlier generations that still had requests when this one began: should one come
@@ -60,6 +74,8 @@ pub(crate) struct Route {
     pub upstream: usize,
     /// Longest request body in bytes.
     pub max_body: u64,
+    /// Index of its journey, and which step of that it is.
+    pub journey: Option<(usize, usize)>,
 }
 
 /// A tier's live state.
@@ -82,9 +98,10 @@ impl Snapshot {
     /// its state.
     ///
     /// Limits and rates that the two share change at once, before the snapshot is live: nothing after
-    /// this may fail.
+    /// this may fail. `keys` are those of the journeys, one for each.
     pub(crate) fn compile(
         config: Config,
+        keys: Vec<Arc<Keyring>>,
         previous: Option<&Self>,
         cores: usize,
         now: Timestamp,
@@ -120,11 +137,21 @@ impl Snapshot {
                 tier: meant.tier,
                 upstream: meant.upstream,
                 max_body: meant.max_body,
+                journey: meant.journey,
             }
+        });
+        let journeys = keys.into_iter().enumerate().map(|(index, keys)| {
+            let name = &config.journeys[index].name;
+            let old = previous.and_then(|p| p.journeys.iter().find(|old| old.name == *name));
+            Journey::compile(&config, index, keys, old, cores, now)
         });
         Self {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
+            journeys: journeys.collect(),
+            stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks), now),
+            purchases: purchase::carry(&config.once, previous.map(|p| &p.purchases)),
+            refusals: Refusals::new(|reason| status(&config, reason)),
             tiers: tiers.collect(),
             leaving: previous
                 .into_iter()
@@ -140,6 +167,25 @@ impl Snapshot {
             }),
             config,
         }
+    }
+
+    /// Lets the journeys judge how it goes. Often: each does something only when a window of its own is over.
+    pub(crate) fn tick(&self, now: Timestamp) {
+        for journey in &self.journeys {
+            journey.tick(&self.upstreams, now);
+        }
+    }
+
+    /// Learns what the upstreams can take. Once a second.
+    pub(crate) fn learn(&self) {
+        for upstream in &self.upstreams {
+            upstream.capacity.learn(upstream.limiter.totals());
+        }
+    }
+
+    /// The status that a refusal for `reason` has.
+    pub(crate) fn status(&self, reason: Reason) -> StatusCode {
+        status(&self.config, reason)
     }
 
     /// Upstreams that `config` has no more and that have not finished.
@@ -196,6 +242,11 @@ impl<'a> Old<'a> {
             stats,
         }
     }
+}
+
+fn status(config: &Config, reason: Reason) -> StatusCode {
+    let sold_out = StatusCode::from_u16(config.latch.status).ok();
+    sold_out.filter(|_| reason == Reason::SoldOut).unwrap_or_else(|| reason.status())
 }
 
 /// The state of a rate: `old`'s, if there was one, so that nobody gets a fresh burst.

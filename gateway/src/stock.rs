@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use floodgate_config::{Pattern, SkuSource};
 use floodgate_limiter::{LatchSettings, Latches, Look, Seen, Stock, Timestamp};
@@ -41,9 +41,23 @@ pub(crate) struct Sku {
 // === impl Stocks ===
 
 impl Stocks {
-    /// Everything is open.
-    pub(crate) fn new(settings: LatchSettings) -> Self {
-        Self { latches: Latches::new(settings), closed: watch::Sender::new(()) }
+    /// As `meant`, with what was known `before`.
+    pub(crate) fn carry(
+        meant: &floodgate_config::Latch,
+        before: Option<&Arc<Self>>,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        let settings = LatchSettings { max_skus: meant.max_skus, ttl: meant.ttl, low: meant.low };
+        match before {
+            Some(before) => {
+                before.latches.apply(settings, now);
+                Arc::clone(before)
+            }
+            None => Arc::new(Self {
+                latches: Latches::new(settings),
+                closed: watch::Sender::new(()),
+            }),
+        }
     }
 
     /// The latches, for the operator.

@@ -9,6 +9,7 @@ use floodgate_config::ServerAddress;
 use floodgate_limiter::{Gcra, Limiter, Timestamp};
 use http::HeaderValue;
 
+use crate::capacity::Capacity;
 use crate::places::{Place, Places};
 use crate::snapshot::carried_rate;
 
@@ -44,6 +45,8 @@ pub(crate) struct Upstream {
     pub(crate) uploads: Arc<Places>,
     /// How many upgraded connections there may be.
     pub max_upgraded: u32,
+    /// How many requests it can take.
+    pub capacity: Arc<Capacity>,
 }
 
 /// One server of an upstream.
@@ -76,12 +79,13 @@ impl Upstream {
         from: &[Option<usize>],
         now: Timestamp,
     ) -> Self {
+        let limits = meant.limits.clone().reserved(meant.reserved);
         let limiter = match old {
             Some(old) => {
-                old.limiter.apply_from(&meant.limits, from, now);
+                old.limiter.apply_from(&limits, from, now);
                 Arc::clone(&old.limiter)
             }
-            None => Limiter::new(&meant.limits),
+            None => Limiter::new(&limits),
         };
         let server = |address: &ServerAddress| {
             old.and_then(|old| old.servers.iter().find(|server| server.address == *address))
@@ -99,6 +103,10 @@ impl Upstream {
             upgraded: old.map_or_else(Arc::default, |old| Arc::clone(&old.upgraded)),
             uploads: old.map_or_else(Arc::default, |old| Arc::clone(&old.uploads)),
             max_upgraded: meant.max_upgraded,
+            capacity: old.map_or_else(
+                || Arc::new(Capacity::assumed(meant.limits.max_in_flight())),
+                |old| Arc::clone(&old.capacity),
+            ),
         }
     }
 

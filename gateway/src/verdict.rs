@@ -125,6 +125,7 @@ impl Moment {
         let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
+        worker.count_invalid(&self.snapshot, turned.refused.route, turned.refused.part);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }

@@ -1,5 +1,5 @@
-//! What belongs to one worker alone: connections to the upstreams, alarms, ready-made refusals, its view
-//! of the configuration.
+//! What belongs to one worker alone: connections to the upstreams, alarms, calendars, its view of the
+//! configuration.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::{MAX_TIERS, Timestamp};
+use floodgate_limiter::Timestamp;
 
 use crate::clock;
 use crate::date::Date;
 use crate::pool::Pool;
-use crate::reason::Reason;
-use crate::refusals::Refusals;
-use crate::retry_after::RetryAfter;
+use crate::come_back::Calendars;
+use crate::decide::Refused;
+use crate::journey::Part;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::wheel::Wheel;
 
 /// A snapshot in the hands of a request; cloning it touches no other worker's memory.
@@ -40,12 +40,10 @@ pub(crate) struct Worker {
     pub wheel: Rc<Wheel>,
     /// What answers say the time is.
     pub date: Date,
-    /// Ready-made refusals.
-    pub refusals: Refusals,
     cache: RefCell<SnapshotCache>,
     live: RefCell<SnapshotRef>,
     shadow: RefCell<ShadowCache>,
-    retry_after: [RetryAfter; MAX_TIERS],
+    calendars: Calendars,
 }
 
 /// Lets the cache reach the shadow through the [`Shared`] that owns it.
@@ -63,17 +61,16 @@ impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
         let mut cache = Cache::new(SharedSnapshot(Arc::clone(&shared)));
         let live = Rc::new(Arc::clone(cache.load()));
-        let seed = |tier: usize| (index as u64 + 1) * 1000 + tier as u64 + clock::now().as_nanos();
+        let seed = (index as u64 + 1) * 1000 + clock::now().as_nanos();
         Rc::new(Self {
             index,
             pool: Rc::default(),
             wheel: Wheel::new(),
             date: Date::new(SystemTime::now()),
-            refusals: Refusals::new(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
             cache: RefCell::new(cache),
             live: RefCell::new(live),
-            retry_after: std::array::from_fn(|tier| RetryAfter::new(seed(tier))),
+            calendars: Calendars::new(shared.active.len(), seed),
             shared,
         })
     }
@@ -112,16 +109,23 @@ impl Worker {
         drop(self.snapshot());
     }
 
-    /// When one more refused request should come back, if that may help: only those who are asked to
-    /// come back count for when.
-    pub(crate) fn retry_after(
+    /// When a request that is refused at `now` should come back, if that may help.
+    pub(crate) fn come_back(
         &self,
-        route: Option<&Route>,
-        reason: Reason,
+        snapshot: &Snapshot,
+        refused: Refused,
         now: Timestamp,
     ) -> Option<Duration> {
-        let tier = route.filter(|_| reason.is_retryable())?.tier;
-        Some(self.retry_after[tier.index()].next(now))
+        self.calendars.wait(snapshot, refused, now)
+    }
+
+    /// Counts the grant that a request of `route` brought, if it counts as none.
+    pub(crate) fn count_invalid(&self, snapshot: &Snapshot, route: Option<usize>, part: Part) {
+        if let (Some(invalid), Some(route)) = (part.invalid(), route)
+            && let Some((journey, _)) = snapshot.routes[route].journey
+        {
+            snapshot.journeys[journey].stats.shard(self.index).invalid[invalid.index()].increment();
+        }
     }
 
     /// A connection owes its client something.

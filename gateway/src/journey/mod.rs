@@ -7,22 +7,34 @@
 //!           permit ──> upstream ──> answer with the grant ──> later steps with it ──> finished
 //! ```
 
-mod answer;
+mod going;
 mod stats;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use floodgate_config::{Identity, Sticky};
+use floodgate_config::{Config, Identity, KeySource, Sticky};
 use floodgate_limiter::{Entry, EntrySettings, Load, Rank, Returns, Standing, Timestamp};
-use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::{StatusCode, request};
 
 use crate::fields::Fields;
-use crate::grant::{self, Customer, Invalid, Keys};
+use crate::grant::cookie::{GRANT_HEADER, SetCookie, grant_text};
+use crate::grant::device::{DEVICE_COOKIE, DeviceId};
+use crate::grant::identity::{self, Customer};
+use crate::grant::journey::JourneyId;
+use crate::grant::keyring::Keyring;
+use crate::grant::nonce::Nonces;
+use crate::grant::token::{Grant, Invalid};
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
-pub(crate) use answer::Granted;
-pub(crate) use stats::{JourneyShard, JourneyStats, JourneySums};
+pub(crate) use going::Going;
+pub(crate) use stats::{JourneyStats, JourneySums};
+
+/// How long a device is known again, in seconds: 30 days.
+const DEVICE_AGE: u64 = 30 * 24 * 3600;
 
 /// A journey's live state.
 #[derive(Debug)]
@@ -35,14 +47,19 @@ pub(crate) struct Journey {
     pub entry: Arc<Entry>,
     /// When those who did not were told to come back.
     pub returns: Arc<Returns>,
-    /// What grants are signed with.
-    pub keys: Arc<ArcSwap<Keys>>,
     /// Its counters.
     pub stats: Arc<JourneyStats>,
+    /// What grants are signed with.
+    keyring: Arc<Keyring>,
+    /// Numbers of grants.
+    nonces: Arc<Nonces>,
+    id: JourneyId,
     /// Where a request says whose it is.
     identity: Identity,
-    /// The step, and the answers, that finish it.
-    finish: (usize, Vec<StatusCode>),
+    /// How long a grant is good.
+    ttl: Duration,
+    /// The step, and the statuses of its answer, that finish it.
+    finish: (usize, Vec<u16>),
     /// Indices of the upstreams that its steps go to, and how many go there.
     upstreams: Vec<(usize, u32)>,
 }
@@ -109,6 +126,59 @@ impl Part {
 // === impl Journey ===
 
 impl Journey {
+    /// Journey number `index` of `config`, with the state that `old` has.
+    pub(crate) fn compile(
+        config: &Config,
+        index: usize,
+        keyring: Arc<Keyring>,
+        old: Option<&Self>,
+        cores: usize,
+        now: Timestamp,
+    ) -> Self {
+        let meant = &config.journeys[index];
+        let settings = EntrySettings {
+            steps: u32::try_from(meant.steps.len()).unwrap_or(u32::MAX),
+            headroom: meant.headroom,
+            ttl: meant.ttl,
+            calls: meant.calls,
+            max_grants: meant.max_grants,
+        };
+        let mut upstreams: Vec<(usize, u32)> = Vec::new();
+        for &route in &meant.steps {
+            let upstream = config.routes[route].upstream;
+            match upstreams.iter_mut().find(|(known, _)| *known == upstream) {
+                Some((_, steps)) => *steps += 1,
+                None => upstreams.push((upstream, 1)),
+            }
+        }
+        let entry = match old {
+            Some(old) => {
+                old.entry.apply(settings, now);
+                Arc::clone(&old.entry)
+            }
+            None => Arc::new(Entry::new(settings, now)),
+        };
+        let same_size = |old: &&Self| old.returns.customers() == meant.max_customers;
+        Self {
+            name: meant.name.clone(),
+            sticky: meant.sticky,
+            entry,
+            returns: old.filter(same_size).map_or_else(
+                || Arc::new(Returns::new(meant.max_customers)),
+                |old| Arc::clone(&old.returns),
+            ),
+            stats: old
+                .map_or_else(|| Arc::new(JourneyStats::new(cores)), |old| Arc::clone(&old.stats)),
+            keyring,
+            nonces: old.map_or_else(Arc::default, |old| Arc::clone(&old.nonces)),
+            id: JourneyId::new(&meant.name),
+            identity: meant.identity.clone(),
+            ttl: meant.ttl,
+            finish: (meant.finish.step, meant.finish.status.clone()),
+            upstreams,
+        }
+    }
+
     /// What a request for step number `step` is, at `now`. Only reads.
     pub(crate) fn part(
         &self,
@@ -122,14 +192,22 @@ impl Journey {
             Sticky::Stage => return Part::Stage { step },
             Sticky::Grant => {}
         }
-        let keys = self.keys.load();
-        let customer = self.customer(fields, &keys);
-        let unix_ms = worker.date.unix_ms();
+        let text = grant_text(fields, &self.id);
+        if text.is_none() && step > 0 {
+            return Part::Stranger { invalid: None };
+        }
+        let customer = self.customer(fields);
         let mut invalid = None;
-        if let Some(text) = grant::shown(&self.name, fields) {
-            match keys.verify(text, &self.name, customer.as_ref(), unix_ms) {
+        if let Some(text) = text {
+            let now_ms = worker.date.unix_ms();
+            // A grant is somebody's: nobody has none.
+            let verified = customer.as_ref().ok_or(Invalid::OtherCustomer).and_then(|customer| {
+                self.keyring.keys().verify(text, &self.id, customer.as_bytes(), now_ms)
+            });
+            match verified {
                 Ok(grant) => {
-                    let expires = now + std::time::Duration::from_millis(grant.expires_unix_ms.saturating_sub(unix_ms));
+                    let left = grant.expires_ms.saturating_sub(now_ms);
+                    let expires = now + Duration::from_millis(left);
                     return Part::Holder { nonce: grant.nonce, expires, step };
                 }
                 Err(why) => invalid = Some(why),
@@ -143,4 +221,95 @@ impl Journey {
             customer.map_or(Standing::New, |customer| self.returns.standing(customer, now));
         Part::Entry { customer, standing, invalid }
     }
+
+    /// Whose request it is, if it says so.
+    pub(crate) fn customer(&self, fields: Fields<'_>) -> Option<Customer> {
+        identity::customer(&self.identity, fields, &self.keyring.keys())
+    }
+
+    /// Whether an answer of this status to step number `step` finishes it.
+    pub(crate) fn is_finished_by(&self, step: usize, status: StatusCode) -> bool {
+        self.finish.0 == step && self.finish.1.contains(&status.as_u16())
+    }
+
+    /// Signs grant number `nonce` for whoever sent `head`: what the customer is to be told.
+    fn grant(
+        &self,
+        nonce: u64,
+        head: &request::Parts,
+        worker: &Worker,
+        is_secure: bool,
+    ) -> HeaderMap {
+        let mut told = HeaderMap::new();
+        let keys = self.keyring.keys();
+        let customer = self.customer(Fields::Map(&head.headers)).or_else(|| {
+            // Nobody yet: known again from now on.
+            let device = DeviceId::random().ok().filter(|_| self.identity == Identity::Device)?;
+            let text = keys.sign_device(device);
+            let name = DEVICE_COOKIE;
+            let device_cookie =
+                SetCookie { name, value: text.as_bytes(), max_age: DEVICE_AGE, is_secure };
+            told.append(SET_COOKIE, device_cookie.into());
+            Some(device.into())
+        });
+        // Without a customer it would be good for everybody who asks without one: it is not given.
+        let Some(customer) = customer else { return told };
+        let grant = Grant::new(nonce, worker.date.unix_ms(), self.ttl);
+        let token = keys.mint(grant, &self.id, customer.as_bytes());
+        told.append(GRANT_HEADER, HeaderValue::from(&token));
+        told.append(SET_COOKIE, self.cookie(token.as_bytes(), self.ttl.as_secs(), is_secure));
+        told
+    }
+
+    /// Has the customer forget a grant.
+    fn forget(&self, is_secure: bool) -> HeaderValue {
+        self.cookie(b"", 0, is_secure)
+    }
+
+    fn cookie(&self, value: &[u8], max_age: u64, is_secure: bool) -> HeaderValue {
+        SetCookie { name: self.id.cookie(), value, max_age, is_secure }.into()
+    }
+
+    /// Lets entry control see what the upstreams have done.
+    pub(crate) fn tick(&self, upstreams: &[Arc<Upstream>], now: Timestamp) {
+        let loads: Vec<_> = self
+            .upstreams
+            .iter()
+            .map(|&(index, steps)| Load { totals: upstreams[index].limiter.totals(), steps })
+            .collect();
+        self.entry.tick(&loads, now);
+    }
+
+    /// What grants are signed with.
+    pub(crate) const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+}
+
+/// The keys of all journeys of `config`: those of `previous` where they come from the same place.
+///
+/// # Errors
+/// One sentence: what is wrong, where, and what to do about it.
+pub(crate) fn open_keys(
+    config: &Config,
+    previous: Option<&Snapshot>,
+) -> Result<Vec<Arc<Keyring>>, String> {
+    let open = |meant: &floodgate_config::Journey| {
+        // Only grants are signed.
+        let source = match meant.sticky {
+            Sticky::Grant => meant.keys.clone(),
+            Sticky::Stage | Sticky::Off => KeySource::Random,
+        };
+        let old = previous.and_then(|p| p.journeys.iter().find(|old| old.name == meant.name));
+        if let Some(old) = old.filter(|old| *old.keyring.source() == source) {
+            return Ok(Arc::clone(&old.keyring));
+        }
+        let (keyring, warning) = Keyring::open(source)
+            .map_err(|sentence| format!("the keys of journey {}: {sentence}", meant.name))?;
+        if let Some(warning) = warning {
+            tracing::warn!(journey = meant.name, "{warning}");
+        }
+        Ok(Arc::new(keyring))
+    };
+    config.journeys.iter().map(open).collect()
 }

@@ -2,19 +2,16 @@
 //! the journey adds to it.
 
 use floodgate_limiter::{Begun, Timestamp};
-use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, Response, request};
 
-use super::{Journey, Part};
-use crate::fields::Fields;
-use crate::grant::{Grant, cookie};
+use super::Part;
+use crate::grant::cookie::GRANT_HEADER;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::snapshot::{Route, Snapshot};
 use crate::worker::Worker;
 
-/// A grant, both ways, for clients that keep no cookies; from the origin, that it has ended.
-const GRANT: HeaderName = HeaderName::from_static("x-floodgate-grant");
 /// With which the origin ends a grant, so that the next customer may begin the sooner.
 const DONE: &[u8] = b"done";
 
@@ -24,6 +21,8 @@ pub(crate) struct Going {
     journey: usize,
     step: usize,
     place: Place,
+    /// The customer came by TLS.
+    is_secure: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +46,7 @@ impl Going {
         snapshot: &Snapshot,
         route: &Route,
         part: Part,
+        is_secure: bool,
         now: Timestamp,
     ) -> Result<Option<Self>, Reason> {
         let Some((index, step)) = route.journey else { return Ok(None) };
@@ -64,7 +64,7 @@ impl Going {
                 Place::Holds { nonce, fields: HeaderMap::new() }
             }
         };
-        Ok(Some(Self { journey: index, step, place }))
+        Ok(Some(Self { journey: index, step, place, is_secure }))
     }
 
     /// It has a permit: whoever has just begun gets a grant.
@@ -82,7 +82,7 @@ impl Going {
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
                 shard.granted.increment();
-                let fields = journey.grant(nonce, Fields::Map(&head.headers), worker);
+                let fields = journey.grant(nonce, head, worker, self.is_secure);
                 self.place = Place::Holds { nonce, fields };
             }
             Place::Holds { .. } | Place::Stage => shard.calls.increment(),
@@ -101,7 +101,7 @@ impl Going {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         let is_finished = journey.is_finished_by(self.step, response.status());
-        let is_ended = response.headers_mut().remove(GRANT).is_some_and(|value| value == DONE);
+        let is_ended = response.headers_mut().remove(GRANT_HEADER).is_some_and(|value| value == DONE);
         if is_finished {
             shard.finished.increment();
         }
@@ -112,7 +112,7 @@ impl Going {
         if is_ended {
             shard.ended.increment();
             journey.entry.end(nonce, now);
-            response.headers_mut().append(SET_COOKIE, journey.forget());
+            response.headers_mut().append(SET_COOKIE, journey.forget(self.is_secure));
             return;
         }
         for (name, value) in &fields {
