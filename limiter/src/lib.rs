@@ -24,6 +24,7 @@
 
 mod breaker;
 mod buffer;
+mod class;
 mod control;
 mod delay;
 mod gate;
@@ -34,6 +35,7 @@ mod permit;
 mod queue;
 mod rate;
 mod rejection;
+mod slab;
 mod status;
 mod sync;
 mod ticket;
@@ -43,14 +45,15 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use class::{Class, MAX_RANKS, Rank};
 pub use gate::Refused;
 pub use gcra::Gcra;
 pub use limiter::{Decision, Limiter};
-pub use limits::{Limits, LimitsError, MAX_BUFFER, TierLimits};
+pub use limits::{Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
-pub use status::{Status, TierStatus};
+pub use status::{Status, TierStatus, Totals};
 pub use ticket::Ticket;
 pub use tier::{MAX_TIERS, TierId};
 pub use timestamp::Timestamp;
