@@ -6,15 +6,18 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::breaker::{Breaker, State as BreakerState};
+use crate::class::{MAX_RANKS, Rank};
 use crate::delay::WaitWindow;
-use crate::gate::Gate;
+use crate::gate::{Floors, Gate};
 use crate::limits::{Limits, TierLimits};
-use crate::queue::{Entry, List, Slab, State};
+use crate::queue::Queue;
 use crate::rejection::Rejection;
+use crate::slab::{Entry, Slab, State};
 use crate::status::TierStatus;
 use crate::tier::{MAX_TIERS, TierId};
 use crate::timestamp::{Timestamp, saturating_nanos};
 use crate::watermarks::Watermarks;
+use crate::word::Limit;
 
 /// What a weight of 1 moves a tier's pass on by when it is served.
 const STRIDE: u64 = 1 << 32;
@@ -27,28 +30,28 @@ pub(crate) struct Tier {
     watermarks: Watermarks,
     /// It may enter while fewer than this wait in all.
     places: u32,
-    list: List,
+    queue: Queue,
     /// Where it stands in the order of service among the lower tiers: the least is next.
     pass: u64,
     breaker: Breaker,
     pressure: f64,
-    /// Expected wait of a newcomer.
+    /// Expected wait of an ordinary newcomer.
     estimate: Duration,
 }
 
 /// How fast the upstream takes: what estimates are made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
-    pub(crate) limit: u32,
+    pub(crate) limit: Limit,
     /// Mean time from a permit to its return; zero: not known yet.
     pub(crate) mean: Duration,
 }
 
 impl Service {
-    /// The time in which `requests` permits come back.
-    pub(crate) fn time_for(self, requests: u64) -> Duration {
+    /// The time in which `requests` of `permits` come back.
+    pub(crate) fn time_for(self, requests: u64, permits: u32) -> Duration {
         let nanos = saturating_nanos(self.mean).saturating_mul(requests);
-        Duration::from_nanos(nanos / u64::from(self.limit.max(1)))
+        Duration::from_nanos(nanos / u64::from(permits.max(1)))
     }
 }
 
@@ -118,7 +121,7 @@ impl Buffer {
             if let Some(tier) = &carried
                 && earlier != Some(index)
             {
-                self.slab.relabel(tier.list, index as u8);
+                tier.queue.relabel(&mut self.slab, index as u8);
             }
             self.tiers.push(match carried {
                 Some(tier) => Tier { limits: tier_limits, watermarks: effective, places, ..tier },
@@ -126,7 +129,7 @@ impl Buffer {
                     limits: tier_limits,
                     watermarks: effective,
                     places,
-                    list: List::EMPTY,
+                    queue: Queue::EMPTY,
                     pass: self.pass,
                     breaker: Breaker::new(),
                     pressure: 0.0,
@@ -135,8 +138,8 @@ impl Buffer {
             });
         }
         if let Some(last) = self.tiers.len().checked_sub(1) {
-            for mut gone in old.into_iter().flatten() {
-                self.slab.append(&mut self.tiers[last].list, &mut gone.list, last as u8);
+            for gone in old.into_iter().flatten() {
+                self.tiers[last].queue.append(&mut self.slab, gone.queue, last as u8);
             }
         }
     }
@@ -150,33 +153,41 @@ impl Buffer {
         self.external_pressure = if pressure > 0.0 { pressure.min(1.0) } else { 0.0 };
     }
 
-    /// Where a newcomer of `tier` goes that has to be served by `deadline`. Judges by the last [`refresh`](Self::refresh).
+    /// Where a newcomer of `tier` and `rank` goes that has to be served by `deadline`. Judges by the last
+    /// [`refresh`](Self::refresh).
     pub(crate) fn place(
         &self,
         tier: usize,
-        limit: u32,
+        rank: Rank,
+        service: Service,
         now: Timestamp,
         deadline: Timestamp,
     ) -> Place {
-        if let Some(rejection) = self.refusal(tier, limit) {
+        if let Some(rejection) = self.refusal(tier, rank, service) {
             return Place::Refuse(rejection);
         }
         if self.is_unbuffered(tier) {
             return Place::Refuse(Rejection::BufferFull);
         }
-        if now + self.tiers[tier].estimate > deadline {
+        if now + self.estimate(tier, rank, service) > deadline {
             return Place::Refuse(Rejection::Deadline);
         }
-        match self.newest_below(tier) {
-            Some(newest) if self.is_blocked(tier) => Place::Displace(newest),
+        match self.newest_below(tier, rank) {
+            Some(newest) if self.is_blocked(tier, rank) => Place::Displace(newest),
             _ => Place::Free,
         }
     }
 
-    /// Adds a waiter at the end of `tier`.
-    pub(crate) fn push(&mut self, tier: usize, now: Timestamp, deadline: Timestamp) -> u32 {
+    /// Adds a waiter at the end of `rank` in `tier`.
+    pub(crate) fn push(
+        &mut self,
+        tier: usize,
+        rank: Rank,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> u32 {
         let waits = &mut self.tiers[tier];
-        if waits.list.is_empty() {
+        if waits.queue.is_empty() {
             // The later of the two: having been idle earns nothing, and neither does coming back at once.
             waits.pass = waits.pass.max(self.pass);
         }
@@ -187,31 +198,35 @@ impl Buffer {
             (timeout, Rejection::QueueTimeout)
         };
         self.waiting += 1;
-        self.slab.push(&mut waits.list, Entry::new(tier as u8, now, expires, cause))
+        waits.queue.push(&mut self.slab, Entry::new(tier as u8, rank, now, expires, cause))
     }
 
-    /// The waiter to be served next, taken off its queue; its entry is still to be settled.
-    pub(crate) fn pop(&mut self) -> Option<u32> {
-        let index = self.next_tier().and_then(|tier| self.tiers[tier].list.oldest())?;
-        self.unlink(index);
-        Some(index)
+    /// The waiter to be served next, of those of rank `lowest` or above: the first tier strictly first, then the lower one
+    /// whose pass is the least (stride scheduling: Waldspurger and Weihl, 1995).
+    pub(crate) fn next(&self, lowest: Rank) -> Option<u32> {
+        let [first, lower @ ..] = self.tiers.as_slice() else { return None };
+        first.queue.next(lowest).or_else(|| {
+            let heads = lower.iter().filter_map(|tier| Some((tier.pass, tier.queue.next(lowest)?)));
+            heads.min_by_key(|&(pass, _)| pass).map(|(_, next)| next)
+        })
     }
 
-    /// Takes a waiter off its queue.
-    pub(crate) fn unlink(&mut self, index: u32) {
-        let tier = usize::from(self.slab.entry(index).tier);
-        self.slab.unlink(&mut self.tiers[tier].list, index);
+    /// Takes a waiter off its queue, and gives its rank.
+    pub(crate) fn unlink(&mut self, index: u32) -> Rank {
+        let &mut Entry { tier, rank, .. } = self.slab.entry(index);
+        self.tiers[usize::from(tier)].queue.unlink(&mut self.slab, index);
         self.waiting -= 1;
+        rank
     }
 
-    /// Gives the waiter at `index`, off its queue, a permit.
-    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> Option<Waker> {
+    /// Gives the waiter at `index`, off its queue, a permit; and how long it waited.
+    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> (Option<Waker>, Duration) {
         let entry = self.slab.entry(index);
         let (tier, wait) = (usize::from(entry.tier), now.saturating_since(entry.since));
         let waker = entry.settle(State::Granted(now));
         self.waits.record(wait, now);
         self.charge(tier);
-        waker
+        (waker, wait)
     }
 
     /// Refuses the waiter at `index`, off its queue.
@@ -244,7 +259,7 @@ impl Buffer {
         // upstream, or shedding would empty the buffer and leave the upstream idle (as CoDel, RFC 8289, never drops the
         // last packet).
         let others = u64::from(self.waiting.saturating_sub(1));
-        self.queue_delay = self.waits.mean().min(service.time_for(others));
+        self.queue_delay = self.waits.mean().min(service.time_for(others, service.limit.all()));
         let delay = if self.queue_delay_target.is_zero() {
             f64::from(u8::from(!self.queue_delay.is_zero()))
         } else {
@@ -252,9 +267,9 @@ impl Buffer {
         };
         let mut immovable = 0;
         for index in 0..self.tiers.len() {
-            let estimate = service.time_for(u64::from(self.ahead(index)) + 1);
+            let estimate = self.estimate(index, Rank::ORDINARY, service);
             let tier = &mut self.tiers[index];
-            immovable += tier.list.len();
+            immovable += tier.queue.len();
             let occupancy = f64::from(immovable) / f64::from(self.capacity.max(1));
             let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
             tier.pressure = pressure.max(self.external_pressure).min(1.0);
@@ -263,30 +278,43 @@ impl Buffer {
         }
     }
 
-    /// The gate word as of the last [`refresh`](Self::refresh). Tiers that do not exist read as the last one.
-    pub(crate) fn gate(&self, limit: u32) -> Gate {
-        let mut gate = Gate::default();
-        if limit == 0 {
+    /// The words of the gate as of the last [`refresh`](Self::refresh). Tiers that do not exist read as the last one.
+    pub(crate) fn gate(&self, service: Service) -> (Gate, Floors) {
+        let (mut gate, mut floors) = (Gate::default(), Floors::default());
+        if service.limit.all() == 0 {
             gate.close();
         }
         if self.draining {
             gate.drain();
         }
-        for bit in 0..MAX_TIERS {
-            let index = bit.min(self.tiers.len() - 1);
+        for index in 0..self.tiers.len() {
+            let end = if index + 1 == self.tiers.len() { MAX_TIERS } else { index + 1 };
             if self.is_unbuffered(index) {
-                gate.unbuffer(bit);
+                (index..end).for_each(|bit| gate.unbuffer(bit));
             }
-            if let Some(rejection) = self.refusal(index, limit) {
-                gate.refuse(bit, rejection);
+            // Whom one rank is refused for, a higher one is let in past, or refused for as well: the first that is let in
+            // ends it.
+            for rank in 0..MAX_RANKS as u8 {
+                let Some(rejection) = self.refusal(index, Rank::new(rank), service) else { break };
+                for bit in index..end {
+                    if rank == 0 {
+                        gate.refuse(bit, rejection);
+                    }
+                    floors.refuse(bit, rank, rejection);
+                }
             }
         }
-        gate
+        (gate, floors)
     }
 
-    /// Expected waits of newcomers, tier by tier.
+    /// Expected waits of ordinary newcomers, tier by tier.
     pub(crate) fn estimates(&self) -> impl Iterator<Item = Duration> {
         self.tiers.iter().map(|tier| tier.estimate)
+    }
+
+    /// Expected wait of a newcomer of tier `index` and `rank`.
+    pub(crate) fn estimate(&self, index: usize, rank: Rank, service: Service) -> Duration {
+        service.time_for(u64::from(self.ahead(index, rank)) + 1, service.limit.of(rank))
     }
 
     pub(crate) const fn is_draining(&self) -> bool {
@@ -314,69 +342,75 @@ impl Buffer {
         &self.tiers
     }
 
-    /// Why a newcomer of tier `index` is refused whoever it is, if it is; permits are then not to be had either, or not
-    /// to be given.
-    fn refusal(&self, index: usize, limit: u32) -> Option<Rejection> {
+    /// Why a newcomer of tier `index` and `rank` is refused whoever it is, if it is; permits are then not to be had either,
+    /// or not to be given.
+    fn refusal(&self, index: usize, rank: Rank, service: Service) -> Option<Rejection> {
         let tier = &self.tiers[index];
-        let sheds =
-            self.tiers[..=index].iter().any(|tier| tier.breaker.state() == BreakerState::Shedding);
-        if sheds || (self.is_blocked(index) && self.newest_below(index).is_none()) {
-            let full = tier.places == self.capacity && self.waiting >= self.capacity.max(1);
-            return Some(if full { Rejection::BufferFull } else { Rejection::Watermark });
+        let is_full = self.waiting >= self.capacity.max(1);
+        // A breaker sheds those who are too many. The preferred are few: they may use what is left above its mark.
+        let sheds = !rank.is_preferred()
+            && self.tiers[..=index]
+                .iter()
+                .any(|tier| tier.breaker.state() == BreakerState::Shedding);
+        let has_no_place = (is_full || !rank.is_preferred())
+            && self.is_blocked(index, rank)
+            && self.newest_below(index, rank).is_none();
+        if sheds || has_no_place {
+            let is_full = is_full && (rank.is_preferred() || tier.places == self.capacity);
+            return Some(if is_full { Rejection::BufferFull } else { Rejection::Watermark });
         }
         // An estimate can be far off after the upstream froze for a while. With a round of permits ahead, it
         // is corrected by their coming back before this newcomer would have its turn; with fewer, it could refuse
         // everybody and so never be corrected.
-        let late = saturating_nanos(tier.estimate).saturating_mul(9) / 8
-            > saturating_nanos(tier.limits.max_wait);
-        (late && self.waiting > 0 && self.ahead(index) >= limit).then_some(Rejection::QueueTimeout)
+        let is_late = |estimate| {
+            saturating_nanos(estimate).saturating_mul(9) / 8
+                > saturating_nanos(tier.limits.max_wait)
+        };
+        let estimate =
+            if rank.is_preferred() { self.estimate(index, rank, service) } else { tier.estimate };
+        (self.waiting > 0 && is_late(estimate) && self.ahead(index, rank) >= service.limit.of(rank))
+            .then_some(Rejection::QueueTimeout)
     }
 
-    /// Whether tier `index` can enter only in the place of another.
-    fn is_blocked(&self, index: usize) -> bool {
+    /// Whether tier `index` is to let a newcomer of `rank` in only in the place of another.
+    fn is_blocked(&self, index: usize, rank: Rank) -> bool {
         let tier = &self.tiers[index];
         let held = tier.breaker.state() == BreakerState::Holding
             && tier.pressure >= tier.watermarks.high();
         // At least 1: where there are no places, a newcomer may still find a permit.
-        held || self.waiting >= tier.places.max(1)
+        (held && !rank.is_preferred()) || self.waiting >= tier.places.max(1)
     }
 
     fn is_unbuffered(&self, index: usize) -> bool {
         self.capacity == 0 || self.tiers[index].limits.max_wait.is_zero()
     }
 
-    /// The newest waiter of the lowest tier below tier `index`.
-    fn newest_below(&self, index: usize) -> Option<u32> {
-        self.tiers[index + 1..].iter().rev().find_map(|tier| tier.list.newest())
+    /// Who makes room for a newcomer of tier `index` and `rank`: the newest of the lowest rank in the lowest tier below, or
+    /// else of the lowest rank below in its own.
+    fn newest_below(&self, index: usize, rank: Rank) -> Option<u32> {
+        let lowest = self.tiers[index + 1..].iter().rev().find_map(|tier| tier.queue.newest());
+        lowest.or_else(|| self.tiers[index].queue.newest_below(rank))
     }
 
-    /// How many waiters are to be expected served before a newcomer of tier `index`.
-    fn ahead(&self, index: usize) -> u32 {
-        let own = self.tiers[index].list.len();
+    /// How many waiters are to be expected served before a newcomer of tier `index` and `rank`.
+    fn ahead(&self, index: usize, rank: Rank) -> u32 {
+        let own = self.tiers[index].queue.at_or_above(rank);
         let [first, lower @ ..] = self.tiers.as_slice() else { return 0 };
-        if index == 0 || own == 0 {
-            return first.list.len();
+        if index == 0 {
+            return own;
+        }
+        if own == 0 {
+            return first.queue.len();
         }
         let weights: u64 = lower
             .iter()
-            .filter(|tier| !tier.list.is_empty())
+            .filter(|tier| !tier.queue.is_empty())
             .map(|tier| u64::from(tier.limits.weight.get()))
             .sum();
         // At most 2^20 waiters times 7 weights of 32 bits.
         let own_turns = u64::from(own) * weights / u64::from(self.tiers[index].limits.weight.get());
-        let ahead = u64::from(first.list.len()) + own_turns;
+        let ahead = u64::from(first.queue.len()) + own_turns;
         u32::try_from(ahead).unwrap_or(u32::MAX).min(self.waiting)
-    }
-
-    /// The first tier strictly first, then the lower one whose pass is the least (stride scheduling: Waldspurger and
-    /// Weihl, 1995).
-    fn next_tier(&self) -> Option<usize> {
-        if self.tiers.first().is_some_and(|first| !first.list.is_empty()) {
-            return Some(0);
-        }
-        (1..self.tiers.len())
-            .filter(|&index| !self.tiers[index].list.is_empty())
-            .min_by_key(|&index| self.tiers[index].pass)
     }
 
     /// Moves the pass of `tier` on by one service.
@@ -400,7 +434,8 @@ impl Buffer {
 impl Tier {
     pub(crate) fn status(&self) -> TierStatus {
         TierStatus {
-            waiting: self.list.len(),
+            waiting: self.queue.len(),
+            preferred: self.queue.preferred(),
             open: self.breaker.state() != BreakerState::Closed,
             trips: self.breaker.trips(),
             pressure: self.pressure,

@@ -1,6 +1,7 @@
 //! What an operator does to a limiter while it runs, and sees of it.
 
 use crate::buffer::Buffer;
+use crate::class::Rank;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
@@ -8,10 +9,10 @@ use crate::status::{Status, TierStatus};
 use crate::sync::{Ordering, lock};
 use crate::timestamp::Timestamp;
 use crate::wakers::Wakers;
-use crate::word::{IN_FLIGHT, WAITING};
+use crate::word::{IN_FLIGHT, Limit, Word};
 
 impl Limiter {
-    /// Changes the limits live. A higher limit is handed to waiters at once; a lower one evicts nobody and gives nothing
+    /// Changes the limits live. A higher limit, or a smaller reserve, is handed to waiters at once; a lower one evicts nobody and gives nothing
     /// until enough has come back; 0 refuses the waiters as [`Rejection::Closed`]; a smaller buffer evicts nobody.
     pub fn apply(&self, limits: &Limits, now: Timestamp) {
         let same: Vec<Option<usize>> = (0..limits.tiers().len()).map(Some).collect();
@@ -25,13 +26,13 @@ impl Limiter {
         {
             let mut buffer = lock(&self.buffer);
             buffer.apply(limits, from);
-            self.counters.limit.store(limits.max_in_flight(), Ordering::Release);
+            self.counters.limit.store(Limit::new(limits).0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
         if limits.max_in_flight() == 0 {
             self.in_batches(now, |buffer, wakers| {
                 // Another change may have opened it since.
-                self.limit() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
+                self.limit().all() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
             });
         } else {
             self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
@@ -60,9 +61,11 @@ impl Limiter {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
         let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        let limit = self.limit();
         Status {
             in_flight: self.word().in_flight(),
-            limit: self.limit(),
+            limit: limit.all(),
+            reserved: limit.all() - limit.ordinary(),
             waiting: buffer.waiting(),
             capacity: buffer.capacity(),
             pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
@@ -73,19 +76,20 @@ impl Limiter {
         }
     }
 
-    /// Whether all permits that are free have been given to waiters.
+    /// Whether all permits that are free have been given to the waiters they are for.
     fn hand_out(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
         while !wakers.is_full() {
-            if self.word().in_flight() >= self.limit() {
-                return true;
-            }
-            let Some(next) = buffer.pop() else { return true };
+            let word = self.word();
+            let Some(next) = self.next(buffer, word.in_flight()) else { return true };
+            let waiter = Word::waiter(buffer.entry(next).rank);
             if let Some(cause) = buffer.expiry(next, now) {
-                self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
+                buffer.unlink(next);
+                self.counters.state.fetch_sub(waiter, Ordering::AcqRel);
                 wakers.push(buffer.refuse(next, cause));
-            } else {
-                self.counters.state.fetch_add(IN_FLIGHT - WAITING, Ordering::AcqRel);
-                wakers.push(buffer.grant(next, now));
+            } else if self.exchange(word, word.0 + IN_FLIGHT - waiter).is_ok() {
+                // A preferred newcomer may have been faster: then it is judged anew.
+                buffer.unlink(next);
+                wakers.push(self.grant(buffer, next, now));
             }
         }
         false
@@ -94,8 +98,9 @@ impl Limiter {
     /// Whether no waiter is left.
     fn refuse_all(&self, buffer: &mut Buffer, wakers: &mut Wakers, rejection: Rejection) -> bool {
         while !wakers.is_full() {
-            let Some(next) = buffer.pop() else { return true };
-            self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
+            let Some(next) = buffer.next(Rank::ORDINARY) else { return true };
+            let rank = buffer.unlink(next);
+            self.counters.state.fetch_sub(Word::waiter(rank), Ordering::AcqRel);
             wakers.push(buffer.refuse(next, rejection));
         }
         false
