@@ -24,17 +24,21 @@
 
 mod breaker;
 mod buffer;
+mod chain;
 mod control;
 mod delay;
 mod gate;
 mod gcra;
+mod latch;
 mod limiter;
 mod limits;
+mod once;
 mod permit;
 mod queue;
 mod rate;
 mod rejection;
 mod status;
+mod stock;
 mod sync;
 mod ticket;
 mod tier;
@@ -45,12 +49,15 @@ mod word;
 
 pub use gate::Refused;
 pub use gcra::Gcra;
+pub use latch::{LatchSettings, Latches, Look, SkuStatus};
 pub use limiter::{Decision, Limiter};
 pub use limits::{Limits, LimitsError, MAX_BUFFER, TierLimits};
+pub use once::{Begin, Claim, Follow, Followed, MAX_FOLLOWERS, Once, OnceSettings, OnceStatus};
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
 pub use status::{Status, TierStatus};
+pub use stock::{Seen, Stock};
 pub use ticket::Ticket;
 pub use tier::{MAX_TIERS, TierId};
 pub use timestamp::Timestamp;
