@@ -1,0 +1,281 @@
+//! One part of the table.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::timestamp::Timestamp;
+
+use super::{Ended, Heard};
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+/// Grants that are looked at for having expired whenever the table is used: more than one, so that it shrinks.
+const EXPIRED_AT_ONCE: usize = 2;
+/// Grants that are looked at for having gone silent then.
+const SILENT_AT_ONCE: usize = 4;
+
+/// What time it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// By the caller.
+    pub(crate) now: Timestamp,
+    /// The same less the times at which the upstream stood still: silence is measured with it.
+    pub(crate) clock: Duration,
+    /// After how long without a call a grant counts as silent.
+    pub(crate) silence: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// In progress; in the list of those that were heard of, by when.
+    Active,
+    /// Was not heard of for long.
+    Silent,
+    /// Has come to what it was for.
+    Finished,
+    /// Is good for nothing any more.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Grant {
+    nonce: u64,
+    expires: Timestamp,
+    /// By the clock that stands still with the upstream.
+    seen: Duration,
+    calls: u32,
+    stage: Stage,
+    /// Was begun here, so that its calls are all known.
+    whole: bool,
+    previous: u32,
+    next: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    index: HashMap<u64, u32>,
+    slab: Vec<Grant>,
+    free: Vec<u32>,
+    /// Every grant once, by about when it expires.
+    expiring: VecDeque<(Timestamp, u32)>,
+    /// Ends of the list of active grants.
+    oldest: u32,
+    newest: u32,
+    active: u64,
+    heard: Heard,
+}
+
+impl Shard {
+    pub(super) fn new() -> Self {
+        Self {
+            index: HashMap::new(),
+            slab: Vec::new(),
+            free: Vec::new(),
+            expiring: VecDeque::new(),
+            oldest: NONE,
+            newest: NONE,
+            active: 0,
+            heard: Heard::default(),
+        }
+    }
+
+    pub(super) fn live(&self) -> u64 {
+        self.index.len() as u64
+    }
+
+    pub(super) fn active(&self) -> u64 {
+        self.active
+    }
+
+    pub(super) fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+
+    pub(super) fn begin(&mut self, nonce: u64, expires: Timestamp, has_room: bool, pace: Pace) {
+        // A nonce that is known already goes on as it is.
+        if has_room && !self.index.contains_key(&nonce) {
+            self.insert(nonce, expires, true, pace);
+        }
+    }
+
+    pub(super) fn call(
+        &mut self,
+        nonce: u64,
+        expires: Timestamp,
+        calls: u32,
+        has_room: bool,
+        pace: Pace,
+    ) -> Result<(), Ended> {
+        if expires <= pace.now {
+            return Err(Ended::Over);
+        }
+        let at = match self.index.get(&nonce) {
+            Some(&at) => at,
+            None if !has_room => {
+                self.heard.calls += 1;
+                return Ok(());
+            }
+            None => self.insert(nonce, expires, false, pace),
+        };
+        let grant = &mut self.slab[at as usize];
+        grant.expires = grant.expires.max(expires);
+        match grant.stage {
+            Stage::Ended => return Err(Ended::Over),
+            _ if grant.calls >= calls => return Err(Ended::Calls),
+            Stage::Silent => {
+                grant.stage = Stage::Active;
+                if grant.whole {
+                    self.heard.ended -= 1;
+                    self.heard.ended_calls -= i64::from(grant.calls);
+                }
+                self.link(at);
+            }
+            Stage::Active => {
+                self.unlink(at);
+                self.link(at);
+            }
+            Stage::Finished if grant.whole => self.heard.ended_calls += 1,
+            Stage::Finished => {}
+        }
+        let grant = &mut self.slab[at as usize];
+        grant.calls = grant.calls.saturating_add(1);
+        let gap = pace.clock.saturating_sub(grant.seen).as_secs_f64();
+        grant.seen = grant.seen.max(pace.clock);
+        self.heard.calls += 1;
+        if grant.stage == Stage::Active && grant.whole {
+            self.heard.gaps += 1;
+            self.heard.gap_seconds += gap;
+            self.heard.gap_squares += gap * gap;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, nonce: u64) {
+        if let Some(&at) = self.index.get(&nonce)
+            && matches!(self.slab[at as usize].stage, Stage::Active | Stage::Silent)
+        {
+            self.heard.finished += 1;
+            self.leave(at, Stage::Finished);
+        }
+    }
+
+    pub(super) fn end(&mut self, nonce: u64, expires: Timestamp, has_room: bool, pace: Pace) {
+        let at = match self.index.get(&nonce) {
+            Some(&at) => at,
+            None if !has_room => return,
+            None => self.insert(nonce, expires, false, pace),
+        };
+        self.leave(at, Stage::Ended);
+    }
+
+    /// Takes away what has expired and what has gone silent: a few, in passing.
+    pub(super) fn clear_up(&mut self, pace: Pace) {
+        for _ in 0..EXPIRED_AT_ONCE {
+            if !self.expire_one(pace) {
+                break;
+            }
+        }
+        for _ in 0..SILENT_AT_ONCE {
+            if !self.silence_one(pace) {
+                break;
+            }
+        }
+    }
+
+    /// The same for all of them; each grant goes silent once per call at most, and expires once.
+    pub(super) fn sweep(&mut self, pace: Pace) {
+        while self.expire_one(pace) {}
+        while self.silence_one(pace) {}
+    }
+
+    fn expire_one(&mut self, pace: Pace) -> bool {
+        let Some(&(due, at)) = self.expiring.front() else { return false };
+        if due > pace.now {
+            return false;
+        }
+        self.expiring.pop_front();
+        let expires = self.slab[at as usize].expires;
+        if expires > pace.now {
+            // Was renewed.
+            self.expiring.push_back((expires, at));
+        } else {
+            self.leave(at, Stage::Ended);
+            self.index.remove(&self.slab[at as usize].nonce);
+            self.free.push(at);
+        }
+        true
+    }
+
+    fn silence_one(&mut self, pace: Pace) -> bool {
+        let at = self.oldest;
+        if at == NONE || pace.clock.saturating_sub(self.slab[at as usize].seen) <= pace.silence {
+            return false;
+        }
+        self.leave(at, Stage::Silent);
+        true
+    }
+
+    /// Takes a grant out of what is in progress, if it was.
+    fn leave(&mut self, at: u32, stage: Stage) {
+        let grant = &mut self.slab[at as usize];
+        let was = std::mem::replace(&mut grant.stage, stage);
+        if was == Stage::Active {
+            if grant.whole {
+                self.heard.ended += 1;
+                self.heard.ended_calls += i64::from(grant.calls);
+            }
+            self.unlink(at);
+        }
+    }
+
+    fn insert(&mut self, nonce: u64, expires: Timestamp, whole: bool, pace: Pace) -> u32 {
+        let grant = Grant {
+            nonce,
+            expires,
+            seen: pace.clock,
+            // The entry.
+            calls: 1,
+            stage: Stage::Active,
+            whole,
+            previous: NONE,
+            next: NONE,
+        };
+        let at = if let Some(at) = self.free.pop() {
+            self.slab[at as usize] = grant;
+            at
+        } else {
+            // The bound of the table is below 2^32.
+            self.slab.push(grant);
+            (self.slab.len() - 1) as u32
+        };
+        self.index.insert(nonce, at);
+        self.expiring.push_back((expires, at));
+        self.link(at);
+        at
+    }
+
+    /// Puts a grant at the end of the list of active ones.
+    fn link(&mut self, at: u32) {
+        self.active += 1;
+        let previous = std::mem::replace(&mut self.newest, at);
+        let grant = &mut self.slab[at as usize];
+        (grant.previous, grant.next) = (previous, NONE);
+        match previous {
+            NONE => self.oldest = at,
+            previous => self.slab[previous as usize].next = at,
+        }
+    }
+
+    fn unlink(&mut self, at: u32) {
+        self.active -= 1;
+        let Grant { previous, next, .. } = self.slab[at as usize];
+        match previous {
+            NONE => self.oldest = next,
+            previous => self.slab[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.newest = previous,
+            next => self.slab[next as usize].previous = previous,
+        }
+    }
+}
