@@ -21,7 +21,7 @@ use crate::grants::{Ended, Grants, Pace};
 use crate::returns::Standing;
 use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::timestamp::{Timestamp, saturating_nanos};
-use crate::totals::Totals;
+use crate::status::Totals;
 
 mod plan;
 mod tokens;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::grants::Heard;
 use crate::timestamp::Timestamp;
-use crate::totals::Totals;
+use crate::status::Totals;
 
 use super::{EntrySettings, Load};
 
