@@ -58,7 +58,7 @@ pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
-pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse};
+pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;

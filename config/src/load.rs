@@ -118,6 +118,21 @@ pub fn check_with(
     }
 }
 
+/// The one problem of a text that is good in itself: `value`, which stands in it at `key`, is of no use.
+pub fn unusable(
+    source_name: &str,
+    text: &str,
+    (key, value): (&str, &str),
+    message: &str,
+    suggestion: &str,
+) -> Problems {
+    let mut report = Report::new(Source::new(source_name, text));
+    let quoted = format!("\"{value}\"");
+    let span = text.find(&quoted).map_or(0..0, |at| at..at + quoted.len());
+    report.error(key, span.into(), message, suggestion);
+    report.finish().0
+}
+
 /// Text to what was typed. After a syntax error nothing else is reported: it would be about a torn tree.
 fn read_file_config(
     text: &str,

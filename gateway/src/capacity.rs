@@ -53,11 +53,12 @@ mod tests {
     fn what_fits_into_a_second_of_all_permits_is_learnt_from_the_last_second() {
         let capacity = Capacity::assumed(5);
         assert_eq!(capacity.per_s(), 100.0);
-        let totals = |services, millis: u64| Totals {
-            services,
-            service_nanos: millis * 1_000_000,
-            limit: 5,
-            ..Totals::default()
+        let totals = |services, millis: u64| {
+            let mut totals = Totals::default();
+            totals.services = services;
+            totals.service_nanos = millis * 1_000_000;
+            totals.limit = 5;
+            totals
         };
         capacity.learn(totals(0, 0));
         assert_eq!(capacity.per_s(), 100.0, "nothing was measured");

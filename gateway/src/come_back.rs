@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use floodgate_limiter::{Calendar, Standing, Timestamp};
+use http::HeaderValue;
 
 use crate::decide::Refused;
 use crate::journey::Part;
@@ -23,6 +24,15 @@ const SHARE: f64 = 0.1;
 const SOON: Duration = Duration::from_secs(1);
 /// So that they do not come together either.
 const SPREAD_MS: u64 = 500;
+
+/// What a refused customer is told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// How long to wait, if that may help.
+    pub wait: Option<Duration>,
+    /// By which the customer is known again, if by nothing else.
+    pub cookie: Option<HeaderValue>,
+}
 
 /// The calendars of one worker, one per upstream.
 #[derive(Debug)]
@@ -41,33 +51,39 @@ impl Calendars {
         Self { calendars: RefCell::default(), workers, random }
     }
 
-    /// How long a request that is refused at `now` should wait, if that may help. Only those who are
-    /// asked to come back count for when.
-    pub(crate) fn wait(
-        &self,
-        snapshot: &Snapshot,
-        refused: Refused,
-        now: Timestamp,
-    ) -> Option<Duration> {
+    /// What a request that is refused at `now` is told. Only those who are asked to come back count for
+    /// when.
+    pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
         let Refused { route, reason, part } = refused;
-        let route = &snapshot.routes[route.filter(|_| reason.is_retryable())?];
-        if reason == Reason::ReservedOut {
-            return Some(snapshot.config.latch.ttl.max(SOON));
-        }
-        let customer = match part {
-            Part::Holder { .. } => return Some(self.soon()),
-            Part::Entry { standing: Standing::Early { told }, .. } => {
-                return Some(told.saturating_since(now));
+        let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
+        let route = &snapshot.routes[route];
+        let wait = match (reason, part) {
+            (Reason::ReservedOut, _) => snapshot.config.latch.ttl.max(SOON),
+            (Reason::InProgress, _) | (_, Part::Holder { .. }) => self.soon(),
+            (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
+                told.saturating_since(now)
             }
-            Part::Entry { customer, .. } => customer.zip(route.journey),
-            _ if reason == Reason::InProgress => return Some(self.soon()),
-            _ => None,
+            _ => {
+                let at = self.book(&snapshot.upstreams[route.upstream], route.upstream, now);
+                let wait = Some(at.saturating_since(now));
+                let (Part::Entry { customer, .. }, Some((journey, _))) = (part, route.journey)
+                else {
+                    return Told { wait, cookie: None };
+                };
+                let journey = &snapshot.journeys[journey];
+                let mut cookie = None;
+                let customer = customer.or_else(|| {
+                    let (customer, introduced) = journey.introduce(false)?;
+                    cookie = Some(introduced);
+                    Some(customer.digest())
+                });
+                if let Some(customer) = customer {
+                    journey.returns.tell(customer, now, at);
+                }
+                return Told { wait, cookie };
+            }
         };
-        let told = self.book(&snapshot.upstreams[route.upstream], route.upstream, now);
-        if let Some((customer, (journey, _))) = customer {
-            snapshot.journeys[journey].returns.tell(customer, now, told);
-        }
-        Some(told.saturating_since(now))
+        Told { wait: Some(wait), cookie: None }
     }
 
     fn book(&self, upstream: &Upstream, index: usize, now: Timestamp) -> Timestamp {

@@ -75,7 +75,7 @@ fn look(
     let meant = &snapshot.config.routes[index];
     if let Some((journey, step)) = meant.journey {
         *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
-        if matches!(part, Part::Stranger) {
+        if matches!(part, Part::Stranger { .. }) {
             return Err(Reason::GrantRequired);
         }
     }

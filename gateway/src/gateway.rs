@@ -15,7 +15,7 @@ use crate::control::{Control, Start, Watch};
 use crate::metrics::names;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{accept, clock, descriptors, listener, worker};
+use crate::{accept, clock, descriptors, journey, listener, worker};
 
 /// How often a drain looks whether everything is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -61,7 +61,8 @@ impl Gateway {
         };
         let (listen, admin) = (address(&listeners[0])?, address(&admin_listener)?);
         let prometheus = recorder();
-        let snapshot = Snapshot::compile(config, None, cores, clock::now());
+        let keys = journey::open_keys(&config, None).map_err(|unusable| unusable.to_string())?;
+        let snapshot = Snapshot::compile(config, keys, None, cores, clock::now());
         metrics::counter!(names::CONFIG_RELOADS, "result" => "applied").increment(1);
         let shared = Shared::new(snapshot, cores, max_connections);
         let (stop, stopped) = watch::channel(false);

@@ -103,7 +103,7 @@ pub(crate) fn write_to_upstream(
                 is_first
             }
             "content-length" => framing == OutgoingFraming::Given,
-            "cookie" if cookie::has_ours(value) => {
+            "cookie" if cookie::may_have_ours(value) => {
                 if let Some(left) = cookie::without_ours(value).filter(|_| !is_nominated(name)) {
                     write_field(out, text, left.as_bytes());
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
-use http::header::{CONNECTION, EXPECT, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
 use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -192,11 +192,7 @@ impl Arrival {
         // It is made to its end, whether or not its customer waits for it: the next click is for the same.
         match tokio::task::spawn_local(service.run()).await {
             Ok(response) => response,
-            Err(_) => respond::refuse(
-                Reason::UpstreamError,
-                Reason::UpstreamError.status(),
-                None,
-            ),
+            Err(_) => respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None),
         }
     }
 
@@ -277,7 +273,16 @@ impl Arrival {
         };
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
-        Ok(Step::Go(Box::new(Go { route: index, ahead, admitted, going, sku, purchase, now, deadline })))
+        Ok(Step::Go(Box::new(Go {
+            route: index,
+            ahead,
+            admitted,
+            going,
+            sku,
+            purchase,
+            now,
+            deadline,
+        })))
     }
 }
 
@@ -343,13 +348,13 @@ impl Service {
         if is_upstreams {
             let now = clock::now();
             if let Some(sku) = &sku {
-                let body = response.body().whole();
+                let body = response.body().whole().map(|body| &body[..]);
                 let headers = response.headers();
                 snapshot.stocks.observe(sku, response.status(), headers, body, asked, now);
             }
-            if let Some(going) = going {
-                going.answered(&snapshot, &worker, &mut response, now);
-            }
+        }
+        if let Some(going) = going {
+            going.answered(&snapshot, &worker, &mut response, clock::now());
         }
         finish(response, exchange)
     }
@@ -420,6 +425,10 @@ fn refuse(
     refused: Refused,
     now: Timestamp,
 ) -> Response<ResponseBody> {
-    let wait = worker.come_back(snapshot, refused, now);
-    respond::refuse(refused.reason, snapshot.status(refused.reason), wait)
+    let told = worker.come_back(snapshot, refused, now);
+    let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
+    if let Some(cookie) = told.cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
 }

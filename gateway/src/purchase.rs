@@ -60,7 +60,7 @@ pub(crate) fn carry(
             before.apply(settings);
             Arc::clone(before)
         }
-        None => Arc::new(Purchases::new(settings)),
+        None => Purchases::new(settings),
     }
 }
 
@@ -82,7 +82,12 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     if let Some(key) = head.fields.only("idempotency-key") {
         // A key is its customer's own: the same one from somebody else is another.
         let login = head.fields.only("authorization");
-        return Some(digest(&(meant.name.as_str(), key, login, customer.as_ref().map(Customer::as_bytes))));
+        return Some(digest(&(
+            meant.name.as_str(),
+            key,
+            login,
+            customer.as_ref().map(Customer::as_bytes),
+        )));
     }
     let ((journey, step), customer) = journey.zip(customer)?;
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
@@ -165,7 +170,8 @@ impl Receipt {
 
     /// Memory it takes, about.
     pub(crate) fn size(&self) -> usize {
-        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
+        let fields =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
         size_of::<Self>() + fields.sum::<usize>() + self.body.len()
     }
 

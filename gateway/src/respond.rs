@@ -66,11 +66,7 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// The body of a refusal. Its length does not depend on when to come back.
-pub(crate) fn problem(
-    reason: Reason,
-    status: StatusCode,
-    retry_after: Option<Duration>,
-) -> String {
+pub(crate) fn problem(reason: Reason, status: StatusCode, retry_after: Option<Duration>) -> String {
     let (text, status) = (reason.as_str(), status.as_u16());
     let retry = retry_after
         .map(|wait| format!(",\"retry_after_ms\":{:<MILLIS_WIDTH$}", wait.as_millis()))

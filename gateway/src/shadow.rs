@@ -14,8 +14,8 @@ use floodgate_limiter::Timestamp;
 
 use crate::admission::{self, Admitted, Turn};
 use crate::classify::{Line, classify};
-use crate::journey::Part;
 use crate::clock;
+use crate::journey::Part;
 use crate::metrics::Sums;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -72,12 +72,7 @@ impl Shadow {
     }
 
     /// What it says of a request that arrives at `now` on core `core`.
-    pub(crate) fn arrive(
-        this: &Arc<Self>,
-        core: usize,
-        line: Line<'_>,
-        now: Timestamp,
-    ) -> Opinion {
+    pub(crate) fn arrive(this: &Arc<Self>, core: usize, line: Line<'_>, now: Timestamp) -> Opinion {
         let snapshot = &this.snapshot;
         let Some(index) = classify(snapshot, line) else {
             snapshot.unmatched.shard(core).turn_away(Reason::NoRoute);

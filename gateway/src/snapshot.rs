@@ -149,7 +149,7 @@ impl Snapshot {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             journeys: journeys.collect(),
-            stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks), now),
+            stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),
             purchases: purchase::carry(&config.once, previous.map(|p| &p.purchases)),
             refusals: Refusals::new(|reason| status(&config, reason)),
             tiers: tiers.collect(),

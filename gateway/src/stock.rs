@@ -42,21 +42,21 @@ pub(crate) struct Sku {
 
 impl Stocks {
     /// As `meant`, with what was known `before`.
-    pub(crate) fn carry(
-        meant: &floodgate_config::Latch,
-        before: Option<&Arc<Self>>,
-        now: Timestamp,
-    ) -> Arc<Self> {
-        let settings = LatchSettings { max_skus: meant.max_skus, ttl: meant.ttl, low: meant.low };
+    pub(crate) fn carry(meant: &floodgate_config::Latch, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let (max_skus, ttl, low) = (meant.max_skus, meant.ttl, u64::from(meant.low));
+        let settings = LatchSettings { max_skus, ttl, low };
         match before {
-            Some(before) => {
-                before.latches.apply(settings, now);
+            Some(before) if before.latches.settings().max_skus == max_skus => {
+                before.latches.apply(settings);
                 Arc::clone(before)
             }
-            None => Arc::new(Self {
-                latches: Latches::new(settings),
-                closed: watch::Sender::new(()),
+            Some(before) => Arc::new(Self {
+                latches: before.latches.resized(settings),
+                closed: before.closed.clone(),
             }),
+            None => {
+                Arc::new(Self { latches: Latches::new(settings), closed: watch::Sender::new(()) })
+            }
         }
     }
 
@@ -83,7 +83,9 @@ impl Stocks {
     /// The reason to refuse with.
     pub(crate) fn claim(&self, sku: &Sku, now: Timestamp) -> Result<(), Reason> {
         match self.latches.look(sku.digest, now) {
-            Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => Err(reason(stock)),
+            Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => {
+                Err(reason(stock))
+            }
             Look::Pass | Look::Canary(_) => Ok(()),
             Look::Refuse(stock) => Err(reason(stock)),
         }
@@ -97,7 +99,8 @@ impl Stocks {
             if closed.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            if let Look::Refuse(stock) | Look::Canary(stock) = self.latches.look(sku.digest, now()) {
+            if let Look::Refuse(stock) | Look::Canary(stock) = self.latches.look(sku.digest, now())
+            {
                 return reason(stock);
             }
         }
@@ -118,7 +121,7 @@ impl Stocks {
             && body.is_some_and(|body| contains(body, SOLD_OUT));
         let seen = Seen {
             remaining: text(REMAINING).and_then(|digits| digits.parse().ok()),
-            state: text(STATE).and_then(stock),
+            state: text(STATE).and_then(Stock::from_name),
             sold_out: says_no,
         };
         // Only what speaks of the stock says anything about it, be it that it was sold from.
@@ -198,10 +201,6 @@ fn digest(name: &[u8]) -> u64 {
 fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(digits[at]).to_digit(16);
     Some((digit(0)? * 16 + digit(1)?) as u8)
-}
-
-fn stock(text: &str) -> Option<Stock> {
-    Stock::ALL.into_iter().find(|stock| stock.as_str() == text)
 }
 
 const fn reason(stock: Stock) -> Reason {

@@ -129,9 +129,16 @@ impl Moment {
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
-        let wait = worker.come_back(&self.snapshot, turned.refused, self.now).unwrap_or_default();
+        let told = worker.come_back(&self.snapshot, turned.refused, self.now);
+        let wait = told.wait.unwrap_or_default();
         let (is_last, is_head) = (turned.is_last, turned.is_head);
-        let refusal = Refusal { reason, wait, is_last, is_head, fields: b"" };
+        let mut fields = Vec::new();
+        if let Some(cookie) = told.cookie {
+            fields.extend_from_slice(b"set-cookie: ");
+            fields.extend_from_slice(cookie.as_bytes());
+            fields.extend_from_slice(b"\r\n");
+        }
+        let refusal = Refusal { reason, wait, is_last, is_head, fields: &fields };
         self.snapshot.refusals.write(refusal, &worker.date.text(), answers);
     }
 }

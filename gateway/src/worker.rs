@@ -10,11 +10,11 @@ use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
 use floodgate_limiter::Timestamp;
 
 use crate::clock;
+use crate::come_back::{Calendars, Told};
 use crate::date::Date;
-use crate::pool::Pool;
-use crate::come_back::Calendars;
 use crate::decide::Refused;
 use crate::journey::Part;
+use crate::pool::Pool;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -109,14 +109,9 @@ impl Worker {
         drop(self.snapshot());
     }
 
-    /// When a request that is refused at `now` should come back, if that may help.
-    pub(crate) fn come_back(
-        &self,
-        snapshot: &Snapshot,
-        refused: Refused,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        self.calendars.wait(snapshot, refused, now)
+    /// What a request that is refused at `now` is told of coming back.
+    pub(crate) fn come_back(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
+        self.calendars.tell(snapshot, refused, now)
     }
 
     /// Counts the grant that a request of `route` brought, if it counts as none.
@@ -190,12 +185,13 @@ mod tests {
 
     #[test]
     fn a_worker_without_requests_lets_go_of_an_old_generation() {
-        let first = Snapshot::compile(config(1, 1), None, 1, clock::now());
+        let first = Snapshot::compile(config(1, 1), Vec::new(), None, 1, clock::now());
         let shared = Shared::new(first, 1, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let old = Arc::downgrade(&shared.snapshot.load_full());
-        let second =
-            Snapshot::compile(config(2, 1), Some(&shared.snapshot.load_full()), 1, clock::now());
+        let live = shared.snapshot.load_full();
+        let second = Snapshot::compile(config(2, 1), Vec::new(), Some(&live), 1, clock::now());
+        drop(live);
         shared.snapshot.store(Arc::new(second));
         assert!(old.upgrade().is_some(), "the worker has not looked yet");
         worker.catch_up();
@@ -206,12 +202,13 @@ mod tests {
     #[test]
     #[ignore = "prints figures: cargo test --release -p floodgate-gateway --lib -- --ignored --nocapture figures"]
     fn figures_of_a_reload() {
-        let live = Snapshot::compile(config(1_000, 100), None, 2, clock::now());
+        let live = Snapshot::compile(config(1_000, 100), Vec::new(), None, 2, clock::now());
         let shared = Shared::new(live, 2, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let begun = Instant::now();
         let previous = shared.snapshot.load_full();
-        let next = Snapshot::compile(config(1_000, 100), Some(&previous), 2, clock::now());
+        let next =
+            Snapshot::compile(config(1_000, 100), Vec::new(), Some(&previous), 2, clock::now());
         let compiled = begun.elapsed();
         let next = Arc::new(next);
         let begun = Instant::now();

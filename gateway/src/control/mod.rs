@@ -20,6 +20,8 @@ use floodgate_config::{Config, Problems};
 
 use crate::clock;
 use crate::descriptors;
+use crate::grant::keyring::{Keyring, Reload};
+use crate::journey;
 use crate::metrics::names;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
@@ -232,7 +234,8 @@ impl Control {
     pub fn begin_shadow(&self, text: &str, who: &str, from: &str) -> Result<(), Problems> {
         let loaded = floodgate_config::check_with(&self.name, text, &self.environment)?;
         let live = self.shared.snapshot.load_full();
-        let snapshot = Snapshot::compile(loaded.config, None, self.cores, clock::now());
+        let keys = self.open_keys(text, &loaded.config, None)?;
+        let snapshot = Snapshot::compile(loaded.config, keys, None, self.cores, clock::now());
         self.shared.shadow.store(Some(Arc::new(Shadow::new(snapshot, text.into(), &live))));
         tracing::info!(target: "audit", who, from, "shadow configuration begun");
         Ok(())
@@ -279,6 +282,14 @@ impl Control {
                 return Outcome::Rejected(problems);
             }
         };
+        let previous = self.shared.snapshot.load_full();
+        let keys = match self.open_keys(text, &loaded.config, Some(&previous)) {
+            Ok(keys) => keys,
+            Err(problems) => {
+                self.reject(state, cause, problems.clone());
+                return Outcome::Rejected(problems);
+            }
+        };
         state.rejected = None;
         if loaded.config == state.config {
             count("unchanged");
@@ -288,7 +299,7 @@ impl Control {
         let before = Arc::clone(&state.text);
         let changes = floodgate_config::changes(&state.config, &loaded.config);
         let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let generation = self.swap(&loaded.config);
+        let generation = self.swap(&loaded.config, keys, &previous);
         count("applied");
         let after_restart = state.at_start.needs_restart(&loaded.config);
         tracing::info!(
@@ -319,10 +330,10 @@ impl Control {
     }
 
     /// Compiles beside the live generation and puts it in its place.
-    fn swap(&self, config: &Config) -> u64 {
+    fn swap(&self, config: &Config, keys: Vec<Arc<Keyring>>, previous: &Snapshot) -> u64 {
         let began = Instant::now();
-        let previous = self.shared.snapshot.load_full();
-        let snapshot = Snapshot::compile(config.clone(), Some(&previous), self.cores, clock::now());
+        let now = clock::now();
+        let snapshot = Snapshot::compile(config.clone(), keys, Some(previous), self.cores, now);
         let generation = snapshot.generation;
         tracing::debug!(generation, compiled = ?began.elapsed(), "configuration compiled");
         (self.set_log)(&config.server.log);
@@ -331,6 +342,32 @@ impl Control {
         self.shared.connections.set_limits(connections, config.server.max_connections_per_client);
         self.shared.snapshot.store(Arc::new(snapshot));
         generation
+    }
+
+    /// Takes over the keys of grants if they have changed where they come from.
+    fn reload_keys(&self) {
+        for journey in &self.shared.snapshot.load_full().journeys {
+            let name = &journey.name;
+            match journey.keyring().reload() {
+                Ok(Reload::Same) => {}
+                Ok(Reload::Changed { warning }) => {
+                    tracing::info!(target: "audit", journey = name, warning, "other keys sign grants");
+                }
+                Err(sentence) => {
+                    tracing::error!(journey = name, "{sentence}; the last good keys stay");
+                }
+            }
+        }
+    }
+
+    /// The keys that the journeys of `config`, which is what `text` means, sign with.
+    fn open_keys(
+        &self,
+        text: &str,
+        config: &Config,
+        previous: Option<&Snapshot>,
+    ) -> Result<Vec<Arc<Keyring>>, Problems> {
+        journey::open_keys(config, previous).map_err(|unusable| unusable.problems(&self.name, text))
     }
 
     fn reject(&self, state: &mut State, cause: Cause, problems: Problems) {

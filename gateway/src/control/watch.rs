@@ -159,8 +159,9 @@ impl Watching {
         self.look(Trigger::Signal);
     }
 
-    /// Applies the file's contents if they are not those of the last look.
+    /// Applies the file's contents if they are not those of the last look, and so with keys.
     fn look(&mut self, trigger: Trigger) {
+        self.control.reload_keys();
         let Some(file) = self.control.file() else { return };
         let name = file.display().to_string();
         let text = match text::read(file) {

@@ -3,7 +3,7 @@
 //! This is no judge. Were it wrong, an answer would be awaited that never comes, and the test would
 //! fail by its bound.
 
-use crate::http1::{Chunked, Framing, HeadLimits, parse};
+use crate::http1::{Chunked, Framing, HeadLimits, read};
 
 /// How a client has to go about an input.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Plan {
     fn read(&mut self, mut wire: &[u8], limits: HeadLimits) -> Rest {
         let len = wire.len();
         while !wire.is_empty() {
-            let head = match parse(wire, limits) {
+            let head = match read(wire, limits, |head, _| head) {
                 Ok(Some(head)) => head,
                 Ok(None) => return Rest::Partial,
                 Err(_) if wire.len() > limits.bytes => return Rest::BrokenAndLong,

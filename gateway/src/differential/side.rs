@@ -61,7 +61,7 @@ impl Side {
     /// With one rule for everything if `hyper_only`, else with the turnstile in front.
     pub(super) fn start(text: &str, hyper_only: bool) -> Self {
         let config = floodgate_config::parse("differential", text).unwrap();
-        let snapshot = Snapshot::compile(config, None, 1, clock::now());
+        let snapshot = Snapshot::compile(config, Vec::new(), None, 1, clock::now());
         let shared = Shared::new(snapshot, 1, 1000);
         shared.hyper_only.store(hyper_only, Relaxed);
         let listener =

@@ -101,7 +101,8 @@ impl Going {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         let is_finished = journey.is_finished_by(self.step, response.status());
-        let is_ended = response.headers_mut().remove(GRANT_HEADER).is_some_and(|value| value == DONE);
+        let is_ended =
+            response.headers_mut().remove(GRANT_HEADER).is_some_and(|value| value == DONE);
         if is_finished {
             shard.finished.increment();
         }

@@ -10,10 +10,11 @@
 mod going;
 mod stats;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::{Config, Identity, KeySource, Sticky};
+use floodgate_config::{Config, Identity, KeySource, Problems, Sticky};
 use floodgate_limiter::{Entry, EntrySettings, Load, Rank, Returns, Standing, Timestamp};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::{StatusCode, request};
@@ -24,6 +25,7 @@ use crate::grant::device::{DEVICE_COOKIE, DeviceId};
 use crate::grant::identity::{self, Customer};
 use crate::grant::journey::JourneyId;
 use crate::grant::keyring::Keyring;
+use crate::grant::keys::Keys;
 use crate::grant::nonce::Nonces;
 use crate::grant::token::{Grant, Invalid};
 use crate::snapshot::Snapshot;
@@ -47,6 +49,8 @@ pub(crate) struct Journey {
     pub entry: Arc<Entry>,
     /// When those who did not were told to come back.
     pub returns: Arc<Returns>,
+    /// For how many of them that is remembered.
+    max_customers: usize,
     /// Its counters.
     pub stats: Arc<JourneyStats>,
     /// What grants are signed with.
@@ -62,6 +66,14 @@ pub(crate) struct Journey {
     finish: (usize, Vec<u16>),
     /// Indices of the upstreams that its steps go to, and how many go there.
     upstreams: Vec<(usize, u32)>,
+}
+
+/// The keys of a journey, which cannot be used.
+#[derive(Debug)]
+pub(crate) struct UnusableKeys {
+    journey: String,
+    source: KeySource,
+    sentence: String,
 }
 
 /// What a request is in the journey of its route.
@@ -123,6 +135,23 @@ impl Part {
     }
 }
 
+// === impl UnusableKeys ===
+
+impl UnusableKeys {
+    /// The same as a problem of the text that names them.
+    pub(crate) fn problems(&self, file: &str, text: &str) -> Problems {
+        let (key, value) = (format!("journeys.{}.keys", self.journey), self.source.to_string());
+        let suggestion = "the keys that grants are signed with; `floodgate key` makes one";
+        floodgate_config::unusable(file, text, (&key, &value), &self.sentence, suggestion)
+    }
+}
+
+impl fmt::Display for UnusableKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the keys of journey {}: {}", self.journey, self.sentence)
+    }
+}
+
 // === impl Journey ===
 
 impl Journey {
@@ -158,7 +187,7 @@ impl Journey {
             }
             None => Arc::new(Entry::new(settings, now)),
         };
-        let same_size = |old: &&Self| old.returns.customers() == meant.max_customers;
+        let same_size = |old: &&Self| old.max_customers == meant.max_customers;
         Self {
             name: meant.name.clone(),
             sticky: meant.sticky,
@@ -167,6 +196,7 @@ impl Journey {
                 || Arc::new(Returns::new(meant.max_customers)),
                 |old| Arc::clone(&old.returns),
             ),
+            max_customers: meant.max_customers,
             stats: old
                 .map_or_else(|| Arc::new(JourneyStats::new(cores)), |old| Arc::clone(&old.stats)),
             keyring,
@@ -200,11 +230,7 @@ impl Journey {
         let mut invalid = None;
         if let Some(text) = text {
             let now_ms = worker.date.unix_ms();
-            // A grant is somebody's: nobody has none.
-            let verified = customer.as_ref().ok_or(Invalid::OtherCustomer).and_then(|customer| {
-                self.keyring.keys().verify(text, &self.id, customer.as_bytes(), now_ms)
-            });
-            match verified {
+            match self.verify(text, fields, customer.as_ref(), now_ms) {
                 Ok(grant) => {
                     let left = grant.expires_ms.saturating_sub(now_ms);
                     let expires = now + Duration::from_millis(left);
@@ -222,9 +248,35 @@ impl Journey {
         Part::Entry { customer, standing, invalid }
     }
 
-    /// Whose request it is, if it says so.
+    /// Whose request it is: as the application says or, where it says nothing, whose device's.
     pub(crate) fn customer(&self, fields: Fields<'_>) -> Option<Customer> {
-        identity::customer(&self.identity, fields, &self.keyring.keys())
+        let keys = self.keyring.keys();
+        identity::customer(&self.identity, fields, &keys).or_else(|| Self::device(fields, &keys))
+    }
+
+    fn device(fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+        identity::customer(&Identity::Device, fields, keys)
+    }
+
+    /// The grant of `text`, if it is that of whoever sent `fields`. One that was given to a device goes on
+    /// to be good once the application knows its customer.
+    fn verify(
+        &self,
+        text: &[u8],
+        fields: Fields<'_>,
+        customer: Option<&Customer>,
+        now_ms: u64,
+    ) -> Result<Grant, Invalid> {
+        let keys = self.keyring.keys();
+        let verify = |customer: &Customer| keys.verify(text, &self.id, customer.as_bytes(), now_ms);
+        // A grant is somebody's: nobody has none.
+        match customer.map_or(Err(Invalid::OtherCustomer), verify) {
+            Err(Invalid::OtherCustomer) => match Self::device(fields, &keys) {
+                Some(device) => verify(&device),
+                None => Err(Invalid::OtherCustomer),
+            },
+            verified => verified,
+        }
     }
 
     /// Whether an answer of this status to step number `step` finishes it.
@@ -242,23 +294,32 @@ impl Journey {
     ) -> HeaderMap {
         let mut told = HeaderMap::new();
         let keys = self.keyring.keys();
-        let customer = self.customer(Fields::Map(&head.headers)).or_else(|| {
-            // Nobody yet: known again from now on.
-            let device = DeviceId::random().ok().filter(|_| self.identity == Identity::Device)?;
-            let text = keys.sign_device(device);
-            let name = DEVICE_COOKIE;
-            let device_cookie =
-                SetCookie { name, value: text.as_bytes(), max_age: DEVICE_AGE, is_secure };
-            told.append(SET_COOKIE, device_cookie.into());
-            Some(device.into())
-        });
-        // Without a customer it would be good for everybody who asks without one: it is not given.
-        let Some(customer) = customer else { return told };
+        let customer = match self.customer(Fields::Map(&head.headers)) {
+            Some(customer) => {
+                // To have kept to a return time counts once.
+                self.returns.forget(customer.digest());
+                customer
+            }
+            None => {
+                let Some((customer, cookie)) = self.introduce(is_secure) else { return told };
+                told.append(SET_COOKIE, cookie);
+                customer
+            }
+        };
         let grant = Grant::new(nonce, worker.date.unix_ms(), self.ttl);
         let token = keys.mint(grant, &self.id, customer.as_bytes());
         told.append(GRANT_HEADER, HeaderValue::from(&token));
         told.append(SET_COOKIE, self.cookie(token.as_bytes(), self.ttl.as_secs(), is_secure));
         told
+    }
+
+    /// Makes somebody of whom nobody knows anything a customer, who is known again by a cookie; `None` if
+    /// the system has no random numbers.
+    pub(crate) fn introduce(&self, is_secure: bool) -> Option<(Customer, HeaderValue)> {
+        let device = DeviceId::random().ok()?;
+        let text = self.keyring.keys().sign_device(device);
+        let (name, value, max_age) = (DEVICE_COOKIE, text.as_bytes(), DEVICE_AGE);
+        Some((device.into(), SetCookie { name, value, max_age, is_secure }.into()))
     }
 
     /// Has the customer forget a grant.
@@ -289,11 +350,11 @@ impl Journey {
 /// The keys of all journeys of `config`: those of `previous` where they come from the same place.
 ///
 /// # Errors
-/// One sentence: what is wrong, where, and what to do about it.
+/// The first journey whose keys are of no use.
 pub(crate) fn open_keys(
     config: &Config,
     previous: Option<&Snapshot>,
-) -> Result<Vec<Arc<Keyring>>, String> {
+) -> Result<Vec<Arc<Keyring>>, UnusableKeys> {
     let open = |meant: &floodgate_config::Journey| {
         // Only grants are signed.
         let source = match meant.sticky {
@@ -304,8 +365,11 @@ pub(crate) fn open_keys(
         if let Some(old) = old.filter(|old| *old.keyring.source() == source) {
             return Ok(Arc::clone(&old.keyring));
         }
-        let (keyring, warning) = Keyring::open(source)
-            .map_err(|sentence| format!("the keys of journey {}: {sentence}", meant.name))?;
+        let (keyring, warning) = Keyring::open(source).map_err(|sentence| UnusableKeys {
+            journey: meant.name.clone(),
+            source: meant.keys.clone(),
+            sentence,
+        })?;
         if let Some(warning) = warning {
             tracing::warn!(journey = meant.name, "{warning}");
         }

@@ -1,6 +1,6 @@
 //! What is counted of a journey, a shard per core.
 
-use crate::grant::Invalid;
+use crate::grant::token::Invalid;
 use crate::metrics::Counter;
 
 /// One core's counters of one journey, on cache lines of their own.

@@ -27,7 +27,7 @@ const RULES: &str = "
 
 fn worker() -> Rc<Worker> {
     let config = floodgate_config::parse("rules", RULES).unwrap();
-    let snapshot = Snapshot::compile(config, None, 1, clock::now());
+    let snapshot = Snapshot::compile(config, Vec::new(), None, 1, clock::now());
     Worker::new(0, Shared::new(snapshot, 1, 10_000))
 }
 

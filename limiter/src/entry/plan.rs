@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::grants::Heard;
-use crate::timestamp::Timestamp;
 use crate::status::Totals;
+use crate::timestamp::Timestamp;
 
 use super::{EntrySettings, Load};
 
