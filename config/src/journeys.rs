@@ -89,11 +89,7 @@ fn journey(
     let finish = match &typed.finish.step {
         Some(step) => {
             let names: Vec<&str> = typed_steps.values().map(|step| step.0.as_str()).collect();
-            let what = match routes.contains(&step.0.as_str()) {
-                true => "step of this journey",
-                false => "step",
-            };
-            refer(step, what, &names, format!("{path}.finish.step"), report)?
+            refer(step, "step", &names, format!("{path}.finish.step"), report)?
         }
         None => typed_steps.0.len().saturating_sub(1),
     };
