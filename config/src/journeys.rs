@@ -1,7 +1,7 @@
 //! What was typed of journeys to what is meant, and what is odd about them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::{Config, Finish, Journey, Route};
 use crate::file::{FileConfig, FileJourney};
@@ -116,7 +116,7 @@ fn journey(
 fn beside(keys: &KeySource, report: &Report<'_>) -> KeySource {
     let folder = Path::new(report.source().name).parent().map(Path::to_owned);
     match keys {
-        KeySource::File(path) => KeySource::File(folder.unwrap_or_else(PathBuf::new).join(path)),
+        KeySource::File(path) => KeySource::File(folder.unwrap_or_default().join(path)),
         other => other.clone(),
     }
 }

@@ -40,7 +40,7 @@ fn journey(name: &str, keys: &str) -> String {
 }
 
 fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
-    config.routes.iter().find(|route| route.name == name).unwrap()
+    config.routes.iter().find(|route| route.name == name).expect("a route of this name")
 }
 
 #[test]
