@@ -27,7 +27,7 @@ pub struct Change {
 /// The differences of the effective values of `old` and `new`, in the order of the file and of `new`; at most 1,000,
 /// and one more that counts the others.
 ///
-/// Upstreams, tiers and routes are the same if they have the same name. A place in the order is told of where it
+/// Upstreams, tiers, routes and journeys are the same if they have the same name. A place in the order is told of where it
 /// means something: for tiers and routes, once for all of them, unless they were only removed or added at the end.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Changes { told: Vec::new(), omitted: 0 };

@@ -13,6 +13,8 @@ pub struct UpstreamFigures {
     pub name: String,
     /// Requests at it at once.
     pub permits: u32,
+    /// How many of those are kept for the customers of journeys.
+    pub reserved: u32,
     /// Places in its buffer.
     pub places: u32,
     /// Requests that it can serve per second: permits over service time. `None`: the service time is not known.
@@ -60,6 +62,7 @@ impl UpstreamFigures {
         Self {
             name: upstream.name.clone(),
             permits: limits.max_in_flight(),
+            reserved: upstream.reserved,
             places: limits.buffer(),
             per_second,
             tiers: config.tiers.iter().enumerate().map(tier).collect(),

@@ -144,13 +144,9 @@ impl Known {
         for section in Section::ALL {
             let of_section = &schema["properties"][section.as_str()];
             let properties = match section {
-                Section::Server | Section::Latch | Section::Once | Section::Explain => {
-                    &of_section["properties"]
-                }
                 Section::Upstreams => &of_section["additionalProperties"]["properties"],
-                Section::Journeys | Section::Routes | Section::Tiers => {
-                    &of_section["items"]["properties"]
-                }
+                _ if section.is_single() => &of_section["properties"],
+                _ => &of_section["items"]["properties"],
             };
             let mut of_table = Vec::new();
             add_keys("", properties, &mut of_table);
@@ -188,15 +184,13 @@ fn table_names(section: Section, file: &DeTable<'_>) -> Vec<String> {
     let typed = file.get(section.as_str()).map(Spanned::get_ref);
     let array = typed.and_then(DeValue::as_array).filter(|array| !array.is_empty());
     match section {
-        Section::Server | Section::Latch | Section::Once | Section::Explain => {
-            vec![String::new()]
-        }
+        _ if section.is_single() => vec![String::new()],
         Section::Upstreams => {
             let table = typed.and_then(DeValue::as_table);
             table.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect()
         }
         Section::Tiers if array.is_none() => vec!["l1".to_owned()],
-        Section::Journeys | Section::Routes | Section::Tiers => {
+        _ => {
             let name = |(index, table): (usize, &Spanned<DeValue<'_>>)| {
                 let name = table.get_ref().get("name").and_then(|name| name.get_ref().as_str());
                 match (name, section) {

@@ -62,7 +62,7 @@ pub fn explain(loaded: &Loaded, service: Option<Duration>) -> Explanation {
 // === impl Explanation ===
 
 impl Explanation {
-    /// `{values: [{key, value, given}], upstreams: [{name, permits, places, per_second, tiers: […]}], warnings: […]}`.
+    /// `{values: [{key, value, given}], upstreams: [{name, permits, reserved, places, per_second, tiers: […]}], warnings: […]}`.
     pub fn to_json(&self) -> Json {
         let value = |it: &EffectiveValue| json!({ "key": it.key, "value": it.value, "given": it.given.to_string() });
         let tier = |tier: &TierFigures| {
@@ -79,6 +79,7 @@ impl Explanation {
             json!({
                 "name": it.name,
                 "permits": it.permits,
+                "reserved": it.reserved,
                 "places": it.places,
                 "per_second": it.per_second,
                 "tiers": it.tiers.iter().map(tier).collect::<Json>(),
@@ -116,8 +117,12 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for UpstreamFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, permits, places, per_second, tiers } = self;
-        write!(f, "upstream {name}: {permits} permits, {places} places in the buffer")?;
+        let Self { name, permits, reserved, places, per_second, tiers } = self;
+        write!(f, "upstream {name}: {permits} permits")?;
+        if *reserved > 0 {
+            write!(f, " ({reserved} kept for journeys)")?;
+        }
+        write!(f, ", {places} places in the buffer")?;
         if let Some(per_second) = per_second {
             write!(f, ", serves {}/s", rounded(*per_second))?;
         }

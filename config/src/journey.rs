@@ -60,7 +60,7 @@ impl Text for Identity {
                 let message = format!("{} is no name of a cookie", quote(name));
                 Err(Complaint::new(message, format!("a token of at most {LONGEST} bytes")))
             }
-            "cookie" if name.get(..9).is_some_and(|it| it.eq_ignore_ascii_case("floodgate")) => {
+            "cookie" if name.get(..10).is_some_and(|it| it.eq_ignore_ascii_case("floodgate-")) => {
                 let message = format!("the cookie {} is the gateway's own", quote(name));
                 Err(Complaint::new(message, "name one that the application sets"))
             }

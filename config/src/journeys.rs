@@ -1,7 +1,7 @@
 //! What was typed of journeys to what is meant, and what is odd about them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::{Config, Finish, Journey, Route};
 use crate::file::{FileConfig, FileJourney};
@@ -89,11 +89,7 @@ fn journey(
     let finish = match &typed.finish.step {
         Some(step) => {
             let names: Vec<&str> = typed_steps.values().map(|step| step.0.as_str()).collect();
-            let what = match routes.contains(&step.0.as_str()) {
-                true => "step of this journey",
-                false => "step",
-            };
-            refer(step, what, &names, format!("{path}.finish.step"), report)?
+            refer(step, "step", &names, format!("{path}.finish.step"), report)?
         }
         None => typed_steps.0.len().saturating_sub(1),
     };
@@ -120,7 +116,7 @@ fn journey(
 fn beside(keys: &KeySource, report: &Report<'_>) -> KeySource {
     let folder = Path::new(report.source().name).parent().map(Path::to_owned);
     match keys {
-        KeySource::File(path) => KeySource::File(folder.unwrap_or_else(PathBuf::new).join(path)),
+        KeySource::File(path) => KeySource::File(folder.unwrap_or_default().join(path)),
         other => other.clone(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::journey::{header, kind_and_name};
 use crate::names::listed;
-use crate::pattern::{Pattern, Segment};
+use crate::pattern::Pattern;
 use crate::source::quote;
 use crate::suggest::nearest;
 use crate::value::{Complaint, Text};

@@ -4,6 +4,10 @@ use floodgate_config::{Change, Config, changes, parse};
 
 const UPSTREAM: &str = "[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\n";
 
+/// A journey of two steps.
+const JOURNEY: &str = "[[routes]]\nname = \"cart\"\n[[routes]]\nname = \"pay\"\n[[journeys]]\nname = \"sale\"\n\
+                       steps = [\"cart\", \"pay\"]";
+
 fn config(text: &str) -> Config {
     parse("text", text).unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -94,11 +98,64 @@ fn every_key_that_can_be_set_is_told_of() {
             "rate = \"9/s\"\nburst = 2",
             "routes.route-1.burst: 1 -> 2",
         ),
+        ("[[routes]]", "", "once = true", "routes.route-1.once: false -> true"),
+        ("[[routes]]", "", "sku = \"query:Id\"", "+ routes.route-1.sku: query:Id"),
+        (
+            "[[routes]]\npath = \"/{a}/{*b}\"",
+            "sku = \"path:a\"",
+            "sku = \"path:b\"",
+            "routes.route-1.sku: path:a -> path:b",
+        ),
+        ("[latch]", "", "status = 404", "latch.status: 410 -> 404"),
+        ("[latch]", "", "ttl = \"250ms\"", "latch.ttl: 2s -> 250ms"),
+        ("[latch]", "", "max_skus = 5", "latch.max_skus: 10000 -> 5"),
+        ("[latch]", "", "low = 20", "latch.low: 0 -> 20"),
+        ("[once]", "", "memory = \"1GiB\"", "once.memory: 64MiB -> 1GiB"),
+        ("[once]", "", "ttl = \"1h\"", "once.ttl: 15m -> 1h"),
+        ("[explain]", "", "header = true", "explain.header: false -> true"),
+        ("[explain]", "", "sample = 0.01", "explain.sample: 1 -> 0.01"),
+        (
+            JOURNEY,
+            "",
+            "identity = \"header:X-User\"",
+            "journeys.sale.identity: device -> header:x-user",
+        ),
+        (JOURNEY, "", "sticky = \"stage\"", "journeys.sale.sticky: grant -> stage"),
+        (JOURNEY, "", "finish = { step = \"cart\" }", "journeys.sale.finish.step: pay -> cart"),
+        (
+            JOURNEY,
+            "",
+            "finish.status = [303, 200]",
+            "journeys.sale.finish.status: [200, 201, 202, 204] -> [200, 303]",
+        ),
+        (JOURNEY, "", "ttl = \"90s\"", "journeys.sale.ttl: 2m -> 90s"),
+        (JOURNEY, "", "headroom = 1", "journeys.sale.headroom: 0.75 -> 1"),
+        (JOURNEY, "", "keys = \"file:/k\"", "journeys.sale.keys: random -> file:/k"),
+        (JOURNEY, "", "calls = 9", "journeys.sale.calls: 40 -> 9"),
+        (JOURNEY, "", "reserve = 0", "journeys.sale.reserve: 0.2 -> 0"),
+        (JOURNEY, "", "max_grants = 7", "journeys.sale.max_grants: 100000 -> 7"),
+        (JOURNEY, "", "max_customers = 7", "journeys.sale.max_customers: 1000000 -> 7"),
     ] {
         let text = |keys: &str| format!("{table}\n{keys}\n");
         assert_eq!(told_of(&text(old), &text(new)), [line]);
         assert!(told_of(&text(new), &text(new)).is_empty(), "{new}");
     }
+}
+
+#[test]
+fn a_journey_is_told_of_by_its_name_and_its_steps_by_theirs() {
+    let routes = "[[routes]]\nname = \"cart\"\n[[routes]]\nname = \"pay\"\n";
+    let swapped = JOURNEY.replace("[\"cart\", \"pay\"]", "[\"pay\", \"cart\"]");
+    assert_eq!(
+        told_of(JOURNEY, &swapped),
+        [
+            r#"journeys.sale.steps: ["cart", "pay"] -> ["pay", "cart"]"#,
+            "journeys.sale.finish.step: pay -> cart",
+        ]
+    );
+    let lines = told_of(routes, JOURNEY);
+    assert_eq!(lines.len(), 12, "{lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with("+ journeys.sale.")), "{lines:?}");
 }
 
 #[test]

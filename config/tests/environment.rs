@@ -15,6 +15,10 @@ name = "core-trade"
 name = "order.v1"
 [[routes]]
 path = "/b"
+
+[[journeys]]
+name  = "sale-1"
+steps = ["order.v1"]
 "#;
 
 /// `NAME=value` lines as an environment.
@@ -82,6 +86,24 @@ fn an_override_means_what_the_same_value_in_the_file_means() {
             "name = \"order.v1\"",
             "name = \"order.v1\"\nrate = \"10/s\"\nmethods = [\"PUT\"]",
         ),
+        (
+            &[
+                "FLOODGATE__JOURNEYS__SALE_1__STEPS=[\"route-2\"]",
+                "FLOODGATE__JOURNEYS__SALE_1__FINISH__STATUS=[303]",
+                "FLOODGATE__JOURNEYS__SALE_1__KEYS=env:KEYS",
+            ],
+            "steps = [\"order.v1\"]",
+            "steps = [\"route-2\"]\nfinish = { status = [303] }\nkeys = \"env:KEYS\"",
+        ),
+        (
+            &[
+                "FLOODGATE__LATCH__LOW=5",
+                "FLOODGATE__ONCE__MEMORY=1MiB",
+                "FLOODGATE__EXPLAIN__HEADER=true",
+            ],
+            "\n[upstreams",
+            "[latch]\nlow = 5\n[once]\nmemory = \"1MiB\"\n[explain]\nheader = true\n[upstreams",
+        ),
         (&["FLOODGATE__ROUTES__ROUTE_2__PATH=/c"], "path = \"/b\"", "path = \"/c\""),
     ] {
         assert!(TEXT.contains(old), "{old}");
@@ -124,6 +146,8 @@ fn an_override_mends_and_breaks_as_a_line_of_the_file_would() {
         ("FLOODGATE__TIERS__CORE_TRADE__WATERMARKS__HIGH=0.9", "missing key `low`"),
         ("FLOODGATE__TIERS__CORE_TRADE__WATERMARKS={high=0.1,low=0.2}", "must be below"),
         ("FLOODGATE__ROUTES__ROUTE_2__TIER=core", "there is no tier"),
+        ("FLOODGATE__JOURNEYS__SALE_1__STEPS=[\"order.v2\"]", "did you mean `order.v1`?"),
+        ("FLOODGATE__EXPLAIN__HEADER=yes", "expected true or false"),
         ("FLOODGATE__SERVER__LISTEN=127.0.0.1:9090", "both on port 9090"),
     ] {
         let told = problems(&[variable]);
@@ -137,7 +161,13 @@ fn an_override_mends_and_breaks_as_a_line_of_the_file_would() {
 fn what_is_unknown_is_refused_with_what_is_meant() {
     for (variable, words) in [
         ("FLOODGATE__SEVER__LISTEN=x", "did you mean `FLOODGATE__SERVER__…`?"),
-        ("FLOODGATE__JOURNEYS__A__B=x", "known: FLOODGATE__SERVER__…, FLOODGATE__UPSTREAMS__…"),
+        ("FLOODGATE__QUEUES__A__B=x", "known: FLOODGATE__SERVER__…, FLOODGATE__UPSTREAMS__…"),
+        ("FLOODGATE__JOURNEYS__A__B=x", "there is no journey `a`"),
+        (
+            "FLOODGATE__JOURNEYS__SALE_1__FINISH__STAUS=1",
+            "did you mean `FLOODGATE__JOURNEYS__SALE_1__FINISH__STATUS`?",
+        ),
+        ("FLOODGATE__LATCH__STATS=x", "did you mean `FLOODGATE__LATCH__STATUS`?"),
         ("FLOODGATE__=x", "known: FLOODGATE__SERVER__…"),
         ("FLOODGATE__SERVER=x", "unknown key: `FLOODGATE__SERVER`"),
         ("FLOODGATE__SERVER__LISTN=x", "did you mean `FLOODGATE__SERVER__LISTEN`?"),

@@ -17,8 +17,13 @@ max_wait = "100ms"
 [[routes]]
 name = "order"
 rate = "5000/s"
+once = true
 [server]
 listen = "127.0.0.1:8080"
+[[journeys]]
+name = "sale"
+steps = ["order"]
+finish.status = [303, 200]
 "#;
 
 fn environment() -> Vec<(String, String)> {
@@ -26,6 +31,8 @@ fn environment() -> Vec<(String, String)> {
     let variables = [
         ("FLOODGATE__UPSTREAMS__CHECKOUT__MAX_IN_FLIGHT", "32"),
         ("FLOODGATE__TIERS__L1__WATERMARKS__HIGH", "0.9"),
+        ("FLOODGATE__JOURNEYS__SALE__TTL", "60s"),
+        ("FLOODGATE__LATCH__LOW", "5"),
         ("FLOODGATE_ADMIN_TOKEN", "hunter2"),
     ];
     variables.map(pair).to_vec()
@@ -36,7 +43,7 @@ fn every_value_is_told_with_where_it_comes_from() {
     let loaded = check_with("sale.toml", TEXT, &environment()).unwrap();
     let explained = explain(&loaded, None);
     for (key, value, given) in [
-        ("server.listen", "127.0.0.1:8080", "sale.toml:14"),
+        ("server.listen", "127.0.0.1:8080", "sale.toml:15"),
         ("server.admin", "127.0.0.1:9090", "default"),
         ("upstreams.checkout.servers", "[\"127.0.0.1:9000\"]", "sale.toml:2"),
         (
@@ -53,6 +60,12 @@ fn every_value_is_told_with_where_it_comes_from() {
         ("routes.order.rate", "5000/s", "sale.toml:12"),
         ("routes.order.burst", "500", "default"),
         ("routes.order.tier", "l2", "default"),
+        ("routes.order.once", "true", "sale.toml:13"),
+        ("journeys.sale.steps", "[\"order\"]", "sale.toml:18"),
+        ("journeys.sale.finish.step", "order", "default"),
+        ("journeys.sale.finish.status", "[200, 303]", "sale.toml:19"),
+        ("journeys.sale.ttl", "1m", "environment: FLOODGATE__JOURNEYS__SALE__TTL"),
+        ("latch.low", "5", "environment: FLOODGATE__LATCH__LOW"),
     ] {
         let found = explained.values.iter().find(|it| it.key == key);
         let found = found.unwrap_or_else(|| panic!("{key} is not told"));
@@ -71,7 +84,7 @@ fn every_value_is_told_with_where_it_comes_from() {
 /// Against the schema, so that a new key is not forgotten. Names are in the paths.
 #[test]
 fn no_key_is_forgotten() {
-    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nrate =");
+    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nrate =");
     let text = text.replace("buffer = 1000", "rate = \"9/s\"");
     let text = text.replace("max_wait = \"100ms\"", "rate = \"9/s\"");
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
@@ -82,6 +95,11 @@ fn no_key_is_forgotten() {
         ("tiers.l2.", "/properties/tiers/items"),
         ("tiers.l2.watermarks.", "/properties/tiers/items/properties/watermarks"),
         ("routes.order.", "/properties/routes/items"),
+        ("journeys.sale.", "/properties/journeys/items"),
+        ("journeys.sale.finish.", "/properties/journeys/items/properties/finish"),
+        ("latch.", "/properties/latch"),
+        ("once.", "/properties/once"),
+        ("explain.", "/properties/explain"),
     ];
     for (prefix, pointer) in tables {
         let properties = schema.pointer(&format!("{pointer}/properties")).unwrap();
@@ -101,7 +119,7 @@ fn no_key_is_forgotten() {
 fn figures_follow_from_permits_buffer_and_waits() {
     let loaded = check_with("sale.toml", TEXT, &environment()).unwrap();
     let upstream = &explain(&loaded, Some(Duration::from_millis(10))).upstreams[0];
-    assert_eq!((upstream.permits, upstream.places), (32, 1_000));
+    assert_eq!((upstream.permits, upstream.reserved, upstream.places), (32, 6, 1_000));
     assert_eq!(upstream.per_second, Some(3_200.0));
     let [first, second] = upstream.tiers.as_slice() else { panic!("{:?}", upstream.tiers) };
     assert_eq!(
@@ -153,7 +171,7 @@ fn an_explanation_comes_as_json_too() {
     let loaded = check_with("sale.toml", TEXT, &environment()).unwrap();
     let json = explain(&loaded, Some(Duration::from_millis(10))).to_json();
     assert_eq!(json["values"][0]["key"], "server.listen");
-    assert_eq!(json["values"][0]["given"], "sale.toml:14");
+    assert_eq!(json["values"][0]["given"], "sale.toml:15");
     assert_eq!(json["upstreams"][0]["per_second"], 3_200.0);
     assert_eq!(
         json["upstreams"][0]["tiers"][1],

@@ -15,11 +15,14 @@ use serde_json::Value;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-const TEXTS: [&str; 2] =
-    [include_str!("../examples/checkout.toml"), include_str!("../examples/full.toml")];
+const TEXTS: [&str; 3] = [
+    include_str!("../examples/checkout.toml"),
+    include_str!("../examples/full.toml"),
+    include_str!("../examples/journeys.toml"),
+];
 
 /// Pieces that are likely to mean something where they land.
-const PIECES: [&str; 32] = [
+const PIECES: [&str; 36] = [
     "\n",
     "\"",
     "'",
@@ -49,13 +52,17 @@ const PIECES: [&str; 32] = [
     "name = \"l1\"\n",
     "servers = [\"a:1\"]\n",
     "burst = 1\n",
+    "[[journeys]]\n",
+    "steps = [\"pay\"]\n",
+    "sku = \"path:sku\"\n",
+    "once = true\n",
     "\u{0}",
     "\u{fc}",
     "1979-05-27T07:32:00Z",
 ];
 
 /// Values that are good somewhere, or nearly.
-const VALUES: [&str; 36] = [
+const VALUES: [&str; 50] = [
     "0",
     "1",
     "-1",
@@ -92,10 +99,24 @@ const VALUES: [&str; 36] = [
     "[]",
     "[\"127.0.0.1:9000\", \"GET\"]",
     "{ high = 1, low = 0.0 }",
+    "false",
+    "410",
+    "-0.0",
+    "[410, 599]",
+    "\"grant\"",
+    "\"stage\"",
+    "\"header:x-user\"",
+    "\"cookie:sid\"",
+    "\"claim:sub\"",
+    "\"path:sku\"",
+    "\"query:id\"",
+    "\"file:keys\"",
+    "[\"order\", \"pay\"]",
+    "{ step = \"order\", status = [200] }",
 ];
 
 /// What may stand in the name of a variable.
-const SEGMENTS: [&str; 22] = [
+const SEGMENTS: [&str; 32] = [
     "SERVER",
     "UPSTREAMS",
     "TIERS",
@@ -117,11 +138,21 @@ const SEGMENTS: [&str; 22] = [
     "WATERMARKS",
     "HIGH",
     "METHODS",
+    "JOURNEYS",
+    "SALE",
+    "STEPS",
+    "FINISH",
+    "STATUS",
+    "LATCH",
+    "ONCE",
+    "EXPLAIN",
+    "TTL",
+    "SKU",
     "\u{fc}",
 ];
 
 /// Names of variables that are good.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 16] = [
     "SERVER__LISTEN",
     "SERVER__MAX_HEAD",
     "SERVER__WORKERS",
@@ -134,6 +165,10 @@ const KEYS: [&str; 12] = [
     "TIERS__L3__WATERMARKS__HIGH",
     "TIERS__L3__WEIGHT",
     "TIERS__L3__RATE",
+    "LATCH__STATUS",
+    "LATCH__TTL",
+    "ONCE__MEMORY",
+    "EXPLAIN__SAMPLE",
 ];
 
 /// One change of a text.

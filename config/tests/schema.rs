@@ -43,7 +43,7 @@ fn keys() -> Vec<(String, Value, bool)> {
 
 #[test]
 fn the_schema_accepts_every_example() {
-    for name in ["checkout.toml", "full.toml", "minimal.toml"] {
+    for name in ["checkout.toml", "full.toml", "journeys.toml", "minimal.toml"] {
         assert_eq!(support::refusal(&schema(), &example(name), ""), None, "{name}");
     }
 }
@@ -56,7 +56,7 @@ fn the_schema_refuses_what_is_not_a_configuration() {
         r#"{"upstreams":{"x":{}}}"#,
         r#"{"upstreams":{"x":{"servers":[]}}}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"],"buffer":-1}}}"#,
-        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"queues":[]}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"tiers":[{"watermarks":{"high":1}}]}"#,
         r#"{"upstreams":{"x y":{"servers":["a:1"]}}}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"],"rate":"5/d"}}}"#,
@@ -64,6 +64,14 @@ fn the_schema_refuses_what_is_not_a_configuration() {
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"max_body":"64kiB"}]}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"path":"orders"}]}"#,
         r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"methods":["A/B"]}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"once":"true"}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"routes":[{"sku":"body:x"}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"latch":{"status":199}}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[{"name":"a"}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[{"name":"a","steps":[]}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[{"name":"a","steps":["b"],"headroom":0}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[{"name":"a","steps":["b"],"reserve":0.91}]}"#,
+        r#"{"upstreams":{"x":{"servers":["a:1"]}},"journeys":[{"name":"a","steps":["b"],"sticky":"on"}]}"#,
     ] {
         let value: Value = serde_json::from_str(text).unwrap();
         assert!(support::refusal(&schema(), &value, "").is_some(), "{text}");
@@ -100,7 +108,7 @@ fn the_full_example_has_every_key_with_its_default() {
         let name = key.rsplit('.').next().unwrap();
         let shown = text.lines().map(|line| line.trim_start_matches("# "));
         let shown = shown.filter(|line| line.split([' ', '=']).next() == Some(name)).count();
-        assert!(shown > 0 || ["high", "low"].contains(&name), "{key} is not in full.toml");
+        assert!(shown > 0 || ["high", "low", "step"].contains(&name), "{key} is not in full.toml");
         let Some(default) = schema.get("default") else { continue };
         let place = key.replace("NAME", "checkout").replace("[]", ".0").replace('.', "/");
         assert_eq!(full.pointer(&format!("/{place}")), Some(default), "{key}");

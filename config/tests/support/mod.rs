@@ -14,6 +14,7 @@ pub(crate) fn refusal(schema: &Value, value: &Value, path: &str) -> Option<Strin
     }
     let typed = match schema["type"].as_str()? {
         "array" => value.is_array(),
+        "boolean" => value.is_boolean(),
         "integer" => value.is_i64() || value.is_u64(),
         "number" => value.is_number(),
         "object" => value.is_object(),
@@ -24,6 +25,11 @@ pub(crate) fn refusal(schema: &Value, value: &Value, path: &str) -> Option<Strin
         return Some(format!("{path}: {value} is of the wrong type"));
     }
     let number = value.as_f64();
+    if let (Some(number), Some(below)) = (number, schema["exclusiveMinimum"].as_f64())
+        && number <= below
+    {
+        return Some(format!("{path}: {number} is out of range"));
+    }
     let count = value.as_array().map(Vec::len).or(value.as_object().map(|it| it.len()));
     let count = count.map(|count| count as f64);
     for (measured, least, most) in [
