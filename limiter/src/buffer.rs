@@ -5,55 +5,20 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::breaker::{Breaker, State as BreakerState};
 use crate::class::{MAX_RANKS, Rank};
+use crate::counters::Service;
 use crate::delay::WaitWindow;
 use crate::gate::{Floors, Gate};
-use crate::limits::{Limits, TierLimits};
-use crate::queue::Queue;
+use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::slab::{Entry, Slab, State};
-use crate::status::TierStatus;
-use crate::tier::{MAX_TIERS, TierId};
+use crate::tier::{MAX_TIERS, Tier, TierId};
 use crate::timestamp::{Timestamp, saturating_nanos};
 use crate::watermarks::Watermarks;
 use crate::word::Limit;
 
 /// What a weight of 1 moves a tier's pass on by when it is served.
 const STRIDE: u64 = 1 << 32;
-
-/// One tier's queue and breaker.
-#[derive(Debug)]
-pub(crate) struct Tier {
-    limits: TierLimits,
-    /// Its own, or a higher tier's where that is the lower: a higher tier is never refused before a lower one.
-    watermarks: Watermarks,
-    /// It may enter while fewer than this wait in all.
-    places: u32,
-    queue: Queue,
-    /// Where it stands in the order of service among the lower tiers: the least is next.
-    pass: u64,
-    breaker: Breaker,
-    pressure: f64,
-    /// Expected wait of an ordinary newcomer.
-    estimate: Duration,
-}
-
-/// How fast the upstream takes: what estimates are made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
-    pub(crate) limit: Limit,
-    /// Mean time from a permit to its return; zero: not known yet.
-    pub(crate) mean: Duration,
-}
-
-impl Service {
-    /// The time in which `requests` of `permits` come back.
-    pub(crate) fn time_for(self, requests: u64, permits: u32) -> Duration {
-        let nanos = saturating_nanos(self.mean).saturating_mul(requests);
-        Duration::from_nanos(nanos / u64::from(permits.max(1)))
-    }
-}
 
 /// What becomes of a newcomer that found no permit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,6 +35,8 @@ pub(crate) struct Buffer {
     slab: Slab,
     tiers: Vec<Tier>,
     waiting: u32,
+    /// Those of them above the ordinary rank.
+    preferred: u32,
     capacity: u32,
     queue_delay_target: Duration,
     trip_spacing: Duration,
@@ -87,6 +54,7 @@ impl Buffer {
             slab: Slab::new(),
             tiers: Vec::new(),
             waiting: 0,
+            preferred: 0,
             capacity: 0,
             queue_delay_target: Duration::ZERO,
             trip_spacing: Duration::ZERO,
@@ -115,26 +83,17 @@ impl Buffer {
             let effective = watermarks
                 .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
             watermarks = Some(effective);
-            let places = places(effective, self.capacity);
+            let new = Tier::new(tier_limits, effective, self.capacity, self.pass);
             let earlier = from.get(index).copied().flatten();
             let carried = earlier.and_then(|earlier| old.get_mut(earlier)?.take());
-            if let Some(tier) = &carried
-                && earlier != Some(index)
-            {
-                tier.queue.relabel(&mut self.slab, index as u8);
-            }
             self.tiers.push(match carried {
-                Some(tier) => Tier { limits: tier_limits, watermarks: effective, places, ..tier },
-                None => Tier {
-                    limits: tier_limits,
-                    watermarks: effective,
-                    places,
-                    queue: Queue::EMPTY,
-                    pass: self.pass,
-                    breaker: Breaker::new(),
-                    pressure: 0.0,
-                    estimate: Duration::ZERO,
-                },
+                Some(tier) => {
+                    if earlier != Some(index) {
+                        tier.queue.relabel(&mut self.slab, index as u8);
+                    }
+                    new.carry(tier)
+                }
+                None => new,
             });
         }
         if let Some(last) = self.tiers.len().checked_sub(1) {
@@ -198,6 +157,7 @@ impl Buffer {
             (timeout, Rejection::QueueTimeout)
         };
         self.waiting += 1;
+        self.preferred += u32::from(rank.is_preferred());
         waits.queue.push(&mut self.slab, Entry::new(tier as u8, rank, now, expires, cause))
     }
 
@@ -216,6 +176,7 @@ impl Buffer {
         let &mut Entry { tier, rank, .. } = self.slab.entry(index);
         self.tiers[usize::from(tier)].queue.unlink(&mut self.slab, index);
         self.waiting -= 1;
+        self.preferred -= u32::from(rank.is_preferred());
         rank
     }
 
@@ -272,8 +233,7 @@ impl Buffer {
             immovable += tier.queue.len();
             let occupancy = f64::from(immovable) / f64::from(self.capacity.max(1));
             let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
-            tier.pressure = pressure.max(self.external_pressure).min(1.0);
-            tier.breaker.observe(tier.pressure, tier.watermarks, now, self.trip_spacing);
+            tier.press(pressure.max(self.external_pressure).min(1.0), now, self.trip_spacing);
             tier.estimate = estimate;
         }
     }
@@ -292,10 +252,7 @@ impl Buffer {
             if self.is_unbuffered(index) {
                 (index..end).for_each(|bit| gate.unbuffer(bit));
             }
-            // Whom one rank is refused for, a higher one is let in past, or refused for as well: the first that is let in
-            // ends it.
-            for rank in 0..MAX_RANKS as u8 {
-                let Some(rejection) = self.refusal(index, Rank::new(rank), service) else { break };
+            for (rank, rejection) in self.refusals(index, service).enumerate() {
                 for bit in index..end {
                     if rank == 0 {
                         gate.refuse(bit, rejection);
@@ -314,7 +271,8 @@ impl Buffer {
 
     /// Expected wait of a newcomer of tier `index` and `rank`.
     pub(crate) fn estimate(&self, index: usize, rank: Rank, service: Service) -> Duration {
-        service.time_for(u64::from(self.ahead(index, rank)) + 1, service.limit.of(rank))
+        let ahead = u64::from(self.ahead(index, rank, service.limit));
+        service.time_for(ahead + 1, service.limit.of(rank))
     }
 
     pub(crate) const fn is_draining(&self) -> bool {
@@ -342,16 +300,21 @@ impl Buffer {
         &self.tiers
     }
 
-    /// Why a newcomer of tier `index` and `rank` is refused whoever it is, if it is; permits are then not to be had either,
-    /// or not to be given.
+    /// What newcomers of tier `index` are refused for at the gate, from the ordinary rank up to the last that is refused:
+    /// whatever refuses a rank refuses those below it.
+    fn refusals(&self, index: usize, service: Service) -> impl Iterator<Item = Rejection> {
+        // While nobody preferred waits there may be a permit for one who comes, whoever else waits.
+        let ranks = if self.preferred > 0 { MAX_RANKS } else { 1 };
+        (0..ranks as u8).map_while(move |rank| self.refusal(index, Rank::new(rank), service))
+    }
+
+    /// Why a newcomer of tier `index` and `rank` that finds no permit is refused whoever it is, if it is. One of the ordinary
+    /// rank then finds none, or is not to have it.
     fn refusal(&self, index: usize, rank: Rank, service: Service) -> Option<Rejection> {
         let tier = &self.tiers[index];
         let is_full = self.waiting >= self.capacity.max(1);
         // A breaker sheds those who are too many. The preferred are few: they may use what is left above its mark.
-        let sheds = !rank.is_preferred()
-            && self.tiers[..=index]
-                .iter()
-                .any(|tier| tier.breaker.state() == BreakerState::Shedding);
+        let sheds = !rank.is_preferred() && self.tiers[..=index].iter().any(Tier::is_shedding);
         let has_no_place = (is_full || !rank.is_preferred())
             && self.is_blocked(index, rank)
             && self.newest_below(index, rank).is_none();
@@ -368,17 +331,17 @@ impl Buffer {
         };
         let estimate =
             if rank.is_preferred() { self.estimate(index, rank, service) } else { tier.estimate };
-        (self.waiting > 0 && is_late(estimate) && self.ahead(index, rank) >= service.limit.of(rank))
-            .then_some(Rejection::QueueTimeout)
+        (self.waiting > 0
+            && is_late(estimate)
+            && self.ahead(index, rank, service.limit) >= service.limit.of(rank))
+        .then_some(Rejection::QueueTimeout)
     }
 
     /// Whether tier `index` is to let a newcomer of `rank` in only in the place of another.
     fn is_blocked(&self, index: usize, rank: Rank) -> bool {
         let tier = &self.tiers[index];
-        let held = tier.breaker.state() == BreakerState::Holding
-            && tier.pressure >= tier.watermarks.high();
         // At least 1: where there are no places, a newcomer may still find a permit.
-        (held && !rank.is_preferred()) || self.waiting >= tier.places.max(1)
+        (tier.is_held() && !rank.is_preferred()) || self.waiting >= tier.places.max(1)
     }
 
     fn is_unbuffered(&self, index: usize) -> bool {
@@ -393,14 +356,17 @@ impl Buffer {
     }
 
     /// How many waiters are to be expected served before a newcomer of tier `index` and `rank`.
-    fn ahead(&self, index: usize, rank: Rank) -> u32 {
+    fn ahead(&self, index: usize, rank: Rank, limit: Limit) -> u32 {
         let own = self.tiers[index].queue.at_or_above(rank);
         let [first, lower @ ..] = self.tiers.as_slice() else { return 0 };
         if index == 0 {
             return own;
         }
+        // While one waits who may have what is reserved, nothing comes back that others may have.
+        let is_past_ordinary = rank.is_preferred() && limit.ordinary() < limit.all();
+        let firsts = if is_past_ordinary { first.queue.preferred() } else { first.queue.len() };
         if own == 0 {
-            return first.queue.len();
+            return firsts;
         }
         let weights: u64 = lower
             .iter()
@@ -409,7 +375,7 @@ impl Buffer {
             .sum();
         // At most 2^20 waiters times 7 weights of 32 bits.
         let own_turns = u64::from(own) * weights / u64::from(self.tiers[index].limits.weight.get());
-        let ahead = u64::from(first.queue.len()) + own_turns;
+        let ahead = u64::from(firsts) + own_turns;
         u32::try_from(ahead).unwrap_or(u32::MAX).min(self.waiting)
     }
 
@@ -429,24 +395,4 @@ impl Buffer {
             self.pass = 0;
         }
     }
-}
-
-impl Tier {
-    pub(crate) fn status(&self) -> TierStatus {
-        TierStatus {
-            waiting: self.queue.len(),
-            preferred: self.queue.preferred(),
-            open: self.breaker.state() != BreakerState::Closed,
-            trips: self.breaker.trips(),
-            pressure: self.pressure,
-            estimated_wait: self.estimate,
-        }
-    }
-}
-
-/// How many places of `capacity` a tier with these watermarks may fill: at least one, if there is any.
-fn places(watermarks: Watermarks, capacity: u32) -> u32 {
-    // The fraction of a millionth takes back what the product may be too large by: 0.1 * 30 > 3.
-    let places = (watermarks.high() * f64::from(capacity) - 1e-6).ceil();
-    (places as u32).clamp(1, capacity.max(1)).min(capacity)
 }

@@ -1,15 +1,12 @@
 //! What an operator does to a limiter while it runs, and sees of it.
 
-use crate::buffer::Buffer;
-use crate::class::Rank;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::status::{Status, TierStatus};
 use crate::sync::{Ordering, lock};
 use crate::timestamp::Timestamp;
-use crate::wakers::Wakers;
-use crate::word::{IN_FLIGHT, Limit, Word};
+use crate::word::Limit;
 
 impl Limiter {
     /// Changes the limits live. A higher limit, or a smaller reserve, is handed to waiters at once; a lower one evicts nobody and gives nothing
@@ -32,7 +29,8 @@ impl Limiter {
         if limits.max_in_flight() == 0 {
             self.in_batches(now, |buffer, wakers| {
                 // Another change may have opened it since.
-                self.limit().all() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
+                self.counters.limit().all() != 0
+                    || self.refuse_all(buffer, wakers, Rejection::Closed)
             });
         } else {
             self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
@@ -61,48 +59,18 @@ impl Limiter {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
         let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
-        let limit = self.limit();
+        let limit = self.counters.limit();
         Status {
-            in_flight: self.word().in_flight(),
+            in_flight: self.counters.word().in_flight(),
             limit: limit.all(),
             reserved: limit.all() - limit.ordinary(),
             waiting: buffer.waiting(),
             capacity: buffer.capacity(),
             pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
-            mean_service: self.service().mean,
+            mean_service: self.counters.service().mean,
             queue_delay: buffer.queue_delay(),
             draining: buffer.is_draining(),
             tiers,
         }
-    }
-
-    /// Whether all permits that are free have been given to the waiters they are for.
-    fn hand_out(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
-        while !wakers.is_full() {
-            let word = self.word();
-            let Some(next) = self.next(buffer, word.in_flight()) else { return true };
-            let waiter = Word::waiter(buffer.entry(next).rank);
-            if let Some(cause) = buffer.expiry(next, now) {
-                buffer.unlink(next);
-                self.counters.state.fetch_sub(waiter, Ordering::AcqRel);
-                wakers.push(buffer.refuse(next, cause));
-            } else if self.exchange(word, word.0 + IN_FLIGHT - waiter).is_ok() {
-                // A preferred newcomer may have been faster: then it is judged anew.
-                buffer.unlink(next);
-                wakers.push(self.grant(buffer, next, now));
-            }
-        }
-        false
-    }
-
-    /// Whether no waiter is left.
-    fn refuse_all(&self, buffer: &mut Buffer, wakers: &mut Wakers, rejection: Rejection) -> bool {
-        while !wakers.is_full() {
-            let Some(next) = buffer.next(Rank::ORDINARY) else { return true };
-            let rank = buffer.unlink(next);
-            self.counters.state.fetch_sub(Word::waiter(rank), Ordering::AcqRel);
-            wakers.push(buffer.refuse(next, rejection));
-        }
-        false
     }
 }

@@ -112,8 +112,8 @@ impl Gate {
 pub(crate) struct Floors(pub(crate) u64);
 
 impl Floors {
-    /// `rank` of `tier` is refused for `rejection`; called for rank by rank from the lowest on, until one is not.
-    pub(crate) const fn refuse(&mut self, tier: usize, rank: u8, rejection: Rejection) {
+    /// `rank` of `tier` is refused for `rejection`. To be called for rank by rank, from the lowest on.
+    pub(crate) const fn refuse(&mut self, tier: usize, rank: usize, rejection: Rejection) {
         let above = rank as u64 + 1;
         // A rank without room is not let in either.
         let both = match rejection {
@@ -153,7 +153,7 @@ mod tests {
                 let full = rank < room;
                 floors.refuse(
                     tier,
-                    rank as u8,
+                    rank,
                     if full { Rejection::BufferFull } else { Rejection::QueueTimeout },
                 );
             }

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::buffer::{Buffer, Place, Service};
+use crate::buffer::{Buffer, Place};
 use crate::class::{Class, Rank};
+use crate::counters::Counters;
 use crate::gate::{Floors, Gate, Refused};
 use crate::limits::Limits;
 use crate::permit::Permit;
@@ -30,7 +31,7 @@ use crate::ticket::Ticket;
 use crate::tier::MAX_TIERS;
 use crate::timestamp::{Timestamp, saturating_nanos};
 use crate::wakers::Wakers;
-use crate::word::{IN_FLIGHT, Limit, Word};
+use crate::word::{IN_FLIGHT, Word};
 
 /// The answer to an arrival.
 #[derive(Debug)]
@@ -61,25 +62,6 @@ struct GateLine {
     estimates: [AtomicU64; MAX_TIERS],
 }
 
-pub(crate) struct Counters {
-    /// A [`Word`].
-    pub(crate) state: AtomicU64,
-    /// A [`Limit`].
-    pub(crate) limit: AtomicU64,
-    /// Exponentially weighted mean of the service time in nanoseconds; 0: not known yet. Read, then
-    /// written: of two permits returned at once one may go uncounted, which moves a mean of many by an eighth of one.
-    mean_service: AtomicU64,
-    /// The latest `now` of any admission or return, in nanoseconds; approximate in the same way.
-    latest: AtomicU64,
-    services: AtomicU64,
-    service_nanos: AtomicU64,
-    ranked: AtomicU64,
-    ranked_wait_nanos: AtomicU64,
-}
-
-/// From this rank on a request counts as ranked in the [`Totals`].
-const FIRST_COUNTED: Rank = Rank::new(2);
-
 impl Limiter {
     /// A limiter with nobody in it.
     #[must_use]
@@ -90,16 +72,7 @@ impl Limiter {
                 floors: AtomicU64::new(0),
                 estimates: std::array::from_fn(|_| AtomicU64::new(0)),
             }),
-            counters: Padded(Counters {
-                state: AtomicU64::new(0),
-                limit: AtomicU64::new(Limit::new(limits).0),
-                mean_service: AtomicU64::new(0),
-                latest: AtomicU64::new(0),
-                services: AtomicU64::new(0),
-                service_nanos: AtomicU64::new(0),
-                ranked: AtomicU64::new(0),
-                ranked_wait_nanos: AtomicU64::new(0),
-            }),
+            counters: Padded(Counters::new(limits)),
             buffer: Padded(Mutex::new(Buffer::new(limits))),
         };
         limiter.publish(&mut lock(&limiter.buffer), Timestamp::default());
@@ -127,7 +100,13 @@ impl Limiter {
     /// Whether nobody waits and an ordinary request would find a permit. Two loads; a yes promises nothing.
     #[must_use]
     pub fn has_spare(&self) -> bool {
-        self.word().is_free(Rank::ORDINARY, self.limit())
+        self.counters.word().is_free(Rank::ORDINARY, self.counters.limit())
+    }
+
+    /// What it has done since it began. Only reads.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.counters.totals()
     }
 
     /// Asks for a permit at `now`, to be used before `deadline`.
@@ -166,14 +145,14 @@ impl Limiter {
     #[must_use]
     pub fn estimated_wait(&self, class: impl Into<Class>) -> Duration {
         let Class { tier, rank } = class.into();
-        if !self.word().has_waiting() {
+        if !self.counters.word().has_waiting() {
             // Permits then come back without the lock, and nobody publishes what they tell.
-            let service = self.service();
+            let service = self.counters.service();
             return service.time_for(1, service.limit.of(rank));
         }
         if rank.is_preferred() {
             let buffer = lock(&self.buffer);
-            return buffer.estimate(buffer.index_of(tier), rank, self.service());
+            return buffer.estimate(buffer.index_of(tier), rank, self.counters.service());
         }
         Duration::from_nanos(self.gate.estimates[tier.index()].load(Ordering::Relaxed))
     }
@@ -191,8 +170,8 @@ impl Limiter {
     /// Takes a permit if one is free for `rank`; a refusal only reads.
     fn take_free(&self, rank: Rank) -> Result<(), Word> {
         let mut word = Word(self.counters.state.load(Ordering::Acquire));
-        while word.is_free(rank, self.limit()) {
-            match self.exchange(word, word.0 + IN_FLIGHT) {
+        while word.is_free(rank, self.counters.limit()) {
+            match self.counters.exchange(word, word.0 + IN_FLIGHT) {
                 Ok(()) => return Ok(()),
                 Err(changed) => word = changed,
             }
@@ -202,8 +181,8 @@ impl Limiter {
 
     /// With a permit that was free.
     fn admit(self: &Arc<Self>, rank: Rank, now: Timestamp) -> Decision {
-        self.see(now);
-        self.count(rank, Duration::ZERO);
+        self.counters.see(now);
+        self.counters.count(rank, Duration::ZERO);
         Decision::Admit(Permit::new(Arc::clone(self), now))
     }
 
@@ -211,7 +190,7 @@ impl Limiter {
     fn enter(self: &Arc<Self>, class: Class, now: Timestamp, deadline: Timestamp) -> Decision {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
-        let service = self.service();
+        let service = self.counters.service();
         if buffer.is_draining() {
             return Decision::Reject(Rejection::Draining);
         }
@@ -231,13 +210,13 @@ impl Limiter {
             match buffer.place(tier, rank, service, now, deadline) {
                 Place::Displace(newest) => {
                     let left = Word::waiter(buffer.entry(newest).rank);
-                    if self.exchange(word, entered - left).is_ok() {
+                    if self.counters.exchange(word, entered - left).is_ok() {
                         buffer.unlink(newest);
                         break buffer.refuse(newest, Rejection::BufferFull);
                     }
                 }
                 Place::Free => {
-                    if self.exchange(word, entered).is_ok() {
+                    if self.counters.exchange(word, entered).is_ok() {
                         break None;
                     }
                 }
@@ -296,7 +275,7 @@ impl Limiter {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
         let state = if matches!(buffer.entry(entry).state, State::Waiting(_)) {
-            self.remove(buffer, entry, self.latest())
+            self.remove(buffer, entry, self.counters.latest())
         } else {
             buffer.free(entry)
         };
@@ -314,66 +293,7 @@ impl Limiter {
         buffer.free(entry)
     }
 
-    // --- return ---
-
-    /// Hands a permit to the next waiter, or gives it back; `service` is how long it was used, if that counts.
-    pub(crate) fn give_back(&self, service: Option<Duration>, now: Timestamp) {
-        self.see(now);
-        if let Some(service) = service {
-            self.measure(service);
-        }
-        let mut word = Word(self.counters.state.load(Ordering::Relaxed));
-        while !word.has_waiting() {
-            match self.exchange(word, word.0 - IN_FLIGHT) {
-                Ok(()) => return,
-                Err(changed) => word = changed,
-            }
-        }
-        self.in_batches(now, |buffer, wakers| self.hand_over(buffer, wakers, now));
-    }
-
-    /// Whether the permit is gone: to a waiter that can still use it, or back.
-    fn hand_over(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
-        while !wakers.is_full() {
-            // As if this one were free. Above a limit that was lowered it is not replaced; and it may be one of those that
-            // are kept for others than who waits.
-            let others = self.word().in_flight().saturating_sub(1);
-            let Some(next) = self.next(buffer, others) else {
-                self.counters.state.fetch_sub(IN_FLIGHT, Ordering::AcqRel);
-                return true;
-            };
-            let rank = buffer.unlink(next);
-            self.counters.state.fetch_sub(Word::waiter(rank), Ordering::AcqRel);
-            if let Some(cause) = buffer.expiry(next, now) {
-                wakers.push(buffer.refuse(next, cause));
-            } else {
-                wakers.push(self.grant(buffer, next, now));
-                return true;
-            }
-        }
-        false
-    }
-
     // --- under the lock ---
-
-    /// Who is to have a permit that is free while `in_flight` others are out, if anybody.
-    pub(crate) fn next(&self, buffer: &Buffer, in_flight: u32) -> Option<u32> {
-        let limit = self.limit();
-        if in_flight < limit.ordinary() {
-            buffer.next(Rank::ORDINARY)
-        } else if in_flight < limit.all() {
-            buffer.next(Rank::new(1))
-        } else {
-            None
-        }
-    }
-
-    /// Gives the waiter at `entry`, off its queue, a permit; and what is to be woken.
-    pub(crate) fn grant(&self, buffer: &mut Buffer, entry: u32, now: Timestamp) -> Option<Waker> {
-        let (waker, wait) = buffer.grant(entry, now);
-        self.count(buffer.entry(entry).rank, wait);
-        waker
-    }
 
     /// Repeats `step` under the lock until it is done, and wakes outside of it what each has settled.
     pub(crate) fn in_batches(
@@ -394,7 +314,7 @@ impl Limiter {
 
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
     pub(crate) fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
-        let service = self.service();
+        let service = self.counters.service();
         buffer.refresh(now, service);
         // Relaxed: the words stand for themselves, nothing else is read on the strength of them. Written only on change:
         // a write takes the line from every core that reads it.
@@ -415,76 +335,8 @@ impl Limiter {
         }
     }
 
-    // --- the words ---
-
-    /// What it has done since it began. Only reads.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let read = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
-        Totals {
-            services: read(&self.counters.services),
-            service_nanos: read(&self.counters.service_nanos),
-            ranked: read(&self.counters.ranked),
-            ranked_wait_nanos: read(&self.counters.ranked_wait_nanos),
-            limit: self.limit().all(),
-        }
-    }
-
-    pub(crate) fn exchange(&self, word: Word, new: u64) -> Result<(), Word> {
-        // What was done under a permit happens before what is done under the next.
-        self.counters
-            .state
-            .compare_exchange(word.0, new, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
-            .map_err(Word)
-    }
-
-    pub(crate) fn word(&self) -> Word {
-        Word(self.counters.state.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn limit(&self) -> Limit {
-        Limit(self.counters.limit.load(Ordering::Acquire))
-    }
-
     fn read_gate(&self) -> Gate {
         Gate(self.gate.gate.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn service(&self) -> Service {
-        let mean = Duration::from_nanos(self.counters.mean_service.load(Ordering::Relaxed));
-        Service { limit: self.limit(), mean }
-    }
-
-    /// The latest time that anybody came or went.
-    pub(crate) fn latest(&self) -> Timestamp {
-        Timestamp::from_nanos(self.counters.latest.load(Ordering::Relaxed))
-    }
-
-    fn see(&self, now: Timestamp) {
-        if now > self.latest() {
-            self.counters.latest.store(now.as_nanos(), Ordering::Relaxed);
-        }
-    }
-
-    /// Counts one service into the mean, with a weight of 1/8 (as TCP does a round trip: RFC 6298).
-    fn measure(&self, service: Duration) {
-        let service = saturating_nanos(service);
-        let mean = self.counters.mean_service.load(Ordering::Relaxed);
-        let new = if mean == 0 { service } else { mean - mean / 8 + service / 8 };
-        if new != mean {
-            self.counters.mean_service.store(new, Ordering::Relaxed);
-        }
-        self.counters.services.fetch_add(1, Ordering::Relaxed);
-        self.counters.service_nanos.fetch_add(service, Ordering::Relaxed);
-    }
-
-    /// Counts a permit that one of `rank` got after `wait`.
-    fn count(&self, rank: Rank, wait: Duration) {
-        if rank >= FIRST_COUNTED {
-            self.counters.ranked.fetch_add(1, Ordering::Relaxed);
-            self.counters.ranked_wait_nanos.fetch_add(saturating_nanos(wait), Ordering::Relaxed);
-        }
     }
 }
 
@@ -492,10 +344,10 @@ impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
             .field("gate", &self.read_gate())
-            .field("state", &self.word())
-            .field("limit", &self.limit())
-            .field("service", &self.service())
-            .field("latest", &self.latest())
+            .field("state", &self.counters.word())
+            .field("limit", &self.counters.limit())
+            .field("service", &self.counters.service())
+            .field("latest", &self.counters.latest())
             .field("buffer", &*lock(&self.buffer))
             .finish()
     }
