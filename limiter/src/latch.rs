@@ -259,8 +259,10 @@ impl Latches {
     /// Finds a place for a SKU that is not in the table; where it is. One that can be bought never takes the place of one
     /// that is out: of that as much is known without it.
     fn enter(&self, book: &mut Book, tag: Tag, name: &str, closes: bool) -> Option<usize> {
+        // Whoever makes room for this one is not it.
+        let since = book.forgotten;
         let index = if book.records.len() < book.settings.max_skus {
-            book.records.push(Record::new(tag, name, book.forgotten));
+            book.records.push(Record::new(tag, name, since));
             book.records.len() - 1
         } else {
             let Book { records, open, out, .. } = book;
@@ -275,7 +277,7 @@ impl Latches {
             if let Some(entry) = self.index.find(leaves.tag) {
                 self.index.remove(entry.at);
             }
-            records[index] = Record::new(tag, name, book.forgotten);
+            records[index] = Record::new(tag, name, since);
             index
         };
         book.open.push(&mut book.records, index);

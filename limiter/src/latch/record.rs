@@ -67,6 +67,8 @@ impl Record {
         match seen.says(low) {
             Says::Is(stock) => self.enter(stock, false, now),
             Says::NoneLeft => self.enter(before.max(Stock::ReservedOut), false, now),
+            // Of what is out it says nothing new.
+            Says::Refused if before.is_out() => {}
             Says::Refused if self.strike(now) => self.enter(Stock::SoldOut, true, now),
             Says::Refused => {}
             Says::Served if self.stock.is_out() && self.by_status => {
