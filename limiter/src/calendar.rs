@@ -18,8 +18,6 @@ const HORIZON: Duration = Duration::from_secs(32);
 const SLOTS: usize = 320;
 /// The last quarter of the horizon, where those go who found it full.
 const CROWDED: u32 = 80;
-/// Slots that the clock may step back before it counts as another clock: readings of different cores differ by less.
-const STEP_BACK: u64 = 20;
 
 /// Return times for the customers one upstream refuses, as one core hands them out.
 ///
@@ -100,8 +98,9 @@ impl Calendar {
         let cursor = self.cursor.get();
         let lowest = self.lowest.get();
         let risen = budget > lowest && first > self.moved_back.get();
-        let another_clock = cursor > end.saturating_add(STEP_BACK);
-        if risen || another_clock || cursor <= first {
+        // The clock has gone back: what is looked through is still booked, or of a time that is not to come.
+        let back = cursor > end;
+        if risen || back || cursor <= first {
             self.lowest.set(budget);
             self.moved_back.set(first);
             return first;

@@ -166,10 +166,8 @@ impl Bucket {
     }
 
     fn clear(&self, tag: u64) {
-        if let Some((word, note)) = self.find(tag) {
-            // Not if it has become another's meanwhile.
-            let _was =
-                word.compare_exchange(note.0, Note::NONE.0, Ordering::Relaxed, Ordering::Relaxed);
+        if let Some((word, _)) = self.find(tag) {
+            word.store(Note::NONE.0, Ordering::Relaxed);
         }
     }
 }

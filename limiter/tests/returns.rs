@@ -169,6 +169,21 @@ fn returns_are_even_within_a_slot() {
 }
 
 #[test]
+fn somebody_comes_every_second_even_without_a_budget() {
+    for budget in [0.0, -3.0, f64::NAN, 0.4, 1.0] {
+        let calendar = Calendar::new(4);
+        let mut counted = Counted::default();
+        for _ in 0..30 {
+            counted.add(calendar.book(millis(0), budget));
+        }
+        assert!(
+            (10..310).step_by(10).all(|slot| counted.between(slot, slot + 10) == 1),
+            "{budget}"
+        );
+    }
+}
+
+#[test]
 fn the_cores_do_not_meet_in_one_slot() {
     let slots: Vec<u64> =
         (0..64).map(|core| Calendar::new(core).book(millis(0), 1.0).as_nanos() / SLOT).collect();
@@ -251,6 +266,35 @@ fn being_on_time_counts_once_when_it_is_forgotten() {
     returns.forget(9);
     assert_eq!(returns.standing(7, millis(2_000)), Standing::New);
     assert_eq!(returns.standing(8, millis(2_000)), Standing::OnTime);
+}
+
+#[test]
+fn what_was_told_days_ago_does_not_matter() {
+    let returns = Returns::new(100);
+    returns.tell(7, millis(0), millis(2_000));
+    for hours in 1..13 * 24 {
+        assert_eq!(returns.standing(7, millis(hours * 3_600_000)), Standing::New, "{hours}");
+    }
+}
+
+#[test]
+fn told_again_is_told_instead_and_costs_nobody_the_place() {
+    // One bucket.
+    let returns = Returns::new(4);
+    let told = |customer: u64| millis(10_000 + customer * 100);
+    for customer in (1..=8).chain([3, 3, 8, 5, 5, 1]) {
+        returns.tell(customer, millis(0), told(customer));
+    }
+    for customer in 1..=8 {
+        let standing = returns.standing(customer, millis(9_000));
+        let Standing::Early { told: noted } = standing else { panic!("{customer}: {standing:?}") };
+        assert!(told(customer).saturating_since(noted) < Duration::from_millis(5));
+    }
+    // Its tag is that of an empty word.
+    assert_eq!(Returns::new(4).standing(0, millis(0)), Standing::New);
+    let empty = Returns::new(4);
+    empty.tell(1, millis(0), told(1));
+    assert_eq!(empty.standing(0, millis(0)), Standing::New);
 }
 
 #[test]
