@@ -1,0 +1,159 @@
+//! Whose grant it is: what the application knows its customer by, or a device of the gateway's.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+
+use super::claim::bearer_claim;
+use super::device::{DEVICE_COOKIE, DeviceId};
+use super::keys::Keys;
+use crate::fields::Fields;
+
+/// Bytes that an identity has at most.
+pub(super) const MAX_IDENTITY: usize = 256;
+
+/// Drawn once per process, so that nobody can prepare customers that meet in a table.
+static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Where the identity of a customer stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Identity {
+    /// In a claim of the bearer token.
+    Claim(String),
+    /// In a cookie of the application's.
+    Cookie(String),
+    /// Nowhere: a device that the gateway knows again.
+    Device,
+    /// In a header.
+    Header(String),
+}
+
+/// One customer: what it is known by, kept beyond the head that said so.
+#[derive(Clone, Copy)]
+pub(crate) struct Customer {
+    bytes: [u8; MAX_IDENTITY],
+    len: usize,
+}
+
+/// Who sends `fields`: `None` if they do not say, say it twice, or say it in more than 256 bytes.
+pub(crate) fn customer(identity: &Identity, fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+    match identity {
+        Identity::Claim(name) => {
+            let (len, bytes) = bearer_claim(fields, name)?;
+            (len > 0).then_some(Customer { bytes, len })
+        }
+        Identity::Cookie(name) => Customer::new(fields.cookie(name)?),
+        Identity::Device => Some(keys.device(fields.cookie(DEVICE_COOKIE)?)?.into()),
+        Identity::Header(name) => Customer::new(fields.only(name)?.trim_ascii()),
+    }
+}
+
+// === impl Customer ===
+
+impl Customer {
+    fn new(identity: &[u8]) -> Option<Self> {
+        let mut bytes = [0; MAX_IDENTITY];
+        bytes.get_mut(..identity.len())?.copy_from_slice(identity);
+        (!identity.is_empty()).then_some(Self { bytes, len: identity.len() })
+    }
+
+    /// What a grant is bound to.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// What tables of this process know it by.
+    pub(crate) fn digest(&self) -> u64 {
+        SEED.hash_one(self.as_bytes())
+    }
+}
+
+impl From<DeviceId> for Customer {
+    fn from(device: DeviceId) -> Self {
+        let mut bytes = [0; MAX_IDENTITY];
+        let id = device.as_bytes();
+        bytes[..id.len()].copy_from_slice(id);
+        Self { bytes, len: id.len() }
+    }
+}
+
+impl std::fmt::Debug for Customer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Whoever it is, it is nobody's business on a log.
+        f.write_str("Customer(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue};
+
+    fn found(identity: Identity, head: &[(&'static str, &str)]) -> Option<String> {
+        let keys = Keys::random().unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in head {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let customer = customer(&identity, Fields::Map(&headers), &keys)?;
+        Some(String::from_utf8(customer.as_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_customer_is_who_the_one_configured_place_says() {
+        let token = "Bearer e30.eyJzdWIiOiJhbGljZSJ9.c2ln";
+        let head = [("x-user-id", "harry"), ("cookie", "user=carol"), ("authorization", token)];
+        for (identity, expected) in [
+            (Identity::Header("x-user-id".to_owned()), Some("harry")),
+            (Identity::Cookie("user".to_owned()), Some("carol")),
+            (Identity::Claim("sub".to_owned()), Some("alice")),
+            (Identity::Header("x-user".to_owned()), None),
+            (Identity::Cookie("x-user-id".to_owned()), None),
+            (Identity::Claim("iss".to_owned()), None),
+            (Identity::Device, None),
+        ] {
+            assert_eq!(found(identity, &head).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn an_identity_has_1_to_256_bytes_and_is_said_once() {
+        let of = |value: &str| found(Identity::Header("x-id".to_owned()), &[("x-id", value)]);
+        assert_eq!(of("").as_deref(), None);
+        assert_eq!(of("  ").as_deref(), None);
+        assert_eq!(of("7").as_deref(), Some("7"));
+        assert_eq!(of(&"7".repeat(256)).map(|id| id.len()), Some(256));
+        assert_eq!(of(&"7".repeat(257)), None);
+        let twice = [("x-id", "7"), ("x-id", "8")];
+        assert_eq!(found(Identity::Header("x-id".to_owned()), &twice), None);
+        let of = |value: &str| found(Identity::Cookie("id".to_owned()), &[("cookie", value)]);
+        assert_eq!(of("id="), None);
+        assert_eq!(of("id=7; id=8"), None);
+        let empty = "Bearer e30.eyJzdWIiOiIifQ.c2ln";
+        assert_eq!(found(Identity::Claim("sub".to_owned()), &[("authorization", empty)]), None);
+    }
+
+    #[test]
+    fn a_device_is_a_customer_if_its_signature_is_right() {
+        let keys = Keys::random().unwrap();
+        let device = DeviceId::random().unwrap();
+        let known = |keys: &Keys, text: &[u8]| {
+            let value = [b"floodgate-device=", text].concat();
+            let head = [httparse::Header { name: "Cookie", value: &value }];
+            let customer = customer(&Identity::Device, Fields::Parsed(&head), keys)?;
+            assert_eq!(customer.as_bytes(), device.as_bytes());
+            assert_eq!(customer.digest(), Customer::from(device).digest());
+            Some(())
+        };
+        let signed = keys.sign_device(device);
+        assert!(known(&keys, signed.as_bytes()).is_some());
+        assert!(known(&Keys::random().unwrap(), signed.as_bytes()).is_none());
+        assert!(known(&keys, device.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn two_customers_have_two_digests() {
+        let digest = |id: &str| Customer::new(id.as_bytes()).unwrap().digest();
+        assert_eq!(digest("alice"), digest("alice"));
+        assert_ne!(digest("alice"), digest("bob"));
+    }
+}

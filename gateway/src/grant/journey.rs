@@ -1,0 +1,68 @@
+//! A journey as its grants name it.
+
+use sha2::{Digest as _, Sha256};
+
+/// What tells the grants of one journey from those of another.
+#[derive(Clone, Debug)]
+pub(crate) struct JourneyId {
+    name: Box<str>,
+    digest: [u8; 4],
+    cookie: Box<str>,
+}
+
+/// Longest name that stands in the name of a cookie.
+const MAX_NAME: usize = 32;
+
+// === impl JourneyId ===
+
+impl JourneyId {
+    /// The journey of this name.
+    pub(crate) fn new(name: &str) -> Self {
+        let hash = Sha256::new().chain_update(b"floodgate journey\0").chain_update(name);
+        let hash: [u8; 32] = hash.finalize().into();
+        let digest = [hash[0], hash[1], hash[2], hash[3]];
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        // Two names must not become one cookie: what cannot stand in a cookie's name is not changed
+        // into something that can, but goes by its digest.
+        let cookie = if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
+            format!("{}{name}", super::cookie::GRANT_PREFIX)
+        } else {
+            format!("{}.{:08x}", super::cookie::GRANT_PREFIX, u32::from_be_bytes(digest))
+        };
+        Self { name: name.into(), digest, cookie: cookie.into() }
+    }
+
+    /// As it is configured.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its place in a token; two journeys with the same one are told apart by the signature.
+    pub(crate) fn digest(&self) -> [u8; 4] {
+        self.digest
+    }
+
+    /// Name of the cookie that holds a grant of this journey: one of its own, so that several journeys
+    /// at once do not overwrite each other's.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_journey_has_a_cookie_of_its_own_that_any_client_can_keep() {
+        let long = "n".repeat(33);
+        let names = ["sale", "Sale", "sale-2", "s ale", "s;ale", "s=ale", "größe", "", &long];
+        let cookies: Vec<_> = names.map(|name| JourneyId::new(name).cookie().to_owned()).into();
+        assert_eq!(cookies[0], "floodgate-grant-sale");
+        for (at, cookie) in cookies.iter().enumerate() {
+            assert!(cookie.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)));
+            assert!(cookie.len() <= 48);
+            assert!(!cookies[..at].contains(cookie), "{cookie}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Where keys come from, and how others take their place while requests are served.
+//!
+//! To change a key nobody must notice: put the new one second, and when every gateway has read
+//! it, first; take the old one out when what it has signed has ended.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::keys::Keys;
+
+/// Longest key file: two keys and a good deal of comment.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Where keys stand.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum KeySource {
+    /// In an environment variable.
+    Env(String),
+    /// In a file.
+    File(PathBuf),
+    /// Nowhere: one is drawn, and known to this process only.
+    Random,
+}
+
+/// Keys, and what an operator should know about where they stand.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The keys.
+    pub keys: Keys,
+    /// One sentence.
+    pub warning: Option<String>,
+}
+
+/// What reading keys again has changed.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Reload {
+    /// Other keys are live.
+    Changed {
+        /// One sentence about where they stand.
+        warning: Option<String>,
+    },
+    /// Nothing, or nothing that was not told before.
+    Same,
+}
+
+/// The live keys of a source.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    source: KeySource,
+    live: ArcSwap<Keys>,
+    /// The problem that was told last, while it lasts.
+    told: Mutex<Option<String>>,
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    /// The keys that stand in `source` now.
+    ///
+    /// # Errors
+    /// One sentence: what is wrong, where, and what to do about it.
+    pub(crate) fn from_source(source: &KeySource) -> Result<Self, String> {
+        match source {
+            KeySource::Env(name) => {
+                let text = std::env::var(name).map_err(|_| {
+                    format!("{name} is not set: put into it what `floodgate key` prints")
+                })?;
+                let keys = Keys::parse(&text).map_err(|problem| format!("{name}: {problem}"))?;
+                Ok(Self { keys, warning: None })
+            }
+            KeySource::File(path) => {
+                Self::from_file(path).map_err(|problem| format!("{}: {problem}", path.display()))
+            }
+            KeySource::Random => Ok(Self { keys: Keys::random()?, warning: None }),
+        }
+    }
+
+    fn from_file(path: &Path) -> Result<Self, String> {
+        let metadata = std::fs::metadata(path)
+            .map_err(|e| format!("{e}: make a key with `floodgate key > {}`", path.display()))?;
+        if !metadata.is_file() {
+            return Err("a key file is a regular file".to_owned());
+        }
+        let mut text = String::new();
+        let file = File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
+        file.take(MAX_FILE + 1)
+            .read_to_string(&mut text)
+            .map_err(|e| format!("cannot be read: {e}"))?;
+        if text.len() as u64 > MAX_FILE {
+            return Err(format!("is longer than {MAX_FILE} bytes and no key file"));
+        }
+        let keys = Keys::parse(&text)?;
+        let warning = is_open_to_all(&metadata).then(|| {
+            let path = path.display();
+            format!("everybody on this machine can read {path} and sign grants: chmod 600 {path}")
+        });
+        Ok(Self { keys, warning })
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_all(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+// === impl Keyring ===
+
+impl Keyring {
+    /// The keys of `source`, and what an operator should know about it.
+    ///
+    /// # Errors
+    /// One sentence: what is wrong, where, and what to do about it.
+    pub(crate) fn open(source: KeySource) -> Result<(Self, Option<String>), String> {
+        let Loaded { keys, warning } = Loaded::from_source(&source)?;
+        let live = ArcSwap::from_pointee(keys);
+        Ok((Self { source, live, told: Mutex::default() }, warning))
+    }
+
+    /// Where they came from.
+    pub(crate) fn source(&self) -> &KeySource {
+        &self.source
+    }
+
+    /// The live ones.
+    pub(crate) fn keys(&self) -> Guard<Arc<Keys>> {
+        self.live.load()
+    }
+
+    /// Reads them again; cheap enough to be asked once a second. A drawn key stays, and so do the live
+    /// ones when there is something wrong.
+    ///
+    /// # Errors
+    /// One sentence, and each only once as long as it is true.
+    pub(crate) fn reload(&self) -> Result<Reload, String> {
+        if matches!(self.source, KeySource::Random) {
+            return Ok(Reload::Same);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match Loaded::from_source(&self.source) {
+            Ok(Loaded { keys, warning }) => {
+                *told = None;
+                if keys == **self.live.load() {
+                    return Ok(Reload::Same);
+                }
+                self.live.store(Arc::new(keys));
+                Ok(Reload::Changed { warning })
+            }
+            Err(problem) if told.as_ref() == Some(&problem) => Ok(Reload::Same),
+            Err(problem) => {
+                *told = Some(problem.clone());
+                Err(problem)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::keys::generate;
+
+    fn file(dir: &tempfile::TempDir, text: &str) -> KeySource {
+        let path = dir.path().join("grant.keys");
+        std::fs::write(&path, text).unwrap();
+        KeySource::File(path)
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_source_is_said_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = |source: &KeySource, expected: &str| {
+            let problem = Loaded::from_source(source).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+        };
+        says(&KeySource::File(dir.path().join("none")), "none: No such file or directory");
+        says(&KeySource::File(dir.path().join("none")), "`floodgate key > ");
+        says(&KeySource::File(dir.path().to_owned()), "regular file");
+        says(&file(&dir, ""), "grant.keys: there is no key in it");
+        says(&file(&dir, "abc"), "grant.keys: line 1: ");
+        says(&file(&dir, &" ".repeat(70_000)), "longer than");
+        says(&KeySource::Env("FLOODGATE_NO_SUCH_KEYS".to_owned()), "is not set");
+        // Something that is set everywhere and is no key.
+        says(&KeySource::Env("PATH".to_owned()), "PATH: line 1: ");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_that_everybody_can_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let source = file(&dir, &generate().unwrap());
+        let KeySource::File(path) = &source else { unreachable!() };
+        for (mode, is_warned) in [(0o644, true), (0o640, false), (0o600, false)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let warning = Loaded::from_source(&source).unwrap().warning;
+            assert_eq!(warning.is_some(), is_warned, "{mode:o}: {warning:?}");
+        }
+    }
+
+    #[test]
+    fn other_keys_are_live_as_soon_as_they_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (generate().unwrap(), generate().unwrap());
+        let (ring, _) = Keyring::open(file(&dir, &old)).unwrap();
+        assert_eq!(ring.reload(), Ok(Reload::Same));
+        file(&dir, &format!("# the same\n{old}\n"));
+        assert_eq!(ring.reload(), Ok(Reload::Same));
+        file(&dir, &format!("{new}\n{old}\n"));
+        assert!(matches!(ring.reload(), Ok(Reload::Changed { .. })));
+        assert_eq!(**ring.keys(), Keys::parse(&format!("{new}\n{old}")).unwrap());
+        assert_eq!(ring.reload(), Ok(Reload::Same));
+    }
+
+    #[test]
+    fn a_source_that_breaks_is_told_once_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = generate().unwrap();
+        let (ring, _) = Keyring::open(file(&dir, &key)).unwrap();
+        for broken in ["", "abc"] {
+            file(&dir, broken);
+            assert!(ring.reload().is_err());
+            assert_eq!(ring.reload(), Ok(Reload::Same));
+            assert_eq!(**ring.keys(), Keys::parse(&key).unwrap());
+        }
+        file(&dir, &key);
+        assert_eq!(ring.reload(), Ok(Reload::Same));
+        file(&dir, "abc");
+        assert!(ring.reload().is_err(), "what is broken anew is told anew");
+    }
+
+    #[test]
+    fn a_drawn_key_stays() {
+        let (ring, warning) = Keyring::open(KeySource::Random).unwrap();
+        let before = ring.keys().clone();
+        assert_eq!(ring.reload(), Ok(Reload::Same));
+        assert_eq!(**ring.keys(), *before);
+        assert_eq!((ring.source(), warning), (&KeySource::Random, None));
+    }
+}
