@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::keys::Keys;
 use floodgate_config::KeySource;
+
+use super::keys::Keys;
 
 /// Longest key file: two keys and a good deal of comment.
 const MAX_FILE: u64 = 64 * 1024;

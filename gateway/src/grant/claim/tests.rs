@@ -173,7 +173,7 @@ proptest! {
             Some(Json::Number(sub)) => Some(sub.to_string()),
             _ => None,
         };
-        prop_assert_eq!(sub(&payload.to_string()), expected.clone());
+        prop_assert_eq!(&sub(&payload.to_string()), &expected);
         prop_assert_eq!(sub(&serde_json::to_string_pretty(&payload).unwrap()), expected);
     }
 
