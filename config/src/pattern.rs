@@ -307,6 +307,7 @@ mod tests {
         // Not a match, so nothing is promised but that it ends.
         assert_eq!(order.capture("*", 1), None);
         assert_eq!(order.capture("/orders", 1), None);
+        assert_eq!(order.capture("/orders/7/x", 2), None);
     }
 
     #[test]
