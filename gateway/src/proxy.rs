@@ -84,11 +84,23 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Step {
     /// It goes to its upstream.
-    Go(Box<Go>),
+    Go(Go),
     /// It has been answered before.
     Replay(Arc<Receipt>),
+}
+
+/// What a request is beside a request.
+#[derive(Default)]
+struct Errand {
+    /// Its way through its journey.
+    going: Option<Going>,
+    /// What it is about.
+    sku: Option<Sku>,
+    /// It is to be made once, and this is the time.
+    purchase: Option<Purchase>,
 }
 
 /// A request of `route` goes to its upstream, and has to be answered by `deadline`.
@@ -96,12 +108,8 @@ struct Go {
     route: usize,
     ahead: ReadAhead,
     admitted: Admitted,
-    /// Its way through its journey.
-    going: Option<Going>,
-    /// What it is about.
-    sku: Option<Sku>,
-    /// It is to be made once, and this is the time.
-    purchase: Option<Purchase>,
+    /// What it is beside a request, if it is more.
+    errand: Option<Box<Errand>>,
     /// When it was admitted.
     now: Timestamp,
     deadline: Timestamp,
@@ -181,12 +189,12 @@ impl Arrival {
         let service = Service {
             snapshot: self.snapshot,
             part: decided.part,
-            go: *go,
+            go,
             head: self.head,
             body: self.body,
             exchange: self.exchange,
         };
-        if service.go.purchase.is_none() {
+        if service.go.errand.as_ref().is_none_or(|errand| errand.purchase.is_none()) {
             return service.run().await;
         }
         // It is made to its end, whether or not its customer waits for it: the next click is for the same.
@@ -273,16 +281,9 @@ impl Arrival {
         };
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
-        Ok(Step::Go(Box::new(Go {
-            route: index,
-            ahead,
-            admitted,
-            going,
-            sku,
-            purchase,
-            now,
-            deadline,
-        })))
+        let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
+        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
+        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 }
 
@@ -327,7 +328,8 @@ impl Service {
     async fn run(mut self) -> Response<ResponseBody> {
         let worker = Rc::clone(&self.exchange.client().worker);
         let snapshot = Rc::clone(&self.snapshot);
-        let (going, sku, purchase) = (self.go.going.take(), self.go.sku, self.go.purchase.take());
+        let Errand { going, sku, purchase } =
+            self.go.errand.take().map(|errand| *errand).unwrap_or_default();
         let asked = self.go.now;
         let mut exchange = self.exchange;
         let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;

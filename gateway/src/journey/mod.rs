@@ -33,7 +33,7 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 pub(crate) use going::Going;
-pub(crate) use stats::{JourneyStats, JourneySums};
+pub(crate) use stats::JourneyStats;
 
 /// How long a device is known again, in seconds: 30 days.
 const DEVICE_AGE: u64 = 30 * 24 * 3600;
