@@ -141,6 +141,21 @@ fn a_queue_of_newcomers_makes_no_holder_late() {
 }
 
 #[test]
+fn the_estimate_of_a_newcomer_counts_only_the_permits_that_it_may_have() {
+    let limits = Limits::new(3, 100, vec![tier(100, 1, 0.9, 0.5)]).unwrap().reserved(2);
+    let limiter = Limiter::new(&limits);
+    let expected = |rank| limiter.estimated_wait((0, rank).class()).as_millis();
+    admitted(&limiter, 0, at(0)).release(at(60));
+    let _permit = admitted(&limiter, 0, at(60));
+    assert_eq!([expected(0), expected(1)], [60, 20]);
+    let _waits = waiting(&limiter, 0, at(60));
+    assert_eq!([expected(0), expected(1)], [120, 20]);
+    // A round of them is ahead, and takes longer than it may wait.
+    assert_eq!(limiter.check(id(0)), Err(Rejection::QueueTimeout));
+    let _preferred = admitted(&limiter, (0, 1), at(60));
+}
+
+#[test]
 fn with_a_reserve_the_first_tiers_newcomers_are_not_before_a_holder_of_a_lower_tier() {
     for (reserved, expected) in [(0, 180), (1, 60)] {
         let limits = patient_limits(1 + reserved, 100, &[1, 1]).reserved(reserved);
