@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Decision, Gcra, Limiter, Limits, Rate, TierId, TierLimits, Timestamp, Watermarks,
+    Class, Decision, Gcra, Limiter, Limits, Rank, Rate, TierId, TierLimits, Timestamp, Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions loop|gate|refuse|permit|wait|peek|take TIMES");
+    eprintln!("usage: instructions loop|gate|floor|refuse|permit|wait|peek|take TIMES");
     ExitCode::from(2)
 }
 
@@ -50,6 +50,11 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
         "gate" => {
             let _full = [acquire(), acquire(), acquire()];
             repeat(times, |_| limiter.check(first));
+        }
+        "floor" => {
+            let class = |rank| Class { tier: first, rank: Rank::new(rank) };
+            let _full = [3; 3].map(|rank| limiter.acquire(class(rank), now, Timestamp::MAX));
+            repeat(times, |_| limiter.check(class(1)));
         }
         "refuse" => {
             let _full = [acquire(), acquire(), acquire()];

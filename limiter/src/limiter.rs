@@ -110,18 +110,16 @@ impl Limiter {
     }
 
     /// Asks for a permit at `now`, to be used before `deadline`.
+    #[inline]
     pub fn acquire(
         self: &Arc<Self>,
         class: impl Into<Class>,
         now: Timestamp,
         deadline: Timestamp,
     ) -> Decision {
-        self.decide(class.into(), now, deadline)
-    }
-
-    fn decide(self: &Arc<Self>, class: Class, now: Timestamp, deadline: Timestamp) -> Decision {
-        let gate = self.read_gate();
-        if let Some(rejection) = self.refusal(gate, class) {
+        let class = class.into();
+        // Inlined this far: refusals, and permits that are free, are most of what there is.
+        if let Some(rejection) = self.refusal(self.read_gate(), class) {
             return Decision::Reject(rejection);
         }
         if deadline <= now {
@@ -130,8 +128,18 @@ impl Limiter {
         if self.take_free(class.rank).is_ok() {
             return self.admit(class.rank, now);
         }
+        self.ask_for_place(class, now, deadline)
+    }
+
+    /// For whom no permit is free.
+    fn ask_for_place(
+        self: &Arc<Self>,
+        class: Class,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> Decision {
         // What the lock would say too, most likely; said without it.
-        if gate.is_unbuffered(class.tier) {
+        if self.read_gate().is_unbuffered(class.tier) {
             return Decision::Reject(Rejection::BufferFull);
         }
         if !class.rank.is_preferred() && now + self.estimated_wait(class) > deadline {
