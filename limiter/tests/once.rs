@@ -216,6 +216,10 @@ fn less_memory_forgets_the_oldest_and_keeps_what_is_in_flight() {
     assert!(matches!(once.begin(0, BODY, at(1)), Begin::Full));
 }
 
+async fn in_time(follow: Follow<u64>) -> Followed<u64> {
+    tokio::time::timeout(Duration::from_secs(20), follow).await.expect("nobody was told")
+}
+
 #[test]
 fn from_any_number_of_threads_there_is_one_first_and_replays_are_what_was_finished() {
     const KEYS: usize = 4_000;
@@ -248,7 +252,7 @@ fn from_any_number_of_threads_there_is_one_first_and_replays_are_what_was_finish
                 }
             }
             Begin::InFlight(follow) if random.one_in(4) => drop(follow),
-            Begin::InFlight(follow) => match runtime.block_on(follow) {
+            Begin::InFlight(follow) => match runtime.block_on(in_time(follow)) {
                 Followed::Replay(answer) => {
                     assert_eq!(answer, noted());
                     follows.fetch_add(1, Ordering::Relaxed);
@@ -266,7 +270,8 @@ fn from_any_number_of_threads_there_is_one_first_and_replays_are_what_was_finish
         for thread in 0..THREADS {
             let (once, ask) = (&once, &ask);
             scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
                 let mut random = Random::new(thread);
                 for round in 0..KEYS * 10 {
                     ask(round / 10, &mut random, &runtime);
