@@ -5,11 +5,13 @@ use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Class, Decision, Gcra, Limiter, Limits, Rank, Rate, TierId, TierLimits, Timestamp, Watermarks,
+    Begin, Class, Decision, Gcra, LatchSettings, Latches, Limiter, Limits, Once, OnceSettings, Rank,
+    Rate, Seen, TierId, TierLimits, Timestamp, Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -27,7 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions loop|gate|floor|refuse|permit|wait|peek|take TIMES");
+    eprintln!(
+        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay TIMES"
+    );
     ExitCode::from(2)
 }
 
@@ -81,6 +85,30 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
             repeat(times, |_| hourly.peek(now));
         }
         "take" => repeat(times, |n| fast.take(now + Duration::from_nanos(n))),
+        "look" | "unknown" => {
+            let settings = LatchSettings { max_skus: 10_000, ttl: Duration::from_secs(2), low: 0 };
+            let latches = Latches::new(settings);
+            latches.observe(
+                1 << 8,
+                "sku",
+                Seen { remaining: Some(0), ..Seen::default() },
+                now,
+                now,
+            );
+            let sku = if operation == "look" { 1 << 8 } else { 1 << 9 };
+            repeat(times, |_| latches.look(sku, now));
+        }
+        "knows" | "replay" => {
+            let settings = OnceSettings { memory: 64 << 20, ttl: Duration::from_secs(900) };
+            let once = Once::new(settings);
+            let Begin::First(claim) = once.begin(1, 0, now) else { return Ok(false) };
+            claim.finish(Some(Arc::<[u8]>::from([0; 300])), 324, now);
+            if operation == "knows" {
+                repeat(times, |_| once.knows(1, now));
+            } else {
+                repeat(times, |_| once.begin(1, 0, now));
+            }
+        }
         _ => return Ok(false),
     }
     Ok(true)

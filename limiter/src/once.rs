@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::timestamp::Timestamp;
+use flight::Flight;
 use shard::{Known, Shard};
 
 pub use flight::{Follow, Followed, MAX_FOLLOWERS};
@@ -72,6 +73,9 @@ pub struct Once<A> {
 impl<A> Once<A> {
     /// What an entry is charged with beside the bytes of its answer.
     pub const OVERHEAD: usize = Shard::<A>::OVERHEAD;
+
+    /// What it is charged with besides, while somebody follows.
+    pub const FOLLOWERS_OVERHEAD: usize = Flight::<A>::COST;
 
     /// Knows nothing yet.
     #[must_use]
