@@ -5,6 +5,7 @@
 //! together can lose a note but never mix two customers.
 
 use std::fmt;
+use std::hint::select_unpredictable;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -157,19 +158,18 @@ impl Bucket {
 
     /// In one pass: the note there is, or else the most dispensable one, is replaced.
     fn put(&self, tag: u64, now: Timestamp, told: Timestamp) {
-        let (mut chosen, mut most) = (&self.0[0], 0);
-        for word in &self.0 {
+        let (mut chosen, mut most) = (None, 0);
+        for (way, word) in self.0.iter().enumerate() {
             let note = Note(word.load(Ordering::Relaxed));
             if note.is_of(tag) {
-                chosen = word;
+                chosen = Some(way);
                 break;
             }
-            let dispensable = note.dispensable(now);
-            if dispensable >= most {
-                (chosen, most) = (word, dispensable);
-            }
+            // The way in the lowest bits: a maximum, which needs no branch that nobody could foretell.
+            most = most.max(note.dispensable(now) * WAYS as u64 + way as u64);
         }
-        chosen.store(Note::new(tag, now, told).0, Ordering::Relaxed);
+        let way = chosen.unwrap_or((most % WAYS as u64) as usize);
+        self.0[way].store(Note::new(tag, now, told).0, Ordering::Relaxed);
     }
 
     fn clear(&self, tag: u64) {
@@ -236,11 +236,9 @@ impl Note {
     fn dispensable(self, now: Timestamp) -> u64 {
         let latest = (now.as_nanos() >> Self::TICK_SHIFT).wrapping_add(Self::LONGEST_TICKS);
         let before = latest.wrapping_sub(self.0 >> Self::WAIT_BITS) & Self::TIME_MASK;
-        match before {
-            _ if self == Self::NONE => u64::MAX,
-            0..=Self::TO_COME_TICKS => Self::TO_COME_TICKS - before,
-            _ => before,
-        }
+        let past = before > Self::TO_COME_TICKS;
+        let known = select_unpredictable(past, before, Self::TO_COME_TICKS.wrapping_sub(before));
+        select_unpredictable(self == Self::NONE, Self::TIME_MASK + 1, known)
     }
 }
 
