@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Begin, Class, Decision, Gcra, LatchSettings, Latches, Limiter, Limits, Once, OnceSettings, Rank,
-    Rate, Seen, TierId, TierLimits, Timestamp, Watermarks,
+    Begin, Calendar, Class, Decision, Gcra, LatchSettings, Latches, Limiter, Limits, Once, OnceSettings,
+    Rank, Rate, Returns, Seen, TierId, TierLimits, Timestamp, Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay TIMES"
+        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay|early|return TIMES"
     );
     ExitCode::from(2)
 }
@@ -108,6 +108,20 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
             } else {
                 repeat(times, |_| once.begin(1, 0, now));
             }
+        "early" => {
+            let returns = Returns::new(1);
+            returns.tell(1, now, now + Duration::from_secs(9));
+            repeat(times, |_| returns.standing(1, now));
+        }
+        "return" => {
+            let (returns, calendar) = (Returns::new(10_000), Calendar::new(1));
+            repeat(times, |n| {
+                let now = now + Duration::from_millis(n);
+                let customer = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let standing = returns.standing(customer, now);
+                returns.tell(customer, now, calendar.book(now, 45.0));
+                standing
+            });
         }
         _ => return Ok(false),
     }

@@ -5,6 +5,7 @@
 //! together can lose a note but never mix two customers.
 
 use std::fmt;
+use std::hint::select_unpredictable;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -22,9 +23,9 @@ const MOST_CUSTOMERS: usize = 1 << 30;
 const MATTERS: Duration = Duration::from_secs(60);
 /// Told to wait longer is noted as this.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Who comes this share of the wait too soon, or [`JITTER`], is on time: clocks are not alike and timers fire early.
-const TOLERATED_SHARE: u32 = 20;
-const JITTER: Duration = Duration::from_millis(50);
+/// Who comes this share of the wait too soon, or [`JITTER_NANOS`], is on time: clocks are not alike and timers fire early.
+const TOLERATED_SHARE: u64 = 20;
+const JITTER_NANOS: u64 = 50_000_000;
 /// Who keeps to a `Retry-After` rounded up to seconds has come by then; who has not is the first to be forgotten.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -155,14 +156,20 @@ impl Bucket {
         })
     }
 
+    /// In one pass: the note there is, or else the most dispensable one, is replaced.
     fn put(&self, tag: u64, now: Timestamp, told: Timestamp) {
-        let word = match self.find(tag) {
-            Some((word, _)) => Some(word),
-            None => self.0.iter().min_by_key(|word| Note(word.load(Ordering::Relaxed)).use_of(now)),
-        };
-        if let Some(word) = word {
-            word.store(Note::new(tag, now, told).0, Ordering::Relaxed);
+        let (mut chosen, mut most) = (None, 0);
+        for (way, word) in self.0.iter().enumerate() {
+            let note = Note(word.load(Ordering::Relaxed));
+            if note.is_of(tag) {
+                chosen = Some(way);
+                break;
+            }
+            // The way in the lowest bits: a maximum, which needs no branch that nobody could foretell.
+            most = most.max(note.dispensable(now) * WAYS as u64 + way as u64);
         }
+        let way = chosen.unwrap_or((most % WAYS as u64) as usize);
+        self.0[way].store(Note::new(tag, now, told).0, Ordering::Relaxed);
     }
 
     fn clear(&self, tag: u64) {
@@ -186,6 +193,8 @@ impl Note {
     const TICK_SHIFT: u32 = 22;
     /// A wait is kept to 2^27 ns, 134 ms.
     const WAIT_SHIFT: u32 = 27;
+    const LONGEST_TICKS: u64 = LONGEST.as_nanos() as u64 >> Self::TICK_SHIFT;
+    const TO_COME_TICKS: u64 = (LONGEST.as_nanos() + GRACE.as_nanos()) as u64 >> Self::TICK_SHIFT;
 
     fn new(tag: u64, now: Timestamp, told: Timestamp) -> Self {
         let told = told.min(now + LONGEST);
@@ -201,8 +210,9 @@ impl Note {
 
     fn standing(self, now: Timestamp) -> Standing {
         let Some(told) = self.told(now) else { return Standing::New };
-        let wait = Duration::from_nanos((self.0 & Self::WAIT_MASK) << Self::WAIT_SHIFT);
-        if now + (wait / TOLERATED_SHARE).max(JITTER) < told {
+        let wait = (self.0 & Self::WAIT_MASK) << Self::WAIT_SHIFT;
+        let tolerated = (wait / TOLERATED_SHARE).max(JITTER_NANOS);
+        if now.as_nanos().saturating_add(tolerated) < told.as_nanos() {
             Standing::Early { told }
         } else {
             Standing::OnTime
@@ -221,16 +231,14 @@ impl Note {
         matters.then_some(told)
     }
 
-    /// How useful it is to remember this: the least useful is displaced.
-    fn use_of(self, now: Timestamp) -> (u8, u64) {
-        if self == Self::NONE {
-            return (0, 0);
-        }
-        match self.told(now) {
-            None => (1, 0),
-            Some(told) if now.saturating_since(told) > GRACE => (2, told.as_nanos()),
-            Some(told) => (3, u64::MAX - told.as_nanos()),
-        }
+    /// How little is lost with this. Those who should have been here long ago go before those who are still to come; of
+    /// the former the first, of the latter the last.
+    fn dispensable(self, now: Timestamp) -> u64 {
+        let latest = (now.as_nanos() >> Self::TICK_SHIFT).wrapping_add(Self::LONGEST_TICKS);
+        let before = latest.wrapping_sub(self.0 >> Self::WAIT_BITS) & Self::TIME_MASK;
+        let past = before > Self::TO_COME_TICKS;
+        let known = select_unpredictable(past, before, Self::TO_COME_TICKS.wrapping_sub(before));
+        select_unpredictable(self == Self::NONE, Self::TIME_MASK + 1, known)
     }
 }
 

@@ -214,6 +214,8 @@ fn a_budget_that_rises_fills_up_what_had_been_full() {
     for _ in 0..100 {
         calendar.book(millis(0), 10.0);
     }
+    // Not looked through again within the same slot of time, but later.
+    assert!(calendar.book(millis(0), 100.0) >= millis(10_000));
     // Ten seconds are booked at 10 per second. With 100 per second each of them takes 90 more.
     for _ in 0..900 {
         let at = calendar.book(millis(100), 100.0);
