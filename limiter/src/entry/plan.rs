@@ -58,14 +58,21 @@ pub(crate) struct Plan {
     pub(crate) rate: f64,
     /// Tokens at most.
     pub(crate) burst: u64,
-    /// Entries under way, up to which tokens are good.
-    pub(crate) backlog: u64,
-    /// Grants in progress up to which an entry needs no token if there is capacity to spare.
-    pub(crate) fill: u64,
+    /// For customers on time, new ones, and early ones.
+    pub(crate) bounds: [Bound; 3],
     /// Grants in progress up to which tokens are good.
     pub(crate) most: u64,
     /// After how long without a call a grant counts as silent.
     pub(crate) silence: Duration,
+}
+
+/// Up to where somebody is let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Bound {
+    /// Entries under way.
+    pub(crate) backlog: u64,
+    /// Grants in progress, without a token.
+    pub(crate) fill: u64,
 }
 
 /// One upstream: its totals at the start of the window, and what a permit of it serves per second.
@@ -185,8 +192,7 @@ impl Planner {
         let Some(capacity) = self.capacity(settings) else {
             // Nothing is known: as many as there are permits at a time, and not so many in all that it matters.
             return Plan {
-                backlog: limit,
-                fill: limit.saturating_mul(4),
+                bounds: [Bound { backlog: limit, fill: limit.saturating_mul(4) }; 3],
                 most: u64::MAX,
                 silence,
                 ..Plan::default()
@@ -202,8 +208,10 @@ impl Planner {
         Plan {
             rate,
             burst: whole(rate * 0.05).clamp(6, 1_000_000),
-            backlog: whole(own + 2.0 * own.sqrt() + 3.0).min(limit.saturating_mul(4)),
-            fill: whole(progress + 2.0 * progress.sqrt()).saturating_add(limit.min(3)),
+            bounds: [(3.0, 3.0), (2.0, 2.0), (0.0, 0.0)].map(|(wait, slack)| Bound {
+                backlog: whole(own + wait * own.sqrt() + wait),
+                fill: whole(progress + slack * progress.sqrt() + slack),
+            }),
             most: pace.map_or(u64::MAX, |_| whole(2.0 * progress + 4.0 * progress.sqrt() + 8.0)),
             silence,
         }

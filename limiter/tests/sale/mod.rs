@@ -1,0 +1,590 @@
+//! A sale in virtual time: customers, a gateway with entry control, an upstream of a few workers.
+#![allow(dead_code, unreachable_pub, reason = "compiled into each test, used by some")]
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use floodgate_limiter::{Begun, Entry, EntrySettings, Load, Standing, Timestamp, Totals};
+
+pub const STEPS: usize = 5;
+const MILLI: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MILLI;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Law {
+    Exponential,
+    Uniform,
+    Fixed,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sale {
+    pub seed: u64,
+    pub capacity: f64,
+    pub workers: u32,
+    pub overload: f64,
+    pub seconds: f64,
+    pub warm_up: f64,
+    pub law: Law,
+    /// Think times before each step in milliseconds, from and to.
+    pub think: [(f64, f64); STEPS],
+    pub patience: f64,
+    pub abandon: f64,
+    /// Share that comes back when told to.
+    pub honour: f64,
+    pub bots: f64,
+    /// From when to when nothing is served.
+    pub freeze: Option<(f64, f64)>,
+    /// When the capacity becomes so many times what it was.
+    pub change: Option<(f64, f64)>,
+    /// When the limit becomes this.
+    pub relimit: Option<(f64, u32)>,
+    pub headroom: f64,
+    pub buffer: usize,
+    pub returns: f64,
+}
+
+impl Default for Sale {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            capacity: 450.0,
+            workers: 5,
+            overload: 10.0,
+            seconds: 12.0,
+            warm_up: 2.0,
+            law: Law::Fixed,
+            think: [(50.0, 250.0), (100.0, 300.0), (100.0, 500.0), (100.0, 200.0), (200.0, 600.0)],
+            patience: 5.0,
+            abandon: 0.0,
+            honour: 0.55,
+            bots: 0.0,
+            freeze: None,
+            change: None,
+            relimit: None,
+            headroom: 0.95,
+            buffer: 50,
+            returns: 0.3,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub intents: u64,
+    /// Completed checkouts in the sale, per second, over the most that could be.
+    pub efficiency: f64,
+    /// Completed checkouts by tenths of a second since the start.
+    pub tenths: Vec<u32>,
+    pub grants: u64,
+    pub bot_grants: u64,
+    pub holders_finished: u64,
+    /// Holders that left of their own accord.
+    pub abandoned: u64,
+    /// Holders who ran out of patience.
+    pub failed: u64,
+    /// The same by what they were at the entry.
+    pub failed_by: [u64; 3],
+    pub holders_refused: u64,
+    pub holder_wait_ms: f64,
+    pub holder_wait_max_ms: f64,
+    pub entry_wait_ms: f64,
+    pub entries_refused_late: u64,
+    pub utilisation: f64,
+    pub in_progress_max: u64,
+    pub entry_age_ms: f64,
+    pub standing: [u64; 3],
+}
+
+impl Outcome {
+    pub fn finish_ratio(&self) -> f64 {
+        self.holders_finished as f64 / (self.holders_finished + self.failed).max(1) as f64
+    }
+
+    /// Completed per second from one second to another.
+    pub fn rate(&self, from: f64, to: f64) -> f64 {
+        let tenths = &self.tenths[(from * 10.0) as usize..(to * 10.0) as usize];
+        f64::from(tenths.iter().sum::<u32>()) / (to - from)
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood, 2014).
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+    fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.fraction()).ln()
+    }
+    fn between(&mut self, (from, to): (f64, f64)) -> f64 {
+        from + (to - from) * self.fraction()
+    }
+}
+
+struct Customer {
+    bot: bool,
+    honours: bool,
+    came: u64,
+    until: u64,
+    step: usize,
+    told: Option<u64>,
+    nonce: Option<u64>,
+    expires: u64,
+    begun: Option<Begun>,
+    /// Which wait of this customer is the running one.
+    wait: u32,
+    waiting: Option<(u64, usize)>,
+    served_since: u64,
+    standing: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Event {
+    Intent,
+    Bot,
+    Ask(usize),
+    Served(usize),
+    WaitedLong(usize, u32),
+    Tick,
+}
+
+/// Permits, and who waits for them, by rank.
+struct Upstream {
+    limit: u32,
+    in_flight: u32,
+    queues: [VecDeque<(usize, u32)>; 8],
+    waiting: usize,
+    totals: Totals,
+}
+
+pub struct Run {
+    sale: Sale,
+    rng: Rng,
+    now: u64,
+    seq: u64,
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    customers: Vec<Customer>,
+    upstream: Upstream,
+    pub entry: Arc<Entry>,
+    calendar: u64,
+    out: Outcome,
+    busy: f64,
+    busy_at: u64,
+    holder_waits: (u64, f64),
+    entry_waits: (u64, f64),
+    pub trace: bool,
+    nonce: u64,
+    ages: f64,
+}
+
+pub fn run(sale: &Sale) -> Outcome {
+    Run::new(sale.clone()).go()
+}
+
+impl Run {
+    pub fn new(sale: Sale) -> Self {
+        let settings = EntrySettings {
+            steps: STEPS as u32,
+            headroom: sale.headroom,
+            ttl: Duration::from_secs(120),
+            calls: 40,
+            max_grants: 100_000,
+        };
+        Self {
+            rng: Rng(sale.seed),
+            now: 0,
+            seq: 0,
+            events: BinaryHeap::new(),
+            customers: Vec::new(),
+            upstream: Upstream {
+                limit: sale.workers,
+                in_flight: 0,
+                queues: Default::default(),
+                waiting: 0,
+                totals: Totals { limit: sale.workers, ..Totals::default() },
+            },
+            entry: Arc::new(Entry::new(settings, Timestamp::from_nanos(0))),
+            calendar: 0,
+            out: Outcome {
+                tenths: vec![0; ((sale.warm_up + sale.seconds) * 10.0) as usize + 1],
+                ..Outcome::default()
+            },
+            busy: 0.0,
+            busy_at: 0,
+            holder_waits: (0, 0.0),
+            entry_waits: (0, 0.0),
+            trace: false,
+            nonce: 0,
+            ages: 0.0,
+            sale,
+        }
+    }
+
+    fn at(&mut self, time: u64, event: Event) {
+        self.seq += 1;
+        self.events.push(Reverse((time, self.seq, event)));
+    }
+
+    fn after(&mut self, seconds: f64, event: Event) {
+        self.at(self.now + (seconds * 1e9) as u64, event);
+    }
+
+    pub fn go(mut self) -> Outcome {
+        self.at(0, Event::Tick);
+        self.at(0, Event::Intent);
+        if self.sale.bots > 0.0 {
+            self.at(0, Event::Bot);
+        }
+        let end = ((self.sale.warm_up + self.sale.seconds) * 1e9) as u64;
+        let mut traced = 0;
+        while let Some(Reverse((time, _, event))) = self.events.pop() {
+            if time >= end {
+                break;
+            }
+            self.now = time;
+            if self.trace && time >= traced {
+                traced = time + SECOND / 2;
+                let s = self.entry.status(self.ts());
+                println!(
+                    "{:5.1}s rate {:6.1} cap {:6.1} L {:.2} f {:.3} begun {} active {}/{} sil {:?} wait {:?} queue {} inflight {}",
+                    time as f64 / 1e9,
+                    s.rate,
+                    s.capacity,
+                    s.calls_per_grant,
+                    s.factor,
+                    s.begun,
+                    s.in_progress,
+                    s.wanted_in_progress,
+                    s.silence,
+                    s.holders_wait,
+                    self.upstream.waiting,
+                    self.upstream.in_flight
+                );
+            }
+            match event {
+                Event::Intent => self.intent(),
+                Event::Bot => self.bot(),
+                Event::Ask(who) => self.ask(who),
+                Event::Served(who) => self.served(who),
+                Event::WaitedLong(who, wait) => self.waited_long(who, wait),
+                Event::Tick => {
+                    if let Some((when, limit)) = self.sale.relimit
+                        && self.secs() >= when
+                    {
+                        self.upstream.limit = limit;
+                        self.upstream.totals.limit = limit;
+                    }
+                    self.tick();
+                    self.after(0.01, Event::Tick);
+                }
+            }
+        }
+        let out = &mut self.out;
+        let best = self.sale.capacity / STEPS as f64;
+        let (from, to) = (self.sale.warm_up, self.sale.warm_up + self.sale.seconds);
+        out.efficiency = out.rate(from, to) / best;
+        out.holder_wait_ms = self.holder_waits.1 * 1e3 / self.holder_waits.0.max(1) as f64;
+        out.entry_wait_ms = self.entry_waits.1 * 1e3 / self.entry_waits.0.max(1) as f64;
+        out.utilisation = self.busy / (f64::from(self.sale.workers) * self.sale.seconds);
+        out.entry_age_ms = self.ages * 1e3 / out.grants.max(1) as f64;
+        self.out
+    }
+
+    fn fail(&mut self, who: usize) {
+        if self.secs() >= self.sale.warm_up + self.sale.patience {
+            self.out.failed += 1;
+            self.out.failed_by[self.customers[who].standing] += 1;
+        }
+    }
+
+    fn secs(&self) -> f64 {
+        self.now as f64 / 1e9
+    }
+    fn ts(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now)
+    }
+
+    fn tick(&mut self) {
+        let load = Load { totals: self.upstream.totals, steps: STEPS as u32 };
+        self.entry.tick(&[load], self.ts());
+    }
+
+    fn intent(&mut self) {
+        let rate = self.sale.capacity / STEPS as f64 * self.sale.overload;
+        let next = self.rng.exponential(1.0 / rate);
+        self.after(next, Event::Intent);
+        let think = self.rng.between(self.sale.think[0]) / 1e3;
+        let honours = self.rng.fraction() < self.sale.honour;
+        self.out.intents += 1;
+        self.customers.push(Customer {
+            bot: false,
+            honours,
+            came: self.now,
+            until: self.now + (self.sale.patience * 1e9) as u64,
+            step: 0,
+            told: None,
+            nonce: None,
+            expires: 0,
+            begun: None,
+            wait: 0,
+            waiting: None,
+            served_since: 0,
+            standing: 0,
+        });
+        self.after(think, Event::Ask(self.customers.len() - 1));
+    }
+
+    fn bot(&mut self) {
+        let next = self.rng.exponential(1.0 / self.sale.bots);
+        self.after(next, Event::Bot);
+        self.customers.push(Customer {
+            bot: true,
+            honours: false,
+            came: self.now,
+            until: u64::MAX,
+            step: 0,
+            told: None,
+            nonce: None,
+            expires: 0,
+            begun: None,
+            wait: 0,
+            waiting: None,
+            served_since: 0,
+            standing: 0,
+        });
+        self.ask(self.customers.len() - 1);
+    }
+
+    fn ask(&mut self, who: usize) {
+        self.tick();
+        let now = self.now;
+        if now >= self.customers[who].until {
+            if self.customers[who].nonce.is_some() {
+                self.fail(who);
+            }
+            return;
+        }
+        let ts = self.ts();
+        let rank = if let Some(nonce) = self.customers[who].nonce {
+            let customer = &self.customers[who];
+            if self.entry.call(nonce, Timestamp::from_nanos(customer.expires), ts).is_err() {
+                self.out.holders_refused += 1;
+                return self.retry(who);
+            }
+            (2 + customer.step).min(7)
+        } else {
+            let standing = match self.customers[who].told {
+                None => Standing::New,
+                Some(told) if now + 50 * MILLI < told => {
+                    Standing::Early { told: Timestamp::from_nanos(told) }
+                }
+                Some(_) => Standing::OnTime,
+            };
+            let spare = self.upstream.waiting == 0 && self.upstream.in_flight < self.upstream.limit;
+            let begun = if self.entry.peek(standing, spare, ts) {
+                self.entry.take(standing, spare, ts)
+            } else {
+                None
+            };
+            let Some(begun) = begun else { return self.refuse(who) };
+            let standing = match standing {
+                Standing::New => 0,
+                Standing::OnTime => 1,
+                Standing::Early { .. } => 2,
+            };
+            self.customers[who].standing = standing;
+            self.customers[who].begun = Some(begun);
+            1
+        };
+        if self.upstream.in_flight < self.upstream.limit && self.upstream.waiting == 0 {
+            self.serve(who, rank, 0);
+            return;
+        }
+        if self.upstream.waiting >= self.sale.buffer {
+            let lowest = (0..rank).find(|&r| !self.upstream.queues[r].is_empty());
+            let Some(lowest) = lowest else { return self.rejected(who) };
+            let (loser, _) = self.upstream.queues[lowest].pop_back().unwrap();
+            self.upstream.waiting -= 1;
+            self.customers[loser].waiting = None;
+            self.rejected(loser);
+        }
+        let customer = &mut self.customers[who];
+        customer.wait += 1;
+        customer.waiting = Some((now, rank));
+        let wait = customer.wait;
+        self.upstream.queues[rank].push_back((who, wait));
+        self.upstream.waiting += 1;
+        self.after(0.5, Event::WaitedLong(who, wait));
+    }
+
+    fn waited_long(&mut self, who: usize, wait: u32) {
+        let customer = &mut self.customers[who];
+        if customer.wait != wait {
+            return;
+        }
+        let Some((_, rank)) = customer.waiting.take() else { return };
+        let queue = &mut self.upstream.queues[rank];
+        let place = queue.iter().position(|&entry| entry == (who, wait)).unwrap();
+        queue.remove(place);
+        self.upstream.waiting -= 1;
+        self.rejected(who);
+    }
+
+    fn account(&mut self) {
+        let span = (self.now - self.busy_at.max((self.sale.warm_up * 1e9) as u64).min(self.now))
+            as f64
+            / 1e9;
+        self.busy += span * f64::from(self.upstream.in_flight);
+        self.busy_at = self.now;
+    }
+
+    fn serve(&mut self, who: usize, rank: usize, waited: u64) {
+        self.account();
+        self.upstream.in_flight += 1;
+        self.customers[who].served_since = self.now;
+        if rank >= 2 {
+            self.upstream.totals.ranked += 1;
+            self.upstream.totals.ranked_wait_nanos += waited;
+            self.holder_waits.0 += 1;
+            self.holder_waits.1 += waited as f64 / 1e9;
+            self.out.holder_wait_max_ms = self.out.holder_wait_max_ms.max(waited as f64 / 1e6);
+        } else {
+            self.entry_waits.0 += 1;
+            self.entry_waits.1 += waited as f64 / 1e9;
+        }
+        let mut capacity = self.sale.capacity;
+        if let Some((when, times)) = self.sale.change
+            && self.secs() >= when
+        {
+            capacity *= times;
+        }
+        let mean = f64::from(self.sale.workers) / capacity;
+        let service = match self.sale.law {
+            Law::Exponential => self.rng.exponential(mean),
+            Law::Uniform => self.rng.between((0.0, 2.0 * mean)),
+            Law::Fixed => mean,
+        };
+        self.after(service, Event::Served(who));
+    }
+
+    fn served(&mut self, who: usize) {
+        if let Some((from, to)) = self.sale.freeze
+            && (from..to).contains(&self.secs())
+        {
+            return self.after(to - from, Event::Served(who));
+        }
+        self.account();
+        self.upstream.in_flight -= 1;
+        self.upstream.totals.services += 1;
+        self.upstream.totals.service_nanos += self.now - self.customers[who].served_since;
+        while self.upstream.in_flight < self.upstream.limit {
+            let next = (0..8)
+                .rev()
+                .find_map(|r| self.upstream.queues[r].pop_front().map(|entry| (r, entry)));
+            let Some((rank, (next, _))) = next else { break };
+            self.upstream.waiting -= 1;
+            let (since, _) = self.customers[next].waiting.take().unwrap();
+            self.serve(next, rank, self.now - since);
+        }
+        let now = self.ts();
+        if let Some(begun) = self.customers[who].begun.take() {
+            self.nonce += 1;
+            let nonce = self.nonce.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            begun.grant(nonce, now);
+            self.customers[who].nonce = Some(nonce);
+            self.customers[who].expires = self.now + 120 * SECOND;
+            if self.customers[who].bot {
+                self.out.bot_grants += 1;
+                return;
+            }
+            self.out.grants += 1;
+            if self.secs() >= self.sale.warm_up {
+                self.out.standing[self.customers[who].standing] += 1;
+            }
+            self.ages += (self.now - self.customers[who].came) as f64 / 1e9;
+            self.out.in_progress_max =
+                self.out.in_progress_max.max(self.entry.status(now).in_progress);
+        }
+        let customer = &mut self.customers[who];
+        customer.step += 1;
+        if customer.step == STEPS {
+            let nonce = customer.nonce.unwrap();
+            if self.now <= customer.until {
+                if self.secs() >= self.sale.warm_up + self.sale.patience {
+                    self.out.holders_finished += 1;
+                }
+                self.out.tenths[(self.now / (100 * MILLI)) as usize] += 1;
+            } else {
+                self.fail(who);
+            }
+            self.entry.finish(nonce, now);
+            return;
+        }
+        if self.rng.fraction() < self.sale.abandon {
+            self.out.abandoned += 1;
+            return;
+        }
+        let think = self.rng.between(self.sale.think[self.customers[who].step]) / 1e3;
+        self.after(think, Event::Ask(who));
+    }
+
+    /// Refused behind entry control.
+    fn rejected(&mut self, who: usize) {
+        if self.customers[who].nonce.is_some() {
+            self.out.holders_refused += 1;
+        } else {
+            self.out.entries_refused_late += 1;
+            self.customers[who].begun = None;
+        }
+        self.retry(who);
+    }
+
+    /// Refused by entry control.
+    fn refuse(&mut self, who: usize) {
+        if self.customers[who].bot {
+            return;
+        }
+        let now = self.now;
+        let early = self.customers[who].told.is_some_and(|told| now + 50 * MILLI < told);
+        if !early {
+            let per_second = self.sale.returns * self.sale.capacity / STEPS as f64;
+            let slot = self.calendar.max(now + SECOND) + (1e9 / per_second) as u64;
+            let horizon = now + 32 * SECOND;
+            let told = if slot > horizon {
+                horizon - (self.rng.fraction() * 8e9) as u64
+            } else {
+                self.calendar = slot;
+                slot
+            };
+            self.customers[who].told = Some(told);
+        }
+        if self.customers[who].honours {
+            let told = self.customers[who].told.unwrap();
+            let wait = (told - now.min(told)) as f64 / 1e9 * self.rng.between((0.8, 1.2));
+            return self.after(wait.max(0.05), Event::Ask(who));
+        }
+        self.retry(who);
+    }
+
+    fn retry(&mut self, who: usize) {
+        if self.customers[who].bot {
+            return;
+        }
+        if self.customers[who].nonce.is_none() && self.rng.fraction() > 0.85 {
+            return;
+        }
+        let wait = self.rng.between((0.2, 2.0));
+        self.after(wait, Event::Ask(who));
+    }
+}
