@@ -14,3 +14,16 @@ pub struct Totals {
     /// Permits there are now.
     pub limit: u32,
 }
+
+impl Totals {
+    /// What was added since `earlier`; the limit is that of now.
+    pub(crate) const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            services: self.services.saturating_sub(earlier.services),
+            service_nanos: self.service_nanos.saturating_sub(earlier.service_nanos),
+            ranked: self.ranked.saturating_sub(earlier.ranked),
+            ranked_wait_nanos: self.ranked_wait_nanos.saturating_sub(earlier.ranked_wait_nanos),
+            limit: self.limit,
+        }
+    }
+}

@@ -75,6 +75,37 @@ fn explore() {
             o.holders_refused,
             o.failed
         );
+        show(
+            &format!("x{overload} tiny"),
+            &Sale { capacity: 10.0, workers: 1, seconds: 120.0, warm_up: 10.0, ..sale.clone() },
+        );
+        show(
+            &format!("x{overload} small"),
+            &Sale { capacity: 50.0, workers: 2, seconds: 60.0, warm_up: 10.0, ..sale.clone() },
+        );
+        show(
+            &format!("x{overload} 50 permits"),
+            &Sale { permits: Some(50), buffer: 500, ..sale.clone() },
+        );
+        let o = run(&Sale { quiet: 10.0, seconds: 20.0, ..sale.clone() });
+        println!(
+            "step at 10: {:?} failed {}",
+            [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0].map(|t| o.rate(t, t + 1.0).round()),
+            o.failed
+        );
+        let o = run(&Sale {
+            quiet: 10.0,
+            seconds: 20.0,
+            permits: Some(50),
+            buffer: 500,
+            ..sale.clone()
+        });
+        println!(
+            "step at 10, 50 permits: {:?} failed {} ",
+            [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 18.0]
+                .map(|t| o.rate(t, t + 1.0).round()),
+            o.failed
+        );
         for times in [0.5, 2.0] {
             let o = run(&Sale { change: Some((7.0, times)), ..sale.clone() });
             println!(

@@ -41,6 +41,9 @@ const INCREASE: f64 = 1.01;
 const LEAST_FACTOR: f64 = 0.3;
 const MOST_FACTOR: f64 = 1.25;
 
+/// How long, in seconds, an entry may be expected to wait for a permit: less than the patience of any queue before it.
+const LONGEST_BACKLOG: f64 = 0.1;
+
 /// Time between two calls of a grant before any was measured: less than people take, so that at first there are rather too
 /// few in progress than too many.
 const GAP_ASSUMED: f64 = 0.2;
@@ -79,6 +82,8 @@ pub(crate) struct Bound {
 #[derive(Debug, Default)]
 struct Upstream {
     began: Totals,
+    /// When what a permit serves was measured last.
+    measured: Totals,
     latest: Totals,
     steps: u32,
     per_permit: Recent,
@@ -173,7 +178,11 @@ impl Planner {
         self.short += u32::from(is_short);
         self.calls += heard.calls;
         self.remember(heard);
-        let requests: u64 = self.upstreams.iter().map(Upstream::services).sum();
+        let requests: u64 = self
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.latest.since(&upstream.began).services)
+            .fold(0, u64::saturating_add);
         let window = now.saturating_since(began);
         let enough = if self.is_known() {
             (window >= WINDOW || requests >= REQUESTS) && requests >= FEWEST_REQUESTS
@@ -203,14 +212,19 @@ impl Planner {
         let rate = entries * self.factor;
         let pace = self.pace.median();
         let per_call = pace.map_or(GAP_ASSUMED, |pace| 1.0 / pace);
-        let progress = entries * (calls - 1.0) * per_call;
+        // Below the planned share holders wait: then there are to be fewer in progress, too.
+        let share = (self.factor / headroom(settings)).min(1.0);
+        let progress = entries * (calls - 1.0) * per_call * share;
         let own = limit as f64 / calls;
+        let longest = entries * LONGEST_BACKLOG;
         Plan {
             rate,
             burst: whole(rate * 0.05).clamp(6, 1_000_000),
-            bounds: [(3.0, 3.0), (2.0, 2.0), (0.0, 0.0)].map(|(wait, slack)| Bound {
-                backlog: whole(own + wait * own.sqrt() + wait),
-                fill: whole(progress + slack * progress.sqrt() + slack),
+            bounds: [(4.0, 3.0), (3.0, 2.0), (0.0, 0.0)].map(|(waiting, slack)| Bound {
+                backlog: whole(
+                    own + (waiting * (own.sqrt() + 1.0)).min(longest.max(waiting.min(1.0))),
+                ),
+                fill: whole(progress + slack * (progress.sqrt() + 1.0)),
             }),
             most: pace.map_or(u64::MAX, |_| whole(2.0 * progress + 4.0 * progress.sqrt() + 8.0)),
             silence,
@@ -278,7 +292,7 @@ impl Planner {
             self.upstreams.clear();
             self.upstreams.resize_with(loads.len(), Upstream::default);
             for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
-                upstream.began = load.totals;
+                (upstream.began, upstream.measured) = (load.totals, load.totals);
             }
         }
         for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
@@ -286,7 +300,7 @@ impl Planner {
             upstream.steps = load.steps;
             if load.totals.services < upstream.began.services {
                 // Another limiter has taken its place.
-                upstream.began = load.totals;
+                (upstream.began, upstream.measured) = (load.totals, load.totals);
             }
         }
     }
@@ -322,22 +336,25 @@ impl Planner {
     }
 
     fn close(&mut self, now: Timestamp) {
-        let (mut ranked, mut waited, mut turn) = (0, 0, 0.0_f64);
+        let (mut ranked, mut waited, mut turn) = (0_u64, 0_u64, 0.0_f64);
         for upstream in &mut self.upstreams {
-            let Totals { services, service_nanos, ranked: more, ranked_wait_nanos, limit } =
-                upstream.window();
+            let Totals { ranked: more, ranked_wait_nanos, limit, .. } =
+                upstream.latest.since(&upstream.began);
+            let Totals { services, service_nanos, .. } = upstream.latest.since(&upstream.measured);
             if services >= FEWEST_REQUESTS / 2 && service_nanos > 0 {
                 upstream.per_permit.push(services as f64 * 1e9 / service_nanos as f64);
+                upstream.measured = upstream.latest;
             }
             if let Some(per_permit) = upstream.per_permit.median() {
                 turn = turn.max(1.0 / (per_permit * f64::from(limit.max(1))));
             }
-            ranked += more;
-            waited += ranked_wait_nanos;
+            ranked = more.saturating_add(ranked);
+            waited = ranked_wait_nanos.saturating_add(waited);
             upstream.began = upstream.latest;
         }
         self.wait = if ranked > 0 { waited as f64 / ranked as f64 / 1e9 } else { 0.0 };
-        if self.wait > LONG_WAIT.max(LONG_WAIT_PERMITS * turn) {
+        let is_long = self.wait > LONG_WAIT.max(LONG_WAIT_PERMITS * turn);
+        if is_long && ranked >= FEWEST_REQUESTS / 2 {
             self.factor *= DECREASE;
         } else if self.short * 2 > self.samples {
             self.factor *= INCREASE;
@@ -358,26 +375,6 @@ impl Planner {
     pub(crate) fn bound(&mut self, settings: &EntrySettings) {
         let least = headroom(settings) * LEAST_FACTOR;
         self.factor = self.factor.clamp(least, MOST_FACTOR.max(least));
-    }
-}
-
-impl Upstream {
-    /// What was done in the window.
-    fn window(&self) -> Totals {
-        Totals {
-            services: self.services(),
-            service_nanos: self.latest.service_nanos.saturating_sub(self.began.service_nanos),
-            ranked: self.latest.ranked.saturating_sub(self.began.ranked),
-            ranked_wait_nanos: self
-                .latest
-                .ranked_wait_nanos
-                .saturating_sub(self.began.ranked_wait_nanos),
-            limit: self.latest.limit,
-        }
-    }
-
-    fn services(&self) -> u64 {
-        self.latest.services.saturating_sub(self.began.services)
     }
 }
 

@@ -44,6 +44,10 @@ pub struct Sale {
     pub headroom: f64,
     pub buffer: usize,
     pub returns: f64,
+    /// Permits, if not one per worker: the upstream has a queue of its own then.
+    pub permits: Option<u32>,
+    /// Until when hardly anybody comes.
+    pub quiet: f64,
 }
 
 impl Default for Sale {
@@ -67,6 +71,8 @@ impl Default for Sale {
             headroom: 0.95,
             buffer: 50,
             returns: 0.3,
+            permits: None,
+            quiet: 0.0,
         }
     }
 }
@@ -186,6 +192,8 @@ pub struct Run {
     pub trace: bool,
     nonce: u64,
     ages: f64,
+    /// When each of them is free.
+    workers: BinaryHeap<Reverse<u64>>,
 }
 
 pub fn run(sale: &Sale) -> Outcome {
@@ -208,11 +216,11 @@ impl Run {
             events: BinaryHeap::new(),
             customers: Vec::new(),
             upstream: Upstream {
-                limit: sale.workers,
+                limit: sale.permits.unwrap_or(sale.workers),
                 in_flight: 0,
                 queues: Default::default(),
                 waiting: 0,
-                totals: Totals { limit: sale.workers, ..Totals::default() },
+                totals: Totals { limit: sale.permits.unwrap_or(sale.workers), ..Totals::default() },
             },
             entry: Arc::new(Entry::new(settings, Timestamp::from_nanos(0))),
             calendar: 0,
@@ -227,6 +235,9 @@ impl Run {
             trace: false,
             nonce: 0,
             ages: 0.0,
+            workers: (0..sale.relimit.map_or(0, |(_, limit)| limit).max(sale.workers))
+                .map(|_| Reverse(0))
+                .collect(),
             sale,
         }
     }
@@ -321,7 +332,8 @@ impl Run {
     }
 
     fn intent(&mut self) {
-        let rate = self.sale.capacity / STEPS as f64 * self.sale.overload;
+        let overload = if self.secs() < self.sale.quiet { 0.05 } else { self.sale.overload };
+        let rate = self.sale.capacity / STEPS as f64 * overload;
         let next = self.rng.exponential(1.0 / rate);
         self.after(next, Event::Intent);
         let think = self.rng.between(self.sale.think[0]) / 1e3;
@@ -475,13 +487,19 @@ impl Run {
             Law::Uniform => self.rng.between((0.0, 2.0 * mean)),
             Law::Fixed => mean,
         };
-        self.after(service, Event::Served(who));
+        let Reverse(free) = self.workers.pop().unwrap();
+        let done = self.now.max(free) + (service * 1e9) as u64;
+        self.workers.push(Reverse(done));
+        self.at(done, Event::Served(who));
     }
 
     fn served(&mut self, who: usize) {
         if let Some((from, to)) = self.sale.freeze
             && (from..to).contains(&self.secs())
         {
+            let until = (to * 1e9) as u64;
+            self.workers =
+                self.workers.drain().map(|Reverse(free)| Reverse(free.max(until))).collect();
             return self.after(to - from, Event::Served(who));
         }
         self.account();
