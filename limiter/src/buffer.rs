@@ -5,52 +5,20 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::breaker::{Breaker, State as BreakerState};
+use crate::class::{MAX_RANKS, Rank};
+use crate::counters::Service;
 use crate::delay::WaitWindow;
-use crate::gate::Gate;
-use crate::limits::{Limits, TierLimits};
-use crate::queue::{Entry, List, Slab, State};
+use crate::gate::{Floors, Gate};
+use crate::limits::Limits;
 use crate::rejection::Rejection;
-use crate::status::TierStatus;
-use crate::tier::{MAX_TIERS, TierId};
+use crate::slab::{Entry, Slab, State};
+use crate::tier::{MAX_TIERS, Tier, TierId};
 use crate::timestamp::{Timestamp, saturating_nanos};
 use crate::watermarks::Watermarks;
+use crate::word::Limit;
 
 /// What a weight of 1 moves a tier's pass on by when it is served.
 const STRIDE: u64 = 1 << 32;
-
-/// One tier's queue and breaker.
-#[derive(Debug)]
-pub(crate) struct Tier {
-    limits: TierLimits,
-    /// Its own, or a higher tier's where that is the lower: a higher tier is never refused before a lower one.
-    watermarks: Watermarks,
-    /// It may enter while fewer than this wait in all.
-    places: u32,
-    list: List,
-    /// Where it stands in the order of service among the lower tiers: the least is next.
-    pass: u64,
-    breaker: Breaker,
-    pressure: f64,
-    /// Expected wait of a newcomer.
-    estimate: Duration,
-}
-
-/// How fast the upstream takes: what estimates are made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
-    pub(crate) limit: u32,
-    /// Mean time from a permit to its return; zero: not known yet.
-    pub(crate) mean: Duration,
-}
-
-impl Service {
-    /// The time in which `requests` permits come back.
-    pub(crate) fn time_for(self, requests: u64) -> Duration {
-        let nanos = saturating_nanos(self.mean).saturating_mul(requests);
-        Duration::from_nanos(nanos / u64::from(self.limit.max(1)))
-    }
-}
 
 /// What becomes of a newcomer that found no permit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +35,8 @@ pub(crate) struct Buffer {
     slab: Slab,
     tiers: Vec<Tier>,
     waiting: u32,
+    /// Those of them above the ordinary rank.
+    preferred: u32,
     capacity: u32,
     queue_delay_target: Duration,
     trip_spacing: Duration,
@@ -84,6 +54,7 @@ impl Buffer {
             slab: Slab::new(),
             tiers: Vec::new(),
             waiting: 0,
+            preferred: 0,
             capacity: 0,
             queue_delay_target: Duration::ZERO,
             trip_spacing: Duration::ZERO,
@@ -112,31 +83,22 @@ impl Buffer {
             let effective = watermarks
                 .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
             watermarks = Some(effective);
-            let places = places(effective, self.capacity);
+            let new = Tier::new(tier_limits, effective, self.capacity, self.pass);
             let earlier = from.get(index).copied().flatten();
             let carried = earlier.and_then(|earlier| old.get_mut(earlier)?.take());
-            if let Some(tier) = &carried
-                && earlier != Some(index)
-            {
-                self.slab.relabel(tier.list, index as u8);
-            }
             self.tiers.push(match carried {
-                Some(tier) => Tier { limits: tier_limits, watermarks: effective, places, ..tier },
-                None => Tier {
-                    limits: tier_limits,
-                    watermarks: effective,
-                    places,
-                    list: List::EMPTY,
-                    pass: self.pass,
-                    breaker: Breaker::new(),
-                    pressure: 0.0,
-                    estimate: Duration::ZERO,
-                },
+                Some(tier) => {
+                    if earlier != Some(index) {
+                        tier.queue.relabel(&mut self.slab, index as u8);
+                    }
+                    new.carry(tier)
+                }
+                None => new,
             });
         }
         if let Some(last) = self.tiers.len().checked_sub(1) {
-            for mut gone in old.into_iter().flatten() {
-                self.slab.append(&mut self.tiers[last].list, &mut gone.list, last as u8);
+            for gone in old.into_iter().flatten() {
+                self.tiers[last].queue.append(&mut self.slab, gone.queue, last as u8);
             }
         }
     }
@@ -150,33 +112,41 @@ impl Buffer {
         self.external_pressure = if pressure > 0.0 { pressure.min(1.0) } else { 0.0 };
     }
 
-    /// Where a newcomer of `tier` goes that has to be served by `deadline`. Judges by the last [`refresh`](Self::refresh).
+    /// Where a newcomer of `tier` and `rank` goes that has to be served by `deadline`. Judges by the last
+    /// [`refresh`](Self::refresh).
     pub(crate) fn place(
         &self,
         tier: usize,
-        limit: u32,
+        rank: Rank,
+        service: Service,
         now: Timestamp,
         deadline: Timestamp,
     ) -> Place {
-        if let Some(rejection) = self.refusal(tier, limit) {
+        if let Some(rejection) = self.refusal(tier, rank, service) {
             return Place::Refuse(rejection);
         }
         if self.is_unbuffered(tier) {
             return Place::Refuse(Rejection::BufferFull);
         }
-        if now + self.tiers[tier].estimate > deadline {
+        if now + self.estimate(tier, rank, service) > deadline {
             return Place::Refuse(Rejection::Deadline);
         }
-        match self.newest_below(tier) {
-            Some(newest) if self.is_blocked(tier) => Place::Displace(newest),
+        match self.newest_below(tier, rank) {
+            Some(newest) if self.is_blocked(tier, rank) => Place::Displace(newest),
             _ => Place::Free,
         }
     }
 
-    /// Adds a waiter at the end of `tier`.
-    pub(crate) fn push(&mut self, tier: usize, now: Timestamp, deadline: Timestamp) -> u32 {
+    /// Adds a waiter at the end of `rank` in `tier`.
+    pub(crate) fn push(
+        &mut self,
+        tier: usize,
+        rank: Rank,
+        now: Timestamp,
+        deadline: Timestamp,
+    ) -> u32 {
         let waits = &mut self.tiers[tier];
-        if waits.list.is_empty() {
+        if waits.queue.is_empty() {
             // The later of the two: having been idle earns nothing, and neither does coming back at once.
             waits.pass = waits.pass.max(self.pass);
         }
@@ -187,31 +157,37 @@ impl Buffer {
             (timeout, Rejection::QueueTimeout)
         };
         self.waiting += 1;
-        self.slab.push(&mut waits.list, Entry::new(tier as u8, now, expires, cause))
+        self.preferred += u32::from(rank.is_preferred());
+        waits.queue.push(&mut self.slab, Entry::new(tier as u8, rank, now, expires, cause))
     }
 
-    /// The waiter to be served next, taken off its queue; its entry is still to be settled.
-    pub(crate) fn pop(&mut self) -> Option<u32> {
-        let index = self.next_tier().and_then(|tier| self.tiers[tier].list.oldest())?;
-        self.unlink(index);
-        Some(index)
+    /// The waiter to be served next, of those of rank `lowest` or above: the first tier strictly first, then the lower one
+    /// whose pass is the least (stride scheduling: Waldspurger and Weihl, 1995).
+    pub(crate) fn next(&self, lowest: Rank) -> Option<u32> {
+        let [first, lower @ ..] = self.tiers.as_slice() else { return None };
+        first.queue.next(lowest).or_else(|| {
+            let heads = lower.iter().filter_map(|tier| Some((tier.pass, tier.queue.next(lowest)?)));
+            heads.min_by_key(|&(pass, _)| pass).map(|(_, next)| next)
+        })
     }
 
-    /// Takes a waiter off its queue.
-    pub(crate) fn unlink(&mut self, index: u32) {
-        let tier = usize::from(self.slab.entry(index).tier);
-        self.slab.unlink(&mut self.tiers[tier].list, index);
+    /// Takes a waiter off its queue, and gives its rank.
+    pub(crate) fn unlink(&mut self, index: u32) -> Rank {
+        let &mut Entry { tier, rank, .. } = self.slab.entry(index);
+        self.tiers[usize::from(tier)].queue.unlink(&mut self.slab, index);
         self.waiting -= 1;
+        self.preferred -= u32::from(rank.is_preferred());
+        rank
     }
 
-    /// Gives the waiter at `index`, off its queue, a permit.
-    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> Option<Waker> {
+    /// Gives the waiter at `index`, off its queue, a permit; and how long it waited.
+    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> (Option<Waker>, Duration) {
         let entry = self.slab.entry(index);
         let (tier, wait) = (usize::from(entry.tier), now.saturating_since(entry.since));
         let waker = entry.settle(State::Granted(now));
         self.waits.record(wait, now);
         self.charge(tier);
-        waker
+        (waker, wait)
     }
 
     /// Refuses the waiter at `index`, off its queue.
@@ -244,7 +220,7 @@ impl Buffer {
         // upstream, or shedding would empty the buffer and leave the upstream idle (as CoDel, RFC 8289, never drops the
         // last packet).
         let others = u64::from(self.waiting.saturating_sub(1));
-        self.queue_delay = self.waits.mean().min(service.time_for(others));
+        self.queue_delay = self.waits.mean().min(service.time_for(others, service.limit.all()));
         let delay = if self.queue_delay_target.is_zero() {
             f64::from(u8::from(!self.queue_delay.is_zero()))
         } else {
@@ -252,41 +228,51 @@ impl Buffer {
         };
         let mut immovable = 0;
         for index in 0..self.tiers.len() {
-            let estimate = service.time_for(u64::from(self.ahead(index)) + 1);
+            let estimate = self.estimate(index, Rank::ORDINARY, service);
             let tier = &mut self.tiers[index];
-            immovable += tier.list.len();
+            immovable += tier.queue.len();
             let occupancy = f64::from(immovable) / f64::from(self.capacity.max(1));
             let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
-            tier.pressure = pressure.max(self.external_pressure).min(1.0);
-            tier.breaker.observe(tier.pressure, tier.watermarks, now, self.trip_spacing);
+            tier.press(pressure.max(self.external_pressure).min(1.0), now, self.trip_spacing);
             tier.estimate = estimate;
         }
     }
 
-    /// The gate word as of the last [`refresh`](Self::refresh). Tiers that do not exist read as the last one.
-    pub(crate) fn gate(&self, limit: u32) -> Gate {
-        let mut gate = Gate::default();
-        if limit == 0 {
+    /// The words of the gate as of the last [`refresh`](Self::refresh). Tiers that do not exist read as the last one.
+    pub(crate) fn gate(&self, service: Service) -> (Gate, Floors) {
+        let (mut gate, mut floors) = (Gate::default(), Floors::default());
+        if service.limit.all() == 0 {
             gate.close();
         }
         if self.draining {
             gate.drain();
         }
-        for bit in 0..MAX_TIERS {
-            let index = bit.min(self.tiers.len() - 1);
+        for index in 0..self.tiers.len() {
+            let end = if index + 1 == self.tiers.len() { MAX_TIERS } else { index + 1 };
             if self.is_unbuffered(index) {
-                gate.unbuffer(bit);
+                (index..end).for_each(|bit| gate.unbuffer(bit));
             }
-            if let Some(rejection) = self.refusal(index, limit) {
-                gate.refuse(bit, rejection);
+            for (rank, rejection) in self.refusals(index, service).enumerate() {
+                for bit in index..end {
+                    if rank == 0 {
+                        gate.refuse(bit, rejection);
+                    }
+                    floors.refuse(bit, rank, rejection);
+                }
             }
         }
-        gate
+        (gate, floors)
     }
 
-    /// Expected waits of newcomers, tier by tier.
+    /// Expected waits of ordinary newcomers, tier by tier.
     pub(crate) fn estimates(&self) -> impl Iterator<Item = Duration> {
         self.tiers.iter().map(|tier| tier.estimate)
+    }
+
+    /// Expected wait of a newcomer of tier `index` and `rank`.
+    pub(crate) fn estimate(&self, index: usize, rank: Rank, service: Service) -> Duration {
+        let ahead = u64::from(self.ahead(index, rank, service.limit));
+        service.time_for(ahead + 1, service.limit.of(rank))
     }
 
     pub(crate) const fn is_draining(&self) -> bool {
@@ -314,69 +300,83 @@ impl Buffer {
         &self.tiers
     }
 
-    /// Why a newcomer of tier `index` is refused whoever it is, if it is; permits are then not to be had either, or not
-    /// to be given.
-    fn refusal(&self, index: usize, limit: u32) -> Option<Rejection> {
+    /// What newcomers of tier `index` are refused for at the gate, from the ordinary rank up to the last that is refused:
+    /// whatever refuses a rank refuses those below it.
+    fn refusals(&self, index: usize, service: Service) -> impl Iterator<Item = Rejection> {
+        // While nobody preferred waits there may be a permit for one who comes, whoever else waits.
+        let ranks = if self.preferred > 0 { MAX_RANKS } else { 1 };
+        (0..ranks as u8).map_while(move |rank| self.refusal(index, Rank::new(rank), service))
+    }
+
+    /// Why a newcomer of tier `index` and `rank` that finds no permit is refused whoever it is, if it is. One of the ordinary
+    /// rank then finds none, or is not to have it.
+    fn refusal(&self, index: usize, rank: Rank, service: Service) -> Option<Rejection> {
         let tier = &self.tiers[index];
-        let sheds =
-            self.tiers[..=index].iter().any(|tier| tier.breaker.state() == BreakerState::Shedding);
-        if sheds || (self.is_blocked(index) && self.newest_below(index).is_none()) {
-            let full = tier.places == self.capacity && self.waiting >= self.capacity.max(1);
-            return Some(if full { Rejection::BufferFull } else { Rejection::Watermark });
+        let is_full = self.waiting >= self.capacity.max(1);
+        // A breaker sheds those who are too many. The preferred are few: they may use what is left above its mark.
+        let sheds = !rank.is_preferred() && self.tiers[..=index].iter().any(Tier::is_shedding);
+        let has_no_place = (is_full || !rank.is_preferred())
+            && self.is_blocked(index, rank)
+            && self.newest_below(index, rank).is_none();
+        if sheds || has_no_place {
+            let is_full = is_full && (rank.is_preferred() || tier.places == self.capacity);
+            return Some(if is_full { Rejection::BufferFull } else { Rejection::Watermark });
         }
         // An estimate can be far off after the upstream froze for a while. With a round of permits ahead, it
         // is corrected by their coming back before this newcomer would have its turn; with fewer, it could refuse
         // everybody and so never be corrected.
-        let late = saturating_nanos(tier.estimate).saturating_mul(9) / 8
-            > saturating_nanos(tier.limits.max_wait);
-        (late && self.waiting > 0 && self.ahead(index) >= limit).then_some(Rejection::QueueTimeout)
+        let is_late = |estimate| {
+            saturating_nanos(estimate).saturating_mul(9) / 8
+                > saturating_nanos(tier.limits.max_wait)
+        };
+        let estimate =
+            if rank.is_preferred() { self.estimate(index, rank, service) } else { tier.estimate };
+        (self.waiting > 0
+            && is_late(estimate)
+            && self.ahead(index, rank, service.limit) >= service.limit.of(rank))
+        .then_some(Rejection::QueueTimeout)
     }
 
-    /// Whether tier `index` can enter only in the place of another.
-    fn is_blocked(&self, index: usize) -> bool {
+    /// Whether tier `index` is to let a newcomer of `rank` in only in the place of another.
+    fn is_blocked(&self, index: usize, rank: Rank) -> bool {
         let tier = &self.tiers[index];
-        let held = tier.breaker.state() == BreakerState::Holding
-            && tier.pressure >= tier.watermarks.high();
         // At least 1: where there are no places, a newcomer may still find a permit.
-        held || self.waiting >= tier.places.max(1)
+        (tier.is_held() && !rank.is_preferred()) || self.waiting >= tier.places.max(1)
     }
 
     fn is_unbuffered(&self, index: usize) -> bool {
         self.capacity == 0 || self.tiers[index].limits.max_wait.is_zero()
     }
 
-    /// The newest waiter of the lowest tier below tier `index`.
-    fn newest_below(&self, index: usize) -> Option<u32> {
-        self.tiers[index + 1..].iter().rev().find_map(|tier| tier.list.newest())
+    /// Who makes room for a newcomer of tier `index` and `rank`: the newest of the lowest rank in the lowest tier below, or
+    /// else of the lowest rank below in its own.
+    fn newest_below(&self, index: usize, rank: Rank) -> Option<u32> {
+        let lowest = self.tiers[index + 1..].iter().rev().find_map(|tier| tier.queue.newest());
+        lowest.or_else(|| self.tiers[index].queue.newest_below(rank))
     }
 
-    /// How many waiters are to be expected served before a newcomer of tier `index`.
-    fn ahead(&self, index: usize) -> u32 {
-        let own = self.tiers[index].list.len();
+    /// How many waiters are to be expected served before a newcomer of tier `index` and `rank`.
+    fn ahead(&self, index: usize, rank: Rank, limit: Limit) -> u32 {
+        let own = self.tiers[index].queue.at_or_above(rank);
         let [first, lower @ ..] = self.tiers.as_slice() else { return 0 };
-        if index == 0 || own == 0 {
-            return first.list.len();
+        if index == 0 {
+            return own;
+        }
+        // While one waits who may have what is reserved, nothing comes back that others may have.
+        let is_past_ordinary = rank.is_preferred() && limit.ordinary() < limit.all();
+        let firsts = if is_past_ordinary { first.queue.preferred() } else { first.queue.len() };
+        if own == 0 {
+            return firsts;
         }
         let weights: u64 = lower
             .iter()
-            .filter(|tier| !tier.list.is_empty())
+            .filter(|tier| !tier.queue.is_empty())
             .map(|tier| u64::from(tier.limits.weight.get()))
             .sum();
         // At most 2^20 waiters times 7 weights of 32 bits.
         let own_turns = u64::from(own) * weights / u64::from(self.tiers[index].limits.weight.get());
-        let ahead = u64::from(first.list.len()) + own_turns;
+        let ahead = u64::from(firsts) + own_turns;
         u32::try_from(ahead).unwrap_or(u32::MAX).min(self.waiting)
-    }
-
-    /// The first tier strictly first, then the lower one whose pass is the least (stride scheduling: Waldspurger and
-    /// Weihl, 1995).
-    fn next_tier(&self) -> Option<usize> {
-        if self.tiers.first().is_some_and(|first| !first.list.is_empty()) {
-            return Some(0);
-        }
-        (1..self.tiers.len())
-            .filter(|&index| !self.tiers[index].list.is_empty())
-            .min_by_key(|&index| self.tiers[index].pass)
     }
 
     /// Moves the pass of `tier` on by one service.
@@ -395,23 +395,4 @@ impl Buffer {
             self.pass = 0;
         }
     }
-}
-
-impl Tier {
-    pub(crate) fn status(&self) -> TierStatus {
-        TierStatus {
-            waiting: self.list.len(),
-            open: self.breaker.state() != BreakerState::Closed,
-            trips: self.breaker.trips(),
-            pressure: self.pressure,
-            estimated_wait: self.estimate,
-        }
-    }
-}
-
-/// How many places of `capacity` a tier with these watermarks may fill: at least one, if there is any.
-fn places(watermarks: Watermarks, capacity: u32) -> u32 {
-    // The fraction of a millionth takes back what the product may be too large by: 0.1 * 30 > 3.
-    let places = (watermarks.high() * f64::from(capacity) - 1e-6).ceil();
-    (places as u32).clamp(1, capacity.max(1)).min(capacity)
 }

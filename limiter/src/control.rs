@@ -1,17 +1,15 @@
 //! What an operator does to a limiter while it runs, and sees of it.
 
-use crate::buffer::Buffer;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::status::{Status, TierStatus};
 use crate::sync::{Ordering, lock};
 use crate::timestamp::Timestamp;
-use crate::wakers::Wakers;
-use crate::word::{IN_FLIGHT, WAITING};
+use crate::word::Limit;
 
 impl Limiter {
-    /// Changes the limits live. A higher limit is handed to waiters at once; a lower one evicts nobody and gives nothing
+    /// Changes the limits live. A higher limit, or a smaller reserve, is handed to waiters at once; a lower one evicts nobody and gives nothing
     /// until enough has come back; 0 refuses the waiters as [`Rejection::Closed`]; a smaller buffer evicts nobody.
     pub fn apply(&self, limits: &Limits, now: Timestamp) {
         let same: Vec<Option<usize>> = (0..limits.tiers().len()).map(Some).collect();
@@ -25,13 +23,14 @@ impl Limiter {
         {
             let mut buffer = lock(&self.buffer);
             buffer.apply(limits, from);
-            self.counters.limit.store(limits.max_in_flight(), Ordering::Release);
+            self.counters.limit.store(Limit::new(limits).0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
         if limits.max_in_flight() == 0 {
             self.in_batches(now, |buffer, wakers| {
                 // Another change may have opened it since.
-                self.limit() != 0 || self.refuse_all(buffer, wakers, Rejection::Closed)
+                self.counters.limit().all() != 0
+                    || self.refuse_all(buffer, wakers, Rejection::Closed)
             });
         } else {
             self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
@@ -60,44 +59,18 @@ impl Limiter {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
         let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        let limit = self.counters.limit();
         Status {
-            in_flight: self.word().in_flight(),
-            limit: self.limit(),
+            in_flight: self.counters.word().in_flight(),
+            limit: limit.all(),
+            reserved: limit.all() - limit.ordinary(),
             waiting: buffer.waiting(),
             capacity: buffer.capacity(),
             pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
-            mean_service: self.service().mean,
+            mean_service: self.counters.service().mean,
             queue_delay: buffer.queue_delay(),
             draining: buffer.is_draining(),
             tiers,
         }
-    }
-
-    /// Whether all permits that are free have been given to waiters.
-    fn hand_out(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
-        while !wakers.is_full() {
-            if self.word().in_flight() >= self.limit() {
-                return true;
-            }
-            let Some(next) = buffer.pop() else { return true };
-            if let Some(cause) = buffer.expiry(next, now) {
-                self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
-                wakers.push(buffer.refuse(next, cause));
-            } else {
-                self.counters.state.fetch_add(IN_FLIGHT - WAITING, Ordering::AcqRel);
-                wakers.push(buffer.grant(next, now));
-            }
-        }
-        false
-    }
-
-    /// Whether no waiter is left.
-    fn refuse_all(&self, buffer: &mut Buffer, wakers: &mut Wakers, rejection: Rejection) -> bool {
-        while !wakers.is_full() {
-            let Some(next) = buffer.pop() else { return true };
-            self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
-            wakers.push(buffer.refuse(next, rejection));
-        }
-        false
     }
 }

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use crate::grants::{Ended, Grants, Pace};
 use crate::returns::Standing;
+use crate::status::Totals;
 use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::timestamp::{Timestamp, saturating_nanos};
-use crate::totals::Totals;
 
 mod plan;
 mod tokens;

@@ -7,10 +7,21 @@
 //! +----------+--------+------------+------+-------------+-----------+
 //! ```
 //!
-//! One bit per tier in each mask. The word is computed from the buffer, written under its lock and only when it changes, so
-//! that in a storm its cache line stays shared by all cores and a refusal is one load of it. A reader may act on a word
-//! that is a moment old; whoever gets past it is judged again under the lock.
+//! One bit per tier in each mask, for its ordinary rank. A higher rank that finds its tier refused looks at a second
+//! word, which has two numbers per tier: the lowest rank that there is room for, and the lowest that is let in.
+//!
+//! ```text
+//!  63                         8 7        4 3      0
+//! +----------------------------+----------+--------+
+//! |  ... the same for each ... | let in   | room   |
+//! +----------------------------+----------+--------+
+//! ```
+//!
+//! Both are computed from the buffer, written under its lock and only when they
+//! change, so that in a storm their cache line stays shared by all cores and a refusal is one load of it, or two. A reader may act
+//! on a word that is a moment old; whoever gets past it is judged again under the lock.
 
+use crate::class::Class;
 use crate::rejection::Rejection;
 use crate::tier::TierId;
 
@@ -22,7 +33,7 @@ const DRAINING: u64 = 1 << 33;
 /// The bits of tier 0 that refuse whether or not a permit is free.
 const REFUSED: u64 = 1 | 1 << BUFFER_FULL | 1 << LATE;
 
-/// Which tiers are refused at one moment: a bit each, bit 0 for tier 0. Tiers that do not exist read as the last one.
+/// Which tiers are refused their ordinary rank at one moment: a bit each, bit 0 for tier 0. Tiers that do not exist read as the last one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refused {
     /// For whatever reason.
@@ -58,7 +69,7 @@ impl Gate {
         self.0 |= 1 << UNBUFFERED << tier;
     }
 
-    /// Why `tier` is refused, if it is.
+    /// Why the ordinary rank of `tier` is refused, if it is.
     pub(crate) const fn rejection(self, tier: TierId) -> Option<Rejection> {
         let tier = tier.index();
         // One test for the common case; which bit it was matters to the refused alone.
@@ -78,6 +89,11 @@ impl Gate {
         })
     }
 
+    /// Whether all ranks are refused, whatever the buffer holds.
+    pub(crate) const fn is_shut(self) -> bool {
+        self.0 & (CLOSED | DRAINING) != 0
+    }
+
     /// Which tiers are refused.
     pub(crate) const fn refused(self) -> Refused {
         let for_capacity = (self.0 | self.0 >> BUFFER_FULL) as u8;
@@ -91,9 +107,71 @@ impl Gate {
     }
 }
 
+/// Which ranks are let in to tiers that the gate refuses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Floors(pub(crate) u64);
+
+impl Floors {
+    /// `rank` of `tier` is refused for `rejection`. To be called for rank by rank, from the lowest on.
+    pub(crate) const fn refuse(&mut self, tier: usize, rank: usize, rejection: Rejection) {
+        let above = rank as u64 + 1;
+        // A rank without room is not let in either.
+        let both = match rejection {
+            Rejection::BufferFull => above << 4 | above,
+            _ => above << 4 | self.room(tier),
+        };
+        self.0 = self.0 & !(0xff << (8 * tier)) | both << (8 * tier);
+    }
+
+    /// Why `class` is refused, if it is.
+    pub(crate) const fn rejection(self, class: Class) -> Option<Rejection> {
+        let (tier, rank) = (class.tier.index(), class.rank.index() as u64);
+        if rank < self.room(tier) {
+            Some(Rejection::BufferFull)
+        } else if rank < self.0 >> (8 * tier + 4) & 0xf {
+            Some(Rejection::QueueTimeout)
+        } else {
+            None
+        }
+    }
+
+    const fn room(self, tier: usize) -> u64 {
+        self.0 >> (8 * tier) & 0xf
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::class::{MAX_RANKS, Rank};
+
+    #[test]
+    fn a_floor_refuses_the_ranks_below_it_of_its_own_tier() {
+        for (tier, room, floor) in [(0, 0, 1), (3, 2, 5), (7, 8, 8), (7, 0, 8)] {
+            let mut floors = Floors(0);
+            for rank in 0..floor {
+                let full = rank < room;
+                floors.refuse(
+                    tier,
+                    rank,
+                    if full { Rejection::BufferFull } else { Rejection::QueueTimeout },
+                );
+            }
+            for other in 0..8 {
+                for rank in 0..MAX_RANKS {
+                    let id = TierId::new(other as u8).unwrap();
+                    let class = Class { tier: id, rank: Rank::new(rank as u8) };
+                    let expected = match rank {
+                        _ if other != tier => None,
+                        _ if rank < room => Some(Rejection::BufferFull),
+                        _ if rank < floor => Some(Rejection::QueueTimeout),
+                        _ => None,
+                    };
+                    assert_eq!(floors.rejection(class), expected, "{tier} {room} {floor}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_bit_refuses_its_own_tier_for_its_own_reason() {

@@ -2,30 +2,36 @@
 //!
 //! # Who may change what
 //!
-//! - The state word without the lock: a newcomer takes a permit, a permit is given back, both only while nobody waits.
-//! - The state word under the lock: everything else. While somebody waits nobody else can change it.
-//! - The gate word and the estimates: under the lock, at the end of every change of the buffer.
+//! - The state word without the lock: a permit is given back while nobody waits; a newcomer takes one while nobody waits,
+//!   or, if it is preferred, while nobody preferred does.
+//! - The state word under the lock: everything else. The numbers of those who wait change under it alone; while somebody
+//!   waits, so does the number in flight, but for preferred newcomers who make it more.
+//! - The gate words and the estimates: under the lock, at the end of every change of the buffer.
 //!
-//! After every hold of the lock, somebody waits only if all permits are out (a raise of the limit that has
-//! more than a batch to hand out is the exception, between its batches).
+//! After every hold of the lock, preferred waiters wait only if all permits are out, and ordinary ones only if no more are
+//! free than are reserved (a raise of the limit that has more than a batch to hand out is the exception, between its batches).
+//! Both hold until the next: what changes without the lock takes permits while somebody waits, and gives none back.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::buffer::{Buffer, Place, Service};
-use crate::gate::{Gate, Refused};
+use crate::buffer::{Buffer, Place};
+use crate::class::{Class, Rank};
+use crate::counters::Counters;
+use crate::gate::{Floors, Gate, Refused};
 use crate::limits::Limits;
 use crate::permit::Permit;
-use crate::queue::State;
 use crate::rejection::Rejection;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, lock};
+use crate::slab::State;
+use crate::status::Totals;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Padded, lock};
 use crate::ticket::Ticket;
-use crate::tier::{MAX_TIERS, TierId};
+use crate::tier::MAX_TIERS;
 use crate::timestamp::{Timestamp, saturating_nanos};
 use crate::wakers::Wakers;
-use crate::word::{IN_FLIGHT, WAITING, Word};
+use crate::word::{IN_FLIGHT, Word};
 
 /// The answer to an arrival.
 #[derive(Debug)]
@@ -50,19 +56,10 @@ pub struct Limiter {
 
 struct GateLine {
     gate: AtomicU64,
-    /// Expected wait of a newcomer in nanoseconds, tier by tier; as old as the last change of the buffer.
+    /// The [`Floors`] of the tiers that the gate refuses.
+    floors: AtomicU64,
+    /// Expected wait of an ordinary newcomer in nanoseconds, tier by tier; as old as the last change of the buffer.
     estimates: [AtomicU64; MAX_TIERS],
-}
-
-pub(crate) struct Counters {
-    /// A [`Word`].
-    pub(crate) state: AtomicU64,
-    pub(crate) limit: AtomicU32,
-    /// Exponentially weighted mean of the service time in nanoseconds; 0: not known yet. Read, then
-    /// written: of two permits returned at once one may go uncounted, which moves a mean of many by an eighth of one.
-    mean_service: AtomicU64,
-    /// The latest `now` of any admission or return, in nanoseconds; approximate in the same way.
-    latest: AtomicU64,
 }
 
 impl Limiter {
@@ -72,14 +69,10 @@ impl Limiter {
         let limiter = Self {
             gate: Padded(GateLine {
                 gate: AtomicU64::new(0),
+                floors: AtomicU64::new(0),
                 estimates: std::array::from_fn(|_| AtomicU64::new(0)),
             }),
-            counters: Padded(Counters {
-                state: AtomicU64::new(0),
-                limit: AtomicU32::new(limits.max_in_flight()),
-                mean_service: AtomicU64::new(0),
-                latest: AtomicU64::new(0),
-            }),
+            counters: Padded(Counters::new(limits)),
             buffer: Padded(Mutex::new(Buffer::new(limits))),
         };
         limiter.publish(&mut lock(&limiter.buffer), Timestamp::default());
@@ -88,64 +81,97 @@ impl Limiter {
 
     // --- arrival ---
 
-    /// Whether `tier` is refused right now: one load, nothing written. A yes promises nothing.
+    /// Whether `class` is refused right now: one load, for a preferred one at most two; nothing written. A yes promises
+    /// nothing.
     ///
     /// # Errors
     /// Why it is refused.
     #[inline]
-    pub fn check(&self, tier: TierId) -> Result<(), Rejection> {
-        self.read_gate().rejection(tier).map_or(Ok(()), Err)
+    pub fn check(&self, class: impl Into<Class>) -> Result<(), Rejection> {
+        self.refusal(self.read_gate(), class.into()).map_or(Ok(()), Err)
     }
 
-    /// Which tiers are refused right now. One load: all of it is of the same moment.
+    /// Which tiers are refused right now, their ordinary rank. One load: all of it is of the same moment.
     #[must_use]
     pub fn refused(&self) -> Refused {
         self.read_gate().refused()
     }
 
+    /// Whether nobody waits and an ordinary request would find a permit. Two loads; a yes promises nothing.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        self.counters.word().is_free(Rank::ORDINARY, self.counters.limit())
+    }
+
+    /// What it has done since it began. Only reads.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.counters.totals()
+    }
+
     /// Asks for a permit at `now`, to be used before `deadline`.
     pub fn acquire(
         self: &Arc<Self>,
-        tier: TierId,
+        class: impl Into<Class>,
         now: Timestamp,
         deadline: Timestamp,
     ) -> Decision {
+        self.decide(class.into(), now, deadline)
+    }
+
+    fn decide(self: &Arc<Self>, class: Class, now: Timestamp, deadline: Timestamp) -> Decision {
         let gate = self.read_gate();
-        if let Some(rejection) = gate.rejection(tier) {
+        if let Some(rejection) = self.refusal(gate, class) {
             return Decision::Reject(rejection);
         }
         if deadline <= now {
             return Decision::Reject(Rejection::Deadline);
         }
-        if self.take_free().is_ok() {
-            self.see(now);
-            return Decision::Admit(Permit::new(Arc::clone(self), now));
+        if self.take_free(class.rank).is_ok() {
+            return self.admit(class.rank, now);
         }
         // What the lock would say too, most likely; said without it.
-        if gate.is_unbuffered(tier) {
+        if gate.is_unbuffered(class.tier) {
             return Decision::Reject(Rejection::BufferFull);
         }
-        if now + self.estimated_wait(tier) > deadline {
+        if !class.rank.is_preferred() && now + self.estimated_wait(class) > deadline {
             return Decision::Reject(Rejection::Deadline);
         }
-        self.enter(tier, now, deadline)
+        self.enter(class, now, deadline)
     }
 
-    /// How long a newcomer of `tier` is expected to wait for a permit if none is free; zero while nothing is known.
+    /// How long a newcomer of `class` is expected to wait for a permit if none is free; zero while nothing is known. Takes
+    /// the lock for a preferred one.
     #[must_use]
-    pub fn estimated_wait(&self, tier: TierId) -> Duration {
-        if self.word().waiting() == 0 {
+    pub fn estimated_wait(&self, class: impl Into<Class>) -> Duration {
+        let Class { tier, rank } = class.into();
+        if !self.counters.word().has_waiting() {
             // Permits then come back without the lock, and nobody publishes what they tell.
-            return self.service().time_for(1);
+            let service = self.counters.service();
+            return service.time_for(1, service.limit.of(rank));
+        }
+        if rank.is_preferred() {
+            let buffer = lock(&self.buffer);
+            return buffer.estimate(buffer.index_of(tier), rank, self.counters.service());
         }
         Duration::from_nanos(self.gate.estimates[tier.index()].load(Ordering::Relaxed))
     }
 
-    /// Takes a permit if nobody waits and one is free; a refusal only reads.
-    fn take_free(&self) -> Result<(), Word> {
+    /// Why `class` is refused at `gate`, if it is.
+    #[inline]
+    fn refusal(&self, gate: Gate, class: Class) -> Option<Rejection> {
+        let rejection = gate.rejection(class.tier)?;
+        if !class.rank.is_preferred() || gate.is_shut() {
+            return Some(rejection);
+        }
+        Floors(self.gate.floors.load(Ordering::Relaxed)).rejection(class)
+    }
+
+    /// Takes a permit if one is free for `rank`; a refusal only reads.
+    fn take_free(&self, rank: Rank) -> Result<(), Word> {
         let mut word = Word(self.counters.state.load(Ordering::Acquire));
-        while word.is_free(self.limit()) {
-            match self.exchange(word, word.0 + IN_FLIGHT) {
+        while word.is_free(rank, self.counters.limit()) {
+            match self.counters.exchange(word, word.0 + IN_FLIGHT) {
                 Ok(()) => return Ok(()),
                 Err(changed) => word = changed,
             }
@@ -153,38 +179,45 @@ impl Limiter {
         Err(word)
     }
 
+    /// With a permit that was free.
+    fn admit(self: &Arc<Self>, rank: Rank, now: Timestamp) -> Decision {
+        self.counters.see(now);
+        self.counters.count(rank, Duration::ZERO);
+        Decision::Admit(Permit::new(Arc::clone(self), now))
+    }
+
     /// Takes a place in the buffer, or what else is right by the time the lock is held.
-    fn enter(self: &Arc<Self>, tier: TierId, now: Timestamp, deadline: Timestamp) -> Decision {
+    fn enter(self: &Arc<Self>, class: Class, now: Timestamp, deadline: Timestamp) -> Decision {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
-        let limit = self.limit();
+        let service = self.counters.service();
         if buffer.is_draining() {
             return Decision::Reject(Rejection::Draining);
         }
-        if limit == 0 {
+        if service.limit.all() == 0 {
             return Decision::Reject(Rejection::Closed);
         }
         // Time alone can let a breaker reset.
-        buffer.refresh(now, self.service());
-        let tier = buffer.index_of(tier);
-        let mut displaced = None;
-        loop {
-            let Err(word) = self.take_free() else {
-                self.see(now);
+        buffer.refresh(now, service);
+        let (tier, rank) = (buffer.index_of(class.tier), class.rank);
+        let displaced = loop {
+            let Err(word) = self.take_free(rank) else {
                 self.publish(buffer, now);
-                return Decision::Admit(Permit::new(Arc::clone(self), now));
+                return self.admit(rank, now);
             };
-            match buffer.place(tier, limit, now, deadline) {
+            // A permit that comes back or is taken meanwhile makes the exchange fail, and is then seen.
+            let entered = word.0 + Word::waiter(rank);
+            match buffer.place(tier, rank, service, now, deadline) {
                 Place::Displace(newest) => {
-                    // One out, one in: the word stays as it is.
-                    buffer.unlink(newest);
-                    displaced = buffer.refuse(newest, Rejection::BufferFull);
-                    break;
+                    let left = Word::waiter(buffer.entry(newest).rank);
+                    if self.counters.exchange(word, entered - left).is_ok() {
+                        buffer.unlink(newest);
+                        break buffer.refuse(newest, Rejection::BufferFull);
+                    }
                 }
-                // A permit that comes back meanwhile makes the exchange fail, and is then seen to be free.
                 Place::Free => {
-                    if self.exchange(word, word.0 + WAITING).is_ok() {
-                        break;
+                    if self.counters.exchange(word, entered).is_ok() {
+                        break None;
                     }
                 }
                 Place::Refuse(rejection) => {
@@ -192,8 +225,8 @@ impl Limiter {
                     return Decision::Reject(rejection);
                 }
             }
-        }
-        let entry = buffer.push(tier, now, deadline);
+        };
+        let entry = buffer.push(tier, rank, now, deadline);
         let expires = buffer.entry(entry).expires;
         self.publish(buffer, now);
         drop(guard);
@@ -242,7 +275,7 @@ impl Limiter {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
         let state = if matches!(buffer.entry(entry).state, State::Waiting(_)) {
-            self.remove(buffer, entry, self.latest())
+            self.remove(buffer, entry, self.counters.latest())
         } else {
             buffer.free(entry)
         };
@@ -254,48 +287,10 @@ impl Limiter {
     }
 
     fn remove(&self, buffer: &mut Buffer, entry: u32, now: Timestamp) -> State {
-        buffer.unlink(entry);
-        self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
+        let rank = buffer.unlink(entry);
+        self.counters.state.fetch_sub(Word::waiter(rank), Ordering::AcqRel);
         self.publish(buffer, now);
         buffer.free(entry)
-    }
-
-    // --- return ---
-
-    /// Hands a permit to the next waiter, or gives it back; `service` is how long it was used, if that counts.
-    pub(crate) fn give_back(&self, service: Option<Duration>, now: Timestamp) {
-        self.see(now);
-        if let Some(service) = service {
-            self.measure(service);
-        }
-        let mut word = Word(self.counters.state.load(Ordering::Relaxed));
-        while word.waiting() == 0 {
-            match self.exchange(word, word.0 - IN_FLIGHT) {
-                Ok(()) => return,
-                Err(changed) => word = changed,
-            }
-        }
-        self.in_batches(now, |buffer, wakers| self.hand_over(buffer, wakers, now));
-    }
-
-    /// Whether the permit is gone: to a waiter that can still use it, or back.
-    fn hand_over(&self, buffer: &mut Buffer, wakers: &mut Wakers, now: Timestamp) -> bool {
-        while !wakers.is_full() {
-            // More in flight than the limit, since that was lowered: this one is not replaced.
-            let surplus = self.word().in_flight() > self.limit();
-            let Some(next) = (if surplus { None } else { buffer.pop() }) else {
-                self.counters.state.fetch_sub(IN_FLIGHT, Ordering::AcqRel);
-                return true;
-            };
-            self.counters.state.fetch_sub(WAITING, Ordering::AcqRel);
-            if let Some(cause) = buffer.expiry(next, now) {
-                wakers.push(buffer.refuse(next, cause));
-            } else {
-                wakers.push(buffer.grant(next, now));
-                return true;
-            }
-        }
-        false
     }
 
     // --- under the lock ---
@@ -319,72 +314,29 @@ impl Limiter {
 
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
     pub(crate) fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
-        let service = self.service();
+        let service = self.counters.service();
         buffer.refresh(now, service);
         // Relaxed: the words stand for themselves, nothing else is read on the strength of them. Written only on change:
         // a write takes the line from every core that reads it.
-        let gate = buffer.gate(service.limit).0;
-        if self.gate.gate.load(Ordering::Relaxed) != gate {
-            self.gate.gate.store(gate, Ordering::Relaxed);
-        }
+        let write = |word: &AtomicU64, new| {
+            if word.load(Ordering::Relaxed) != new {
+                word.store(new, Ordering::Relaxed);
+            }
+        };
+        let (gate, floors) = buffer.gate(service);
+        write(&self.gate.floors, floors.0);
+        write(&self.gate.gate, gate.0);
         let mut last = 0;
         let mut estimates = buffer.estimates().map(saturating_nanos);
         for published in &self.gate.estimates {
             // Tiers that do not exist read as the last one.
             last = estimates.next().unwrap_or(last);
-            if published.load(Ordering::Relaxed) != last {
-                published.store(last, Ordering::Relaxed);
-            }
+            write(published, last);
         }
-    }
-
-    // --- the words ---
-
-    fn exchange(&self, word: Word, new: u64) -> Result<(), Word> {
-        // What was done under a permit happens before what is done under the next.
-        self.counters
-            .state
-            .compare_exchange(word.0, new, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
-            .map_err(Word)
-    }
-
-    pub(crate) fn word(&self) -> Word {
-        Word(self.counters.state.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn limit(&self) -> u32 {
-        self.counters.limit.load(Ordering::Acquire)
     }
 
     fn read_gate(&self) -> Gate {
         Gate(self.gate.gate.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn service(&self) -> Service {
-        let mean = Duration::from_nanos(self.counters.mean_service.load(Ordering::Relaxed));
-        Service { limit: self.limit(), mean }
-    }
-
-    /// The latest time that anybody came or went.
-    pub(crate) fn latest(&self) -> Timestamp {
-        Timestamp::from_nanos(self.counters.latest.load(Ordering::Relaxed))
-    }
-
-    fn see(&self, now: Timestamp) {
-        if now > self.latest() {
-            self.counters.latest.store(now.as_nanos(), Ordering::Relaxed);
-        }
-    }
-
-    /// Counts one service into the mean, with a weight of 1/8 (as TCP does a round trip: RFC 6298).
-    fn measure(&self, service: Duration) {
-        let service = saturating_nanos(service);
-        let mean = self.counters.mean_service.load(Ordering::Relaxed);
-        let new = if mean == 0 { service } else { mean - mean / 8 + service / 8 };
-        if new != mean {
-            self.counters.mean_service.store(new, Ordering::Relaxed);
-        }
     }
 }
 
@@ -392,10 +344,10 @@ impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
             .field("gate", &self.read_gate())
-            .field("state", &self.word())
-            .field("limit", &self.limit())
-            .field("service", &self.service())
-            .field("latest", &self.latest())
+            .field("state", &self.counters.word())
+            .field("limit", &self.counters.limit())
+            .field("service", &self.counters.service())
+            .field("latest", &self.counters.latest())
             .field("buffer", &*lock(&self.buffer))
             .finish()
     }

@@ -11,6 +11,9 @@ use crate::watermarks::Watermarks;
 /// The most places a buffer can have.
 pub const MAX_BUFFER: u32 = 1_000_000;
 
+/// The most permits a limiter can give.
+pub const MAX_IN_FLIGHT: u32 = 1_000_000;
+
 /// What a limiter does with one tier.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TierLimits {
@@ -26,6 +29,7 @@ pub struct TierLimits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     max_in_flight: u32,
+    reserved: u32,
     buffer: u32,
     tiers: Vec<TierLimits>,
     queue_delay_target: Duration,
@@ -33,7 +37,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Up to `max_in_flight` permits (0: closed), up to `buffer` waiters of all tiers together (0: nobody waits), and
+    /// Up to `max_in_flight` permits (0: closed, at most [`MAX_IN_FLIGHT`]), up to `buffer` waiters of all tiers together (0: nobody waits), and
     /// 1..=[`MAX_TIERS`] tiers in order of priority.
     ///
     /// # Errors
@@ -43,6 +47,9 @@ impl Limits {
         buffer: u32,
         tiers: Vec<TierLimits>,
     ) -> Result<Self, LimitsError> {
+        if max_in_flight > MAX_IN_FLIGHT {
+            return Err(LimitsError::TooManyInFlight(max_in_flight));
+        }
         if buffer > MAX_BUFFER {
             return Err(LimitsError::BufferTooLarge(buffer));
         }
@@ -54,11 +61,21 @@ impl Limits {
         }
         Ok(Self {
             max_in_flight,
+            reserved: 0,
             buffer,
             tiers,
             queue_delay_target: Duration::from_millis(20),
             trip_spacing: Duration::from_secs(1),
         })
+    }
+
+    /// Permits that are kept for ranks above the ordinary: none unless told, and always one less than all at most.
+    ///
+    /// An ordinary request gets a permit only while fewer than the others are in flight.
+    #[must_use]
+    pub fn reserved(mut self, permits: u32) -> Self {
+        self.reserved = permits.min(self.max_in_flight.saturating_sub(1));
+        self
     }
 
     /// The mean wait that counts as a pressure of 1 for the lower tiers.
@@ -82,6 +99,12 @@ impl Limits {
     #[must_use]
     pub fn max_in_flight(&self) -> u32 {
         self.max_in_flight
+    }
+
+    /// The permits of these that are kept for ranks above the ordinary.
+    #[must_use]
+    pub fn reserved_permits(&self) -> u32 {
+        self.reserved
     }
 
     /// The most waiters at once, all tiers together; 0: nobody waits.
@@ -113,6 +136,8 @@ pub enum LimitsError {
     BufferTooLarge(u32),
     /// No tier at all.
     NoTiers,
+    /// More than [`MAX_IN_FLIGHT`] permits.
+    TooManyInFlight(u32),
     /// More than [`MAX_TIERS`] tiers.
     TooManyTiers(usize),
 }
@@ -124,6 +149,9 @@ impl fmt::Display for LimitsError {
                 write!(f, "a buffer of {buffer} is too large: at most {MAX_BUFFER} places")
             }
             Self::NoTiers => write!(f, "there must be at least one tier"),
+            Self::TooManyInFlight(permits) => {
+                write!(f, "{permits} in flight are too many: at most {MAX_IN_FLIGHT}")
+            }
             Self::TooManyTiers(tiers) => {
                 write!(f, "{tiers} tiers are too many: at most {MAX_TIERS}")
             }
@@ -150,6 +178,14 @@ mod tests {
             Limits::new(1, MAX_BUFFER + 1, vec![tier]),
             Err(LimitsError::BufferTooLarge(MAX_BUFFER + 1))
         );
+        assert_eq!(
+            Limits::new(MAX_IN_FLIGHT + 1, 1, vec![tier]),
+            Err(LimitsError::TooManyInFlight(MAX_IN_FLIGHT + 1))
+        );
         assert!(Limits::new(0, 0, vec![tier; 8]).is_ok());
+        let reserved = |of: u32, permits| {
+            Limits::new(of, 1, vec![tier]).unwrap().reserved(permits).reserved_permits()
+        };
+        assert_eq!([reserved(5, 3), reserved(5, 5), reserved(1, 1), reserved(0, 9)], [3, 4, 0, 0]);
     }
 }

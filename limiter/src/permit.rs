@@ -46,7 +46,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(limiter) = self.limiter.take() {
-            let now = limiter.latest();
+            let now = limiter.counters.latest();
             limiter.give_back(None, now);
         }
     }

@@ -1,218 +1,142 @@
-//! The waiters' entries: one slab, threaded by one list per tier.
-//!
-//! Adding, taking from either end and removing from the middle are O(1) and, once the slab has grown to what is used,
-//! allocate nothing. An entry belongs to its ticket, which alone frees it; so an index needs no generation. An entry that
-//! has been granted or refused is off its list and holds no place; it only waits for its ticket to look.
+//! The waiters of one tier: a list per rank.
 
-use std::task::Waker;
+use crate::class::{MAX_RANKS, Rank};
+use crate::slab::{Entry, List, Slab};
 
-use crate::rejection::Rejection;
-use crate::timestamp::Timestamp;
-
-/// The end of a list.
-const NIL: u32 = u32::MAX;
-
-/// Where an entry stands.
-#[derive(Debug)]
-pub(crate) enum State {
-    Free,
-    /// Has a permit since then, not yet collected.
-    Granted(Timestamp),
-    Refused(Rejection),
-    Waiting(Option<Waker>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) tier: u8,
-    pub(crate) since: Timestamp,
-    pub(crate) expires: Timestamp,
-    /// What it is refused for when it expires.
-    pub(crate) cause: Rejection,
-    pub(crate) state: State,
-    prev: u32,
-    next: u32,
-}
-
-impl Entry {
-    pub(crate) const fn new(
-        tier: u8,
-        since: Timestamp,
-        expires: Timestamp,
-        cause: Rejection,
-    ) -> Self {
-        Self { tier, since, expires, cause, state: State::Waiting(None), prev: NIL, next: NIL }
-    }
-
-    /// Settles it, and gives what is to be woken.
-    pub(crate) fn settle(&mut self, state: State) -> Option<Waker> {
-        match std::mem::replace(&mut self.state, state) {
-            State::Waiting(waker) => waker,
-            State::Free | State::Granted(_) | State::Refused(_) => None,
-        }
-    }
-}
-
-/// The waiters of one tier, oldest first.
+/// Oldest first within a rank, the higher ranks first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct List {
-    head: u32,
-    tail: u32,
+pub(crate) struct Queue {
+    lists: [List; MAX_RANKS],
+    /// A bit for each list that is not empty.
+    occupied: u8,
     len: u32,
 }
 
-impl List {
-    pub(crate) const EMPTY: Self = Self { head: NIL, tail: NIL, len: 0 };
+impl Queue {
+    pub(crate) const EMPTY: Self = Self { lists: [List::EMPTY; MAX_RANKS], occupied: 0, len: 0 };
 
-    pub(crate) const fn len(self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.len
     }
 
-    pub(crate) const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub(crate) fn oldest(self) -> Option<u32> {
-        (self.head != NIL).then_some(self.head)
+    /// Waiters above the ordinary rank.
+    pub(crate) const fn preferred(&self) -> u32 {
+        self.len - self.lists[0].len()
     }
 
-    pub(crate) fn newest(self) -> Option<u32> {
-        (self.tail != NIL).then_some(self.tail)
-    }
-}
-
-/// All entries, those on a list and those that are not.
-#[derive(Debug)]
-pub(crate) struct Slab {
-    entries: Vec<Entry>,
-    /// First of the free entries, linked by `next`.
-    free: u32,
-}
-
-impl Slab {
-    pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), free: NIL }
-    }
-
-    /// Makes sure that `capacity` entries fit without moving any. The memory is not touched before it is used.
-    pub(crate) fn reserve(&mut self, capacity: u32) {
-        self.entries.reserve((capacity as usize).saturating_sub(self.entries.len()));
-    }
-
-    pub(crate) fn entry(&mut self, index: u32) -> &mut Entry {
-        &mut self.entries[index as usize]
-    }
-
-    /// Appends `entry` to `list`.
-    pub(crate) fn push(&mut self, list: &mut List, entry: Entry) -> u32 {
-        let index = if self.free == NIL {
-            self.entries.push(entry);
-            // Below NIL: each entry has a live ticket, and 4 billion of them do not fit in memory.
-            (self.entries.len() - 1) as u32
-        } else {
-            let index = self.free;
-            self.free = self.entry(index).next;
-            *self.entry(index) = entry;
-            index
-        };
-        self.link(list, index);
-        index
-    }
-
-    /// Takes the entry at `index` off `list`, to which it must belong.
-    pub(crate) fn unlink(&mut self, list: &mut List, index: u32) {
-        let &mut Entry { prev, next, .. } = self.entry(index);
-        match prev {
-            NIL => list.head = next,
-            _ => self.entry(prev).next = next,
+    /// Waiters of `rank` or above: those that a newcomer of it finds before it.
+    pub(crate) fn at_or_above(&self, rank: Rank) -> u32 {
+        if rank == Rank::ORDINARY {
+            return self.len;
         }
-        match next {
-            NIL => list.tail = prev,
-            _ => self.entry(next).prev = prev,
-        }
-        list.len -= 1;
+        self.lists[rank.index()..].iter().map(|list| list.len()).sum()
     }
 
-    /// Moves all of `from` to the end of `to`, as waiters of `tier`.
-    pub(crate) fn append(&mut self, to: &mut List, from: &mut List, tier: u8) {
-        while let Some(index) = from.oldest() {
-            self.unlink(from, index);
-            self.entry(index).tier = tier;
-            self.link(to, index);
+    /// Whom a permit goes to next, if it may go to `lowest` or above.
+    pub(crate) fn next(&self, lowest: Rank) -> Option<u32> {
+        let highest = self.occupied.checked_ilog2()? as usize;
+        if highest < lowest.index() { None } else { self.lists[highest].oldest() }
+    }
+
+    /// Who makes room for one of `rank`: the newest of the lowest rank, if that is below it.
+    pub(crate) fn newest_below(&self, rank: Rank) -> Option<u32> {
+        let lowest = self.occupied.trailing_zeros() as usize;
+        if lowest < rank.index() { self.lists[lowest].newest() } else { None }
+    }
+
+    /// Who makes room for one of a higher tier.
+    pub(crate) fn newest(&self) -> Option<u32> {
+        self.lists.get(self.occupied.trailing_zeros() as usize)?.newest()
+    }
+
+    /// Appends `entry` to those of its rank.
+    pub(crate) fn push(&mut self, slab: &mut Slab, entry: Entry) -> u32 {
+        let rank = entry.rank.index();
+        self.len += 1;
+        self.occupied |= 1 << rank;
+        slab.push(&mut self.lists[rank], entry)
+    }
+
+    /// Takes off the entry at `index`, which must be on it.
+    pub(crate) fn unlink(&mut self, slab: &mut Slab, index: u32) {
+        let rank = slab.entry(index).rank.index();
+        slab.unlink(&mut self.lists[rank], index);
+        self.len -= 1;
+        if self.lists[rank].is_empty() {
+            self.occupied &= !(1 << rank);
         }
     }
 
-    /// Makes all of `list` waiters of `tier`.
-    pub(crate) fn relabel(&mut self, list: List, tier: u8) {
-        let mut at = list.head;
-        while at != NIL {
-            let entry = self.entry(at);
-            entry.tier = tier;
-            at = entry.next;
+    /// Takes over all of `from`, each behind those of its own rank, as waiters of `tier`.
+    pub(crate) fn append(&mut self, slab: &mut Slab, mut from: Self, tier: u8) {
+        for (to, from) in self.lists.iter_mut().zip(&mut from.lists) {
+            slab.append(to, from, tier);
         }
+        self.len += from.len;
+        self.occupied |= from.occupied;
     }
 
-    /// Gives the entry at `index`, which must be off its list, back for reuse, and says how it ended.
-    pub(crate) fn free(&mut self, index: u32) -> State {
-        let free = std::mem::replace(&mut self.free, index);
-        let entry = self.entry(index);
-        entry.next = free;
-        std::mem::replace(&mut entry.state, State::Free)
-    }
-
-    fn link(&mut self, list: &mut List, index: u32) {
-        let tail = list.tail;
-        let entry = self.entry(index);
-        entry.prev = tail;
-        entry.next = NIL;
-        match tail {
-            NIL => list.head = index,
-            _ => self.entry(tail).next = index,
+    /// Makes all of it waiters of `tier`.
+    pub(crate) fn relabel(&self, slab: &mut Slab, tier: u8) {
+        for &list in &self.lists {
+            slab.relabel(list, tier);
         }
-        list.tail = index;
-        list.len += 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rejection::Rejection;
+    use crate::timestamp::Timestamp;
 
-    fn entry() -> Entry {
-        Entry::new(0, Timestamp::default(), Timestamp::MAX, Rejection::QueueTimeout)
-    }
-
-    fn order(slab: &mut Slab, list: List) -> Vec<u32> {
-        let mut order = vec![];
-        let mut at = list.head;
-        while at != NIL {
-            order.push(at);
-            at = slab.entry(at).next;
-        }
-        assert_eq!(order.len(), list.len() as usize);
-        assert_eq!(order.last().copied(), list.newest());
-        order
+    fn queue(slab: &mut Slab, ranks: &[u8]) -> (Queue, Vec<u32>) {
+        let mut queue = Queue::EMPTY;
+        let entries = ranks.iter().map(|&rank| {
+            let (since, expires) = (Timestamp::default(), Timestamp::MAX);
+            let cause = Rejection::QueueTimeout;
+            queue.push(slab, Entry::new(0, Rank::new(rank), since, expires, cause))
+        });
+        let entries = entries.collect();
+        (queue, entries)
     }
 
     #[test]
-    fn order_survives_removal_anywhere_and_entries_are_reused() {
+    fn the_highest_rank_is_next_and_the_newest_of_the_lowest_makes_room() {
         let mut slab = Slab::new();
-        let mut list = List::EMPTY;
-        let all: Vec<u32> = (0..5).map(|_| slab.push(&mut list, entry())).collect();
-        for gone in [all[2], all[0], all[4]] {
-            slab.unlink(&mut list, gone);
-            slab.free(gone);
+        let (mut queue, entries) = queue(&mut slab, &[1, 7, 1, 3, 7]);
+        assert_eq!((queue.len(), queue.preferred()), (5, 5));
+        assert_eq!(queue.at_or_above(Rank::new(2)), 3);
+        assert_eq!(queue.newest_below(Rank::new(1)), None);
+        assert_eq!(queue.newest_below(Rank::new(2)), Some(entries[2]));
+        assert_eq!(queue.newest(), Some(entries[2]));
+        let mut served = vec![];
+        while let Some(next) = queue.next(Rank::new(2)) {
+            queue.unlink(&mut slab, next);
+            served.push(next);
         }
-        assert_eq!(order(&mut slab, list), [all[1], all[3]]);
-        let reused: Vec<u32> = (0..3).map(|_| slab.push(&mut list, entry())).collect();
-        assert_eq!(slab.entries.len(), 5);
-        let mut lower = List::EMPTY;
-        let last = slab.push(&mut lower, entry());
-        slab.append(&mut list, &mut lower, 0);
-        assert!(lower.is_empty());
-        assert_eq!(
-            order(&mut slab, list),
-            [&[all[1], all[3]], reused.as_slice(), &[last]].concat()
-        );
+        assert_eq!(served, [entries[1], entries[4], entries[3]]);
+        assert_eq!(queue.next(Rank::ORDINARY), Some(entries[0]));
+    }
+
+    #[test]
+    fn a_queue_behind_another_keeps_its_ranks() {
+        let mut slab = Slab::new();
+        let (mut first, a) = queue(&mut slab, &[0, 2]);
+        let (second, b) = queue(&mut slab, &[2, 5, 0]);
+        first.append(&mut slab, second, 4);
+        assert_eq!((first.len(), first.preferred()), (5, 3));
+        let mut served = vec![];
+        while let Some(next) = first.next(Rank::ORDINARY) {
+            assert_eq!(slab.entry(next).tier, if b.contains(&next) { 4 } else { 0 });
+            first.unlink(&mut slab, next);
+            served.push(next);
+        }
+        assert_eq!(served, [b[1], a[1], b[0], a[0], b[2]]);
+        assert_eq!(first.newest(), None);
     }
 }

@@ -10,6 +10,8 @@ pub struct Status {
     pub in_flight: u32,
     /// Up to how many are given; 0: closed.
     pub limit: u32,
+    /// How many of the limit are kept for ranks above the ordinary.
+    pub reserved: u32,
     /// Waiters in the buffer, all tiers together.
     pub waiting: u32,
     /// Places in the buffer.
@@ -32,6 +34,8 @@ pub struct Status {
 pub struct TierStatus {
     /// Its waiters.
     pub waiting: u32,
+    /// Those of them above the ordinary rank.
+    pub preferred: u32,
     /// Whether its breaker is open, that is, sheds.
     pub open: bool,
     /// How often its breaker has tripped.
@@ -40,4 +44,20 @@ pub struct TierStatus {
     pub pressure: f64,
     /// How long a newcomer is expected to wait.
     pub estimated_wait: Duration,
+}
+
+/// What one limiter has done since it began. Each number by itself only rises; together they may be a moment apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Services whose length counts: permits that were [released](crate::Permit::release).
+    pub services: u64,
+    /// The sum of their lengths.
+    pub service_nanos: u64,
+    /// Requests of rank 2 or above that got a permit.
+    pub ranked: u64,
+    /// The sum of their waits, which are 0 for those that found a permit free.
+    pub ranked_wait_nanos: u64,
+    /// Up to how many permits are given; not a sum.
+    pub limit: u32,
 }

@@ -1,4 +1,13 @@
-//! The class of service of a request.
+//! The class of service of a request, and what a buffer keeps of each.
+
+use std::time::Duration;
+
+use crate::breaker::{Breaker, State as BreakerState};
+use crate::limits::TierLimits;
+use crate::queue::Queue;
+use crate::status::TierStatus;
+use crate::timestamp::Timestamp;
+use crate::watermarks::Watermarks;
 
 /// The most tiers one limiter can have: one bit mask of the gate is this wide.
 pub const MAX_TIERS: usize = 8;
@@ -8,6 +17,23 @@ pub const MAX_TIERS: usize = 8;
 /// An index beyond the tiers a limiter has means its last tier.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TierId(u8);
+
+/// One tier's queue and breaker.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    pub(crate) limits: TierLimits,
+    /// Its own, or a higher tier's where that is the lower: a higher tier is never refused before a lower one.
+    pub(crate) watermarks: Watermarks,
+    /// It may enter while fewer than this wait in all.
+    pub(crate) places: u32,
+    pub(crate) queue: Queue,
+    /// Where it stands in the order of service among the lower tiers: the least is next.
+    pub(crate) pass: u64,
+    breaker: Breaker,
+    pub(crate) pressure: f64,
+    /// Expected wait of an ordinary newcomer.
+    pub(crate) estimate: Duration,
+}
 
 impl TierId {
     /// The tier at `index`; `None` from [`MAX_TIERS`] on.
@@ -21,4 +47,64 @@ impl TierId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+}
+
+impl Tier {
+    /// One that nobody has waited in, in a buffer of `capacity`.
+    pub(crate) fn new(
+        limits: TierLimits,
+        watermarks: Watermarks,
+        capacity: u32,
+        pass: u64,
+    ) -> Self {
+        Self {
+            limits,
+            watermarks,
+            places: places(watermarks, capacity),
+            queue: Queue::EMPTY,
+            pass,
+            breaker: Breaker::new(),
+            pressure: 0.0,
+            estimate: Duration::ZERO,
+        }
+    }
+
+    /// The same with what `earlier` has of waiters and of history.
+    pub(crate) fn carry(self, earlier: Self) -> Self {
+        let Self { limits, watermarks, places, .. } = self;
+        Self { limits, watermarks, places, ..earlier }
+    }
+
+    /// Takes over a pressure, as of `now`.
+    pub(crate) fn press(&mut self, pressure: f64, now: Timestamp, trip_spacing: Duration) {
+        self.pressure = pressure;
+        self.breaker.observe(pressure, self.watermarks, now, trip_spacing);
+    }
+
+    pub(crate) fn is_shedding(&self) -> bool {
+        self.breaker.state() == BreakerState::Shedding
+    }
+
+    /// Whether one is let in only for one that leaves.
+    pub(crate) fn is_held(&self) -> bool {
+        self.breaker.state() == BreakerState::Holding && self.pressure >= self.watermarks.high()
+    }
+
+    pub(crate) fn status(&self) -> TierStatus {
+        TierStatus {
+            waiting: self.queue.len(),
+            preferred: self.queue.preferred(),
+            open: self.breaker.state() != BreakerState::Closed,
+            trips: self.breaker.trips(),
+            pressure: self.pressure,
+            estimated_wait: self.estimate,
+        }
+    }
+}
+
+/// How many places of `capacity` a tier with these watermarks may fill: at least one, if there is any.
+fn places(watermarks: Watermarks, capacity: u32) -> u32 {
+    // The fraction of a millionth takes back what the product may be too large by: 0.1 * 30 > 3.
+    let places = (watermarks.high() * f64::from(capacity) - 1e-6).ceil();
+    (places as u32).clamp(1, capacity.max(1)).min(capacity)
 }

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Decision, Gcra, Limiter, Limits, Permit, Rate, Rejection, Ticket, TierId, TierLimits,
-    Timestamp, Watermarks,
+    Class, Decision, Gcra, Limiter, Limits, Permit, Rank, Rate, Rejection, Ticket, TierId,
+    TierLimits, Timestamp, Watermarks,
 };
 use loom::future::block_on;
 use loom::thread;
@@ -30,6 +30,11 @@ fn limits(max_in_flight: u32, buffer: u32) -> Limits {
 
 fn first() -> TierId {
     TierId::new(0).unwrap()
+}
+
+/// Of the first tier, above the ordinary rank.
+fn preferred() -> Class {
+    Class { tier: first(), rank: Rank::new(1) }
 }
 
 fn acquire(limiter: &Arc<Limiter>) -> Decision {
@@ -242,6 +247,108 @@ fn drain_refuses_who_waits_or_comes() {
         limiter.drain(NOW);
         thread.join().unwrap();
         held.release(NOW);
+        assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn a_permit_that_is_kept_goes_to_who_it_is_kept_for_past_a_waiter_and_a_return() {
+    model(|| {
+        let limiter = Limiter::new(&limits(2, 1).reserved(1));
+        let held = admitted(&limiter);
+        let waits = waiting(&limiter);
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || match other.acquire(preferred(), NOW, Timestamp::MAX) {
+            Decision::Admit(permit) => permit,
+            other => panic!("{other:?}"),
+        });
+        held.release(NOW);
+        let handed = block_on(waits).unwrap();
+        let kept = thread.join().unwrap();
+        assert_eq!(limiter.status(NOW).in_flight, 2);
+        drop((handed, kept));
+        assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn two_returns_serve_who_may_have_only_one_of_them() {
+    model(|| {
+        let limiter = Limiter::new(&limits(2, 1).reserved(1));
+        let held = admitted(&limiter);
+        let Decision::Admit(kept) = limiter.acquire(preferred(), NOW, Timestamp::MAX) else {
+            panic!()
+        };
+        let waits = waiting(&limiter);
+        let thread = thread::spawn(move || kept.release(NOW));
+        held.release(NOW);
+        block_on(waits).unwrap().release(NOW);
+        thread.join().unwrap();
+        assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn a_return_and_a_preferred_arrival_do_not_miss_each_other_past_a_waiter() {
+    model(|| {
+        let limiter = Limiter::new(&limits(2, 2).reserved(1));
+        let held = admitted(&limiter);
+        let Decision::Admit(kept) = limiter.acquire(preferred(), NOW, Timestamp::MAX) else {
+            panic!()
+        };
+        let waits = waiting(&limiter);
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || match other.acquire(preferred(), NOW, Timestamp::MAX) {
+            Decision::Admit(permit) => permit.release(NOW),
+            Decision::Wait(ticket) => block_on(ticket).unwrap().release(NOW),
+            Decision::Reject(rejection) => panic!("{rejection}"),
+        });
+        kept.release(NOW);
+        thread.join().unwrap();
+        held.release(NOW);
+        block_on(waits).unwrap().release(NOW);
+        assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn a_lowered_reserve_reaches_who_waits() {
+    model(|| {
+        let limiter = Limiter::new(&limits(2, 1).reserved(1));
+        let held = admitted(&limiter);
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || match acquire(&other) {
+            Decision::Admit(permit) => drop(permit),
+            Decision::Wait(ticket) => drop(block_on(ticket).unwrap()),
+            Decision::Reject(rejection) => panic!("{rejection}"),
+        });
+        limiter.apply(&limits(2, 1), NOW);
+        thread.join().unwrap();
+        drop(held);
+        assert_empty(&limiter);
+    });
+}
+
+#[test]
+fn a_raised_limit_is_not_given_twice_to_who_waits_and_to_a_preferred_newcomer() {
+    model(|| {
+        let limiter = Limiter::new(&limits(1, 2));
+        let held = admitted(&limiter);
+        let waits = waiting(&limiter);
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || match other.acquire(preferred(), NOW, Timestamp::MAX) {
+            Decision::Admit(permit) => {
+                assert!(other.status(NOW).in_flight <= 2);
+                permit.release(NOW);
+            }
+            Decision::Wait(ticket) => block_on(ticket).unwrap().release(NOW),
+            Decision::Reject(rejection) => panic!("{rejection}"),
+        });
+        limiter.apply(&limits(2, 2), NOW);
+        assert!(limiter.status(NOW).in_flight <= 2);
+        block_on(waits).unwrap().release(NOW);
+        thread.join().unwrap();
+        drop(held);
         assert_empty(&limiter);
     });
 }

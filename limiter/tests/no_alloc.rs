@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use floodgate_limiter::{Decision, Gcra, Limiter, Limits, Rate, Timestamp};
-use support::{acquire, admitted, answer, at, id, patient, tier, waiting};
+use support::{Asks, acquire, admitted, answer, at, id, patient, patient_limits, tier, waiting};
 
 struct Counting;
 
@@ -55,7 +55,7 @@ fn a_refusal_allocates_nothing_and_changes_nothing() {
     let limits = Limits::new(1, 8, vec![tier(9_000, 1, 1.0, 0.5), tier(9_000, 1, 0.5, 0.2)]);
     let limiter = Limiter::new(&limits.unwrap());
     let _permit = admitted(&limiter, 0, at(0));
-    let _tickets: Vec<_> = (0..8).map(|_| waiting(&limiter, 0, at(0))).collect();
+    let _tickets: Vec<_> = (0..8).map(|_| waiting(&limiter, (0, 7), at(0))).collect();
     let gcra = Gcra::new(Rate::new(1, std::time::Duration::from_secs(1), 1).unwrap());
     gcra.take(at(0)).unwrap();
 
@@ -66,6 +66,8 @@ fn a_refusal_allocates_nothing_and_changes_nothing() {
             assert!(limiter.check(id(1)).is_err());
             assert!(matches!(acquire(&limiter, 0, now), Decision::Reject(_)));
             assert!(matches!(acquire(&limiter, 1, now), Decision::Reject(_)));
+            assert!(limiter.check((1, 1).class()).is_err());
+            assert!(matches!(acquire(&limiter, (0, 7), now), Decision::Reject(_)));
             assert!(gcra.peek(now).is_err() && gcra.take(now).is_err());
         }
     });
@@ -96,10 +98,12 @@ fn a_refusal_without_a_buffer_or_for_a_deadline_changes_nothing_either() {
 
 #[test]
 fn a_permit_taken_and_given_back_allocates_nothing() {
-    let limiter = patient(2, 8, &[1]);
+    let limiter = Limiter::new(&patient_limits(2, 8, &[1]).reserved(1));
     let count = allocations(|| {
         for step in 0..10_000 {
-            admitted(&limiter, 0, at(step)).release(at(step + 1));
+            let first = admitted(&limiter, 0, at(step));
+            admitted(&limiter, (0, 2), at(step)).release(at(step + 1));
+            first.release(at(step + 1));
         }
     });
     assert_eq!(count, 0);
@@ -112,9 +116,11 @@ fn a_waiter_in_and_out_of_a_warm_buffer_allocates_nothing() {
         let permit = admitted(&limiter, 0, at(step));
         let mut served = waiting(&limiter, 1, at(step));
         let mut leaves = waiting(&limiter, 1, at(step));
+        let mut holder = waiting(&limiter, (1, 2 + (step % 5) as u8), at(step));
         assert!(answer(&mut served).is_none() && answer(&mut leaves).is_none());
         drop(leaves);
         permit.release(at(step + 1));
+        answer(&mut holder).unwrap().unwrap().release(at(step + 2));
         answer(&mut served).unwrap().unwrap().release(at(step + 2));
     };
     in_and_out(0);

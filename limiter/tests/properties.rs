@@ -6,10 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use floodgate_limiter::{Decision, Gcra, Limiter, Limits, Permit, Rate, Ticket, Timestamp};
+use floodgate_limiter::{
+    Decision, Gcra, Limiter, Limits, MAX_RANKS, Permit, Rate, Ticket, Timestamp,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{acquire, admitted, answer, at, id, patient, tier, waiting};
+use support::{Asks, acquire, admitted, answer, at, id, patient, tier, waiting};
 
 /// A token bucket in whole numbers: a request costs `per`, and `count` are earned each nanosecond.
 struct Bucket {
@@ -254,6 +256,87 @@ proptest! {
             };
             prop_assert!(tier == 0 || firsts_left == 0);
             permit = given;
+        }
+    }
+
+    #[test]
+    fn no_rank_and_no_tier_is_refused_while_a_lower_one_is_let_in(
+        load in vec((0..2_usize, 0..9_u8, 0..3_u64, 0..3_u32), 50..400),
+        reserved in 0..3_u32,
+    ) {
+        let tiers = vec![tier(40, 1, 0.9, 0.5), tier(40, 3, 0.6, 0.3)];
+        let limiter = Limiter::new(&Limits::new(3, 10, tiers).unwrap().reserved(reserved));
+        let mut permits: Vec<Permit> = vec![];
+        let mut tickets: Vec<Ticket> = vec![];
+        let mut now = 0;
+        for (tier, rank, millis, releases) in load {
+            now += millis;
+            match acquire(&limiter, (tier, rank), at(now)) {
+                Decision::Admit(permit) => permits.push(permit),
+                Decision::Wait(ticket) => tickets.push(ticket),
+                Decision::Reject(_) => {}
+            }
+            for _ in 0..releases {
+                if let Some(permit) = permits.pop() {
+                    permit.release(at(now));
+                }
+            }
+            let refused = [0, 1].map(|tier| {
+                (0..MAX_RANKS as u8)
+                    .map(|rank| limiter.check((tier, rank).class()).is_err())
+                    .collect::<Vec<bool>>()
+            });
+            for ranks in &refused {
+                prop_assert!(ranks.is_sorted_by(|lower, higher| lower >= higher), "{refused:?}");
+            }
+            prop_assert!(refused[0].iter().zip(&refused[1]).all(|(first, second)| first <= second));
+            tickets.retain_mut(|ticket| match answer(ticket) {
+                None => true,
+                Some(answer) => {
+                    permits.extend(answer);
+                    false
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_holder_waits_for_no_newcomer_and_a_saturated_upstream_is_never_idle(
+        services in vec(1..30_u64, 100..500),
+        reserved in 0..3_u32,
+        holders in 1..4_u64,
+    ) {
+        let tiers = vec![tier(60_000, 1, 0.8, 0.5)];
+        let limits = Limits::new(3, 12, tiers).unwrap().reserved(reserved);
+        let limiter = Limiter::new(&limits);
+        let mut permits: Vec<Permit> = vec![];
+        let mut tickets: Vec<(u8, Ticket)> = vec![];
+        let mut now = 0;
+        for (round, service) in (0_u64..).zip(services) {
+            // Four newcomers for each holder, and as many holders as can be served one by one.
+            for rank in [0, 0, if round % holders == 0 { 3 } else { 0 }, 0] {
+                match acquire(&limiter, (0, rank), at(now)) {
+                    Decision::Admit(permit) => permits.push(permit),
+                    Decision::Wait(ticket) => tickets.push((rank, ticket)),
+                    Decision::Reject(rejection) => prop_assert!(rank == 0, "{rejection}"),
+                }
+            }
+            now += service;
+            permits.remove(0).release(at(now));
+            let mut served = vec![];
+            tickets.retain_mut(|(rank, ticket)| match answer(ticket) {
+                None => true,
+                Some(answer) => {
+                    served.extend(answer.map(|permit| (*rank, permit)));
+                    false
+                }
+            });
+            let left = tickets.iter().filter(|(rank, _)| *rank > 0).count();
+            prop_assert!(left == 0 || served.iter().all(|(rank, _)| *rank > 0));
+            permits.extend(served.into_iter().map(|(_, permit)| permit));
+            let idle = limits.max_in_flight() as usize - permits.len();
+            prop_assert!(left == 0 || idle == 0, "holders wait with {idle} permits free");
+            prop_assert!(tickets.is_empty() || idle <= reserved as usize, "{idle} permits are free");
         }
     }
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use floodgate_limiter::{Decision, Limits, Permit, Timestamp};
-use support::{Random, id, patient, tier};
+use floodgate_limiter::{Decision, Limiter, Permit, Timestamp};
+use support::{Asks, Random, patient_limits};
 
 const THREADS: u64 = 8;
 const ROUNDS: u64 = 20_000;
@@ -40,7 +40,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 #[test]
 fn under_contention_permits_stay_within_the_limit_and_all_come_back() {
     // Fewer places than threads: some are refused and displaced too.
-    let limiter = patient(LIMIT, 4, &[1, 2, 1]);
+    let limiter = Limiter::new(&patient_limits(LIMIT, 4, &[1, 2, 1]).reserved(1));
     let (inside, peak, arrivals, outcomes) =
         (AtomicU32::new(0), AtomicU32::new(0), AtomicU64::new(0), AtomicU64::new(0));
     // A clock that all share and that each reads a little late.
@@ -67,9 +67,10 @@ fn under_contention_permits_stay_within_the_limit_and_all_come_back() {
                 let mut random = Random::new(thread);
                 for _ in 0..ROUNDS {
                     let now = Timestamp::from_nanos(clock.fetch_add(1_000, Ordering::Relaxed));
-                    let tier = id(random.below(3) as usize);
+                    let rank = random.below(4).saturating_sub(1) as u8;
+                    let class = (random.below(3) as usize, rank).class();
                     arrivals.fetch_add(1, Ordering::Relaxed);
-                    match limiter.acquire(tier, now, Timestamp::MAX) {
+                    match limiter.acquire(class, now, Timestamp::MAX) {
                         Decision::Admit(permit) => visit(permit, &mut random),
                         Decision::Reject(_) => thread::yield_now(),
                         Decision::Wait(ticket) => match random.below(8) {
@@ -90,11 +91,12 @@ fn under_contention_permits_stay_within_the_limit_and_all_come_back() {
                 }
             });
         }
-        // Meanwhile the limit moves below its ceiling and the buffer breathes.
+        // Meanwhile the limit moves below its ceiling, the reserve below the limit, and the buffer breathes.
         scope.spawn(|| {
             for round in 0..200_u32 {
-                let tiers = vec![tier(3_600_000, 1, 1.0, 0.5); 2 + round as usize % 2];
-                let limits = Limits::new(1 + round % LIMIT, 2 + round % 5, tiers).unwrap();
+                let weights = vec![1; 2 + round as usize % 2];
+                let limits = patient_limits(1 + round % LIMIT, 2 + round % 5, &weights);
+                let limits = limits.reserved(round / 7 % 3);
                 limiter.apply(&limits, Timestamp::from_nanos(clock.load(Ordering::Relaxed)));
                 thread::yield_now();
             }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::grants::Heard;
+use crate::status::Totals;
 use crate::timestamp::Timestamp;
-use crate::totals::Totals;
 
 use super::{EntrySettings, Load};
 
@@ -181,7 +181,7 @@ impl Planner {
         let requests: u64 = self
             .upstreams
             .iter()
-            .map(|upstream| upstream.latest.since(&upstream.began).services)
+            .map(|upstream| since(upstream.latest, upstream.began).services)
             .fold(0, u64::saturating_add);
         let window = now.saturating_since(began);
         let enough = if self.is_known() {
@@ -339,8 +339,8 @@ impl Planner {
         let (mut ranked, mut waited, mut turn) = (0_u64, 0_u64, 0.0_f64);
         for upstream in &mut self.upstreams {
             let Totals { ranked: more, ranked_wait_nanos, limit, .. } =
-                upstream.latest.since(&upstream.began);
-            let Totals { services, service_nanos, .. } = upstream.latest.since(&upstream.measured);
+                since(upstream.latest, upstream.began);
+            let Totals { services, service_nanos, .. } = since(upstream.latest, upstream.measured);
             if services >= FEWEST_REQUESTS / 2 && service_nanos > 0 {
                 upstream.per_permit.push(services as f64 * 1e9 / service_nanos as f64);
                 upstream.measured = upstream.latest;
@@ -391,6 +391,17 @@ impl Recent {
         let mut sorted: Vec<f64> = self.0.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+    }
+}
+
+/// What was added between two looks; the limit is that of the later one.
+fn since(latest: Totals, earlier: Totals) -> Totals {
+    Totals {
+        services: latest.services.saturating_sub(earlier.services),
+        service_nanos: latest.service_nanos.saturating_sub(earlier.service_nanos),
+        ranked: latest.ranked.saturating_sub(earlier.ranked),
+        ranked_wait_nanos: latest.ranked_wait_nanos.saturating_sub(earlier.ranked_wait_nanos),
+        limit: latest.limit,
     }
 }
 

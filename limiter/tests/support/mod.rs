@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Decision, Limiter, Limits, Permit, Rejection, Ticket, TierId, TierLimits, Timestamp, Watermarks,
+    Class, Decision, Limiter, Limits, Permit, Rank, Rejection, Ticket, TierId, TierLimits,
+    Timestamp, Watermarks,
 };
 
 pub fn at(millis: u64) -> Timestamp {
@@ -19,6 +20,23 @@ pub fn at(millis: u64) -> Timestamp {
 
 pub fn id(tier: usize) -> TierId {
     TierId::new(tier as u8).unwrap()
+}
+
+/// A tier by its index, alone or with a rank.
+pub trait Asks {
+    fn class(self) -> Class;
+}
+
+impl Asks for usize {
+    fn class(self) -> Class {
+        id(self).into()
+    }
+}
+
+impl Asks for (usize, u8) {
+    fn class(self) -> Class {
+        Class { tier: id(self.0), rank: Rank::new(self.1) }
+    }
 }
 
 pub fn tier(max_wait_ms: u64, weight: u32, high: f64, low: f64) -> TierLimits {
@@ -34,35 +52,40 @@ pub fn three_tiers() -> Vec<TierLimits> {
     vec![tier(500, 1, 0.95, 0.80), tier(100, 4, 0.75, 0.55), tier(50, 1, 0.60, 0.45)]
 }
 
-/// A limiter whose waiters do not time out and whose breakers trip at a full buffer only.
-pub fn patient(max_in_flight: u32, buffer: u32, weights: &[u32]) -> Arc<Limiter> {
+/// Limits under which waiters do not time out and breakers trip at a full buffer only.
+pub fn patient_limits(max_in_flight: u32, buffer: u32, weights: &[u32]) -> Limits {
     let tiers = weights.iter().map(|&weight| tier(3_600_000, weight, 1.0, 0.5)).collect();
-    Limiter::new(&Limits::new(max_in_flight, buffer, tiers).unwrap())
+    Limits::new(max_in_flight, buffer, tiers).unwrap()
 }
 
-pub fn acquire(limiter: &Arc<Limiter>, tier: usize, now: Timestamp) -> Decision {
-    limiter.acquire(id(tier), now, Timestamp::MAX)
+/// A limiter whose waiters do not time out and whose breakers trip at a full buffer only.
+pub fn patient(max_in_flight: u32, buffer: u32, weights: &[u32]) -> Arc<Limiter> {
+    Limiter::new(&patient_limits(max_in_flight, buffer, weights))
+}
+
+pub fn acquire(limiter: &Arc<Limiter>, class: impl Asks, now: Timestamp) -> Decision {
+    limiter.acquire(class.class(), now, Timestamp::MAX)
 }
 
 #[track_caller]
-pub fn admitted(limiter: &Arc<Limiter>, tier: usize, now: Timestamp) -> Permit {
-    match acquire(limiter, tier, now) {
+pub fn admitted(limiter: &Arc<Limiter>, class: impl Asks, now: Timestamp) -> Permit {
+    match acquire(limiter, class, now) {
         Decision::Admit(permit) => permit,
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-pub fn waiting(limiter: &Arc<Limiter>, tier: usize, now: Timestamp) -> Ticket {
-    match acquire(limiter, tier, now) {
+pub fn waiting(limiter: &Arc<Limiter>, class: impl Asks, now: Timestamp) -> Ticket {
+    match acquire(limiter, class, now) {
         Decision::Wait(ticket) => ticket,
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-pub fn rejected(limiter: &Arc<Limiter>, tier: usize, now: Timestamp) -> Rejection {
-    match acquire(limiter, tier, now) {
+pub fn rejected(limiter: &Arc<Limiter>, class: impl Asks, now: Timestamp) -> Rejection {
+    match acquire(limiter, class, now) {
         Decision::Reject(rejection) => rejection,
         other => panic!("{other:?}"),
     }
