@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Decision, Gcra, Limiter, Limits, Rate, TierId, TierLimits, Timestamp, Watermarks,
+    Calendar, Decision, Gcra, Limiter, Limits, Rate, Returns, TierId, TierLimits, Timestamp,
+    Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions loop|gate|refuse|permit|wait|peek|take TIMES");
+    eprintln!("usage: instructions loop|gate|refuse|permit|wait|peek|take|early|return TIMES");
     ExitCode::from(2)
 }
 
@@ -76,6 +77,21 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
             repeat(times, |_| hourly.peek(now));
         }
         "take" => repeat(times, |n| fast.take(now + Duration::from_nanos(n))),
+        "early" => {
+            let returns = Returns::new(1);
+            returns.tell(1, now, now + Duration::from_secs(9));
+            repeat(times, |_| returns.standing(1, now));
+        }
+        "return" => {
+            let (returns, calendar) = (Returns::new(10_000), Calendar::new(1));
+            repeat(times, |n| {
+                let now = now + Duration::from_millis(n);
+                let customer = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let standing = returns.standing(customer, now);
+                returns.tell(customer, now, calendar.book(now, 45.0));
+                standing
+            });
+        }
         _ => return Ok(false),
     }
     Ok(true)

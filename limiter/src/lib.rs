@@ -24,6 +24,7 @@
 
 mod breaker;
 mod buffer;
+mod calendar;
 mod class;
 mod control;
 mod counters;
@@ -50,6 +51,7 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use calendar::Calendar;
 pub use class::{Class, MAX_RANKS, Rank};
 pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};
 pub use gate::Refused;
@@ -60,7 +62,8 @@ pub use limits::{Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
-pub use returns::Standing;
+pub use returns::{Returns, Standing};
+pub use status::{Status, TierStatus};
 pub use status::{Status, TierStatus, Totals};
 pub use ticket::Ticket;
 pub use tier::{MAX_TIERS, TierId};
