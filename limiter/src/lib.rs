@@ -63,7 +63,6 @@ pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
 pub use returns::{Returns, Standing};
-pub use status::{Status, TierStatus};
 pub use status::{Status, TierStatus, Totals};
 pub use ticket::Ticket;
 pub use tier::{MAX_TIERS, TierId};

@@ -2,11 +2,18 @@
 #![allow(dead_code, unreachable_pub, reason = "compiled into each test, used by some")]
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
+use std::collections::BinaryHeap;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use floodgate_limiter::{Begun, Entry, EntrySettings, Load, Standing, Timestamp, Totals};
+use floodgate_limiter::{
+    Begun, Calendar, Class, Decision, Entry, EntrySettings, Limiter, Limits, Load, Permit, Rank,
+    Returns, Standing, Ticket, TierId, TierLimits, Timestamp, Watermarks,
+};
 
 pub const STEPS: usize = 5;
 const MILLI: u64 = 1_000_000;
@@ -42,7 +49,7 @@ pub struct Sale {
     /// When the limit becomes this.
     pub relimit: Option<(f64, u32)>,
     pub headroom: f64,
-    pub buffer: usize,
+    pub buffer: u32,
     pub returns: f64,
     /// Permits, if not one per worker: the upstream has a queue of its own then.
     pub permits: Option<u32>,
@@ -144,14 +151,15 @@ struct Customer {
     came: u64,
     until: u64,
     step: usize,
-    told: Option<u64>,
     nonce: Option<u64>,
     expires: u64,
     begun: Option<Begun>,
     /// Which wait of this customer is the running one.
-    wait: u32,
-    waiting: Option<(u64, usize)>,
-    served_since: u64,
+    ticket: Option<Ticket>,
+    permit: Option<Permit>,
+    asked: u64,
+    /// How often it has waited for a permit.
+    waits: u32,
     standing: usize,
 }
 
@@ -165,13 +173,16 @@ enum Event {
     Tick,
 }
 
-/// Permits, and who waits for them, by rank.
-struct Upstream {
-    limit: u32,
-    in_flight: u32,
-    queues: [VecDeque<(usize, u32)>; 8],
-    waiting: usize,
-    totals: Totals,
+/// Whose ticket has an answer.
+struct Bell {
+    who: usize,
+    rung: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.lock().unwrap().push(self.who);
+    }
 }
 
 pub struct Run {
@@ -181,12 +192,13 @@ pub struct Run {
     seq: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     customers: Vec<Customer>,
-    upstream: Upstream,
+    limiter: Arc<Limiter>,
+    rung: Arc<Mutex<Vec<usize>>>,
+    returns: Returns,
     pub entry: Arc<Entry>,
-    calendar: u64,
+    calendar: Calendar,
     out: Outcome,
     busy: f64,
-    busy_at: u64,
     holder_waits: (u64, f64),
     entry_waits: (u64, f64),
     pub trace: bool,
@@ -215,21 +227,16 @@ impl Run {
             seq: 0,
             events: BinaryHeap::new(),
             customers: Vec::new(),
-            upstream: Upstream {
-                limit: sale.permits.unwrap_or(sale.workers),
-                in_flight: 0,
-                queues: Default::default(),
-                waiting: 0,
-                totals: Totals { limit: sale.permits.unwrap_or(sale.workers), ..Totals::default() },
-            },
+            limiter: Limiter::new(&limits(&sale, sale.permits.unwrap_or(sale.workers))),
+            rung: Arc::default(),
             entry: Arc::new(Entry::new(settings, Timestamp::from_nanos(0))),
-            calendar: 0,
+            calendar: Calendar::new(sale.seed),
+            returns: Returns::new(100_000),
             out: Outcome {
                 tenths: vec![0; ((sale.warm_up + sale.seconds) * 10.0) as usize + 1],
                 ..Outcome::default()
             },
             busy: 0.0,
-            busy_at: 0,
             holder_waits: (0, 0.0),
             entry_waits: (0, 0.0),
             trace: false,
@@ -279,8 +286,8 @@ impl Run {
                     s.wanted_in_progress,
                     s.silence,
                     s.holders_wait,
-                    self.upstream.waiting,
-                    self.upstream.in_flight
+                    self.limiter.status(self.ts()).waiting,
+                    self.limiter.status(self.ts()).in_flight
                 );
             }
             match event {
@@ -293,8 +300,8 @@ impl Run {
                     if let Some((when, limit)) = self.sale.relimit
                         && self.secs() >= when
                     {
-                        self.upstream.limit = limit;
-                        self.upstream.totals.limit = limit;
+                        self.limiter.apply(&limits(&self.sale, limit), self.ts());
+                        self.answer();
                     }
                     self.tick();
                     self.after(0.01, Event::Tick);
@@ -327,7 +334,7 @@ impl Run {
     }
 
     fn tick(&mut self) {
-        let load = Load { totals: self.upstream.totals, steps: STEPS as u32 };
+        let load = Load { totals: self.limiter.totals(), steps: STEPS as u32 };
         self.entry.tick(&[load], self.ts());
     }
 
@@ -345,13 +352,13 @@ impl Run {
             came: self.now,
             until: self.now + (self.sale.patience * 1e9) as u64,
             step: 0,
-            told: None,
             nonce: None,
             expires: 0,
             begun: None,
-            wait: 0,
-            waiting: None,
-            served_since: 0,
+            ticket: None,
+            permit: None,
+            asked: 0,
+            waits: 0,
             standing: 0,
         });
         self.after(think, Event::Ask(self.customers.len() - 1));
@@ -366,13 +373,13 @@ impl Run {
             came: self.now,
             until: u64::MAX,
             step: 0,
-            told: None,
             nonce: None,
             expires: 0,
             begun: None,
-            wait: 0,
-            waiting: None,
-            served_since: 0,
+            ticket: None,
+            permit: None,
+            asked: 0,
+            waits: 0,
             standing: 0,
         });
         self.ask(self.customers.len() - 1);
@@ -396,14 +403,8 @@ impl Run {
             }
             (2 + customer.step).min(7)
         } else {
-            let standing = match self.customers[who].told {
-                None => Standing::New,
-                Some(told) if now + 50 * MILLI < told => {
-                    Standing::Early { told: Timestamp::from_nanos(told) }
-                }
-                Some(_) => Standing::OnTime,
-            };
-            let spare = self.upstream.waiting == 0 && self.upstream.in_flight < self.upstream.limit;
+            let standing = self.returns.standing(who as u64 + 1, ts);
+            let spare = self.limiter.has_spare();
             let begun = if self.entry.peek(standing, spare, ts) {
                 self.entry.take(standing, spare, ts)
             } else {
@@ -419,61 +420,72 @@ impl Run {
             self.customers[who].begun = Some(begun);
             1
         };
-        if self.upstream.in_flight < self.upstream.limit && self.upstream.waiting == 0 {
-            self.serve(who, rank, 0);
+        self.customers[who].asked = now;
+        let class = Class { tier: TierId::new(0).unwrap(), rank: Rank::new(rank as u8) };
+        match self.limiter.acquire(class, ts, ts + Duration::from_secs(5)) {
+            Decision::Admit(permit) => self.serve(who, permit),
+            Decision::Reject(_) => self.rejected(who),
+            Decision::Wait(ticket) => {
+                let expires = ticket.expires().as_nanos();
+                let customer = &mut self.customers[who];
+                customer.waits += 1;
+                customer.ticket = Some(ticket);
+                let waits = customer.waits;
+                self.at(expires, Event::WaitedLong(who, waits));
+                self.look_at(who);
+            }
+        }
+        self.answer();
+    }
+
+    /// Looks whether a ticket has an answer.
+    fn look_at(&mut self, who: usize) {
+        let Some(ticket) = &mut self.customers[who].ticket else { return };
+        let waker = Waker::from(Arc::new(Bell { who, rung: Arc::clone(&self.rung) }));
+        if let Poll::Ready(answer) = Pin::new(ticket).poll(&mut Context::from_waker(&waker)) {
+            self.customers[who].ticket = None;
+            match answer {
+                Ok(permit) => self.serve(who, permit),
+                Err(_) => self.rejected(who),
+            }
+        }
+    }
+
+    /// Looks at all tickets that may have an answer.
+    fn answer(&mut self) {
+        loop {
+            let rung = std::mem::take(&mut *self.rung.lock().unwrap());
+            if rung.is_empty() {
+                break;
+            }
+            for who in rung {
+                self.look_at(who);
+            }
+        }
+    }
+
+    fn waited_long(&mut self, who: usize, waits: u32) {
+        if self.customers[who].waits != waits {
             return;
         }
-        if self.upstream.waiting >= self.sale.buffer {
-            let lowest = (0..rank).find(|&r| !self.upstream.queues[r].is_empty());
-            let Some(lowest) = lowest else { return self.rejected(who) };
-            let (loser, _) = self.upstream.queues[lowest].pop_back().unwrap();
-            self.upstream.waiting -= 1;
-            self.customers[loser].waiting = None;
-            self.rejected(loser);
+        let Some(ticket) = self.customers[who].ticket.take() else { return };
+        match ticket.expire(self.ts()) {
+            Ok(permit) => self.serve(who, permit),
+            Err(_) => self.rejected(who),
         }
-        let customer = &mut self.customers[who];
-        customer.wait += 1;
-        customer.waiting = Some((now, rank));
-        let wait = customer.wait;
-        self.upstream.queues[rank].push_back((who, wait));
-        self.upstream.waiting += 1;
-        self.after(0.5, Event::WaitedLong(who, wait));
+        self.answer();
     }
 
-    fn waited_long(&mut self, who: usize, wait: u32) {
-        let customer = &mut self.customers[who];
-        if customer.wait != wait {
-            return;
-        }
-        let Some((_, rank)) = customer.waiting.take() else { return };
-        let queue = &mut self.upstream.queues[rank];
-        let place = queue.iter().position(|&entry| entry == (who, wait)).unwrap();
-        queue.remove(place);
-        self.upstream.waiting -= 1;
-        self.rejected(who);
-    }
-
-    fn account(&mut self) {
-        let span = (self.now - self.busy_at.max((self.sale.warm_up * 1e9) as u64).min(self.now))
-            as f64
-            / 1e9;
-        self.busy += span * f64::from(self.upstream.in_flight);
-        self.busy_at = self.now;
-    }
-
-    fn serve(&mut self, who: usize, rank: usize, waited: u64) {
-        self.account();
-        self.upstream.in_flight += 1;
-        self.customers[who].served_since = self.now;
-        if rank >= 2 {
-            self.upstream.totals.ranked += 1;
-            self.upstream.totals.ranked_wait_nanos += waited;
+    fn serve(&mut self, who: usize, permit: Permit) {
+        let waited = (self.now - self.customers[who].asked) as f64 / 1e9;
+        self.customers[who].permit = Some(permit);
+        if self.customers[who].nonce.is_some() {
             self.holder_waits.0 += 1;
-            self.holder_waits.1 += waited as f64 / 1e9;
-            self.out.holder_wait_max_ms = self.out.holder_wait_max_ms.max(waited as f64 / 1e6);
+            self.holder_waits.1 += waited;
+            self.out.holder_wait_max_ms = self.out.holder_wait_max_ms.max(waited * 1e3);
         } else {
             self.entry_waits.0 += 1;
-            self.entry_waits.1 += waited as f64 / 1e9;
+            self.entry_waits.1 += waited;
         }
         let mut capacity = self.sale.capacity;
         if let Some((when, times)) = self.sale.change
@@ -490,6 +502,9 @@ impl Run {
         let Reverse(free) = self.workers.pop().unwrap();
         let done = self.now.max(free) + (service * 1e9) as u64;
         self.workers.push(Reverse(done));
+        if self.secs() >= self.sale.warm_up {
+            self.busy += service;
+        }
         self.at(done, Event::Served(who));
     }
 
@@ -502,19 +517,10 @@ impl Run {
                 self.workers.drain().map(|Reverse(free)| Reverse(free.max(until))).collect();
             return self.after(to - from, Event::Served(who));
         }
-        self.account();
-        self.upstream.in_flight -= 1;
-        self.upstream.totals.services += 1;
-        self.upstream.totals.service_nanos += self.now - self.customers[who].served_since;
-        while self.upstream.in_flight < self.upstream.limit {
-            let next = (0..8)
-                .rev()
-                .find_map(|r| self.upstream.queues[r].pop_front().map(|entry| (r, entry)));
-            let Some((rank, (next, _))) = next else { break };
-            self.upstream.waiting -= 1;
-            let (since, _) = self.customers[next].waiting.take().unwrap();
-            self.serve(next, rank, self.now - since);
+        if let Some(permit) = self.customers[who].permit.take() {
+            permit.release(self.ts());
         }
+        self.answer();
         let now = self.ts();
         if let Some(begun) = self.customers[who].begun.take() {
             self.nonce += 1;
@@ -573,23 +579,18 @@ impl Run {
         if self.customers[who].bot {
             return;
         }
-        let now = self.now;
-        let early = self.customers[who].told.is_some_and(|told| now + 50 * MILLI < told);
-        if !early {
-            let per_second = self.sale.returns * self.sale.capacity / STEPS as f64;
-            let slot = self.calendar.max(now + SECOND) + (1e9 / per_second) as u64;
-            let horizon = now + 32 * SECOND;
-            let told = if slot > horizon {
-                horizon - (self.rng.fraction() * 8e9) as u64
-            } else {
-                self.calendar = slot;
-                slot
-            };
-            self.customers[who].told = Some(told);
-        }
+        let (now, customer) = (self.ts(), who as u64 + 1);
+        let told = match self.returns.standing(customer, now) {
+            Standing::Early { told } => told,
+            _ => {
+                let per_second = self.sale.returns * self.sale.capacity / STEPS as f64;
+                let told = self.calendar.book(now, per_second);
+                self.returns.tell(customer, now, told);
+                told
+            }
+        };
         if self.customers[who].honours {
-            let told = self.customers[who].told.unwrap();
-            let wait = (told - now.min(told)) as f64 / 1e9 * self.rng.between((0.8, 1.2));
+            let wait = told.saturating_since(now).as_secs_f64() * self.rng.between((0.8, 1.2));
             return self.after(wait.max(0.05), Event::Ask(who));
         }
         self.retry(who);
@@ -605,4 +606,14 @@ impl Run {
         let wait = self.rng.between((0.2, 2.0));
         self.after(wait, Event::Ask(who));
     }
+}
+
+/// So many permits, one tier, the times of a checkout.
+fn limits(sale: &Sale, permits: u32) -> Limits {
+    let tier = TierLimits {
+        max_wait: Duration::from_millis(500),
+        weight: NonZeroU32::MIN,
+        watermarks: Watermarks::new(0.95, 0.80).unwrap(),
+    };
+    Limits::new(permits, sale.buffer, vec![tier]).unwrap()
 }
