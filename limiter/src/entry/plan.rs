@@ -207,6 +207,9 @@ impl Planner {
                 ..Plan::default()
             };
         };
+        if capacity <= 0.0 {
+            return Plan { silence, ..Plan::default() };
+        }
         let calls = self.calls_per_grant(settings);
         let entries = capacity / calls;
         let rate = entries * self.factor;
@@ -220,7 +223,7 @@ impl Planner {
         Plan {
             rate,
             burst: whole(rate * 0.05).clamp(6, 1_000_000),
-            bounds: [(4.0, 3.0), (3.0, 2.0), (0.0, 0.0)].map(|(waiting, slack)| Bound {
+            bounds: [(5.0, 3.0), (4.0, 2.0), (0.0, 0.0)].map(|(waiting, slack)| Bound {
                 backlog: whole(
                     own + (waiting * (own.sqrt() + 1.0)).min(longest.max(waiting.min(1.0))),
                 ),
