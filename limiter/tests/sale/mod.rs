@@ -16,6 +16,9 @@ use floodgate_limiter::{
 };
 
 pub const STEPS: usize = 5;
+/// Think times before the steps in milliseconds: those of the load test's customers.
+pub const THINK: [(f64, f64); STEPS] =
+    [(50.0, 250.0), (100.0, 300.0), (100.0, 500.0), (100.0, 200.0), (200.0, 600.0)];
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLI;
 
@@ -24,6 +27,10 @@ pub enum Law {
     Exponential,
     Uniform,
     Fixed,
+}
+
+impl Law {
+    pub const ALL: [Self; 3] = [Self::Exponential, Self::Uniform, Self::Fixed];
 }
 
 #[derive(Clone, Debug)]
@@ -64,10 +71,10 @@ impl Default for Sale {
             capacity: 450.0,
             workers: 5,
             overload: 10.0,
-            seconds: 12.0,
+            seconds: 20.0,
             warm_up: 2.0,
             law: Law::Fixed,
-            think: [(50.0, 250.0), (100.0, 300.0), (100.0, 500.0), (100.0, 200.0), (200.0, 600.0)],
+            think: THINK,
             patience: 5.0,
             abandon: 0.0,
             honour: 0.55,
@@ -114,6 +121,27 @@ pub struct Outcome {
 impl Outcome {
     pub fn finish_ratio(&self) -> f64 {
         self.holders_finished as f64 / (self.holders_finished + self.failed).max(1) as f64
+    }
+
+    pub fn summary(&self) -> String {
+        format!(
+            "  sold {:.3}, finish {:.3} (not: {} on time, {} new, {} early), holders wait {:.1} ms (at most {:.0}), entries {:.1} ms, \
+             refused {} holders and {} entries, {:.3} busy, {} in progress at most, grants {:?}, bots {}",
+            self.efficiency,
+            self.finish_ratio(),
+            self.failed_by[1],
+            self.failed_by[0],
+            self.failed_by[2],
+            self.holder_wait_ms,
+            self.holder_wait_max_ms,
+            self.entry_wait_ms,
+            self.holders_refused,
+            self.entries_refused_late,
+            self.utilisation,
+            self.in_progress_max,
+            self.standing,
+            self.bot_grants,
+        )
     }
 
     /// Completed per second from one second to another.
@@ -319,8 +347,13 @@ impl Run {
         self.out
     }
 
+    /// Whether a customer came after the warm-up.
+    fn counts(&self, who: usize) -> bool {
+        self.customers[who].came as f64 / 1e9 >= self.sale.warm_up
+    }
+
     fn fail(&mut self, who: usize) {
-        if self.secs() >= self.sale.warm_up + self.sale.patience {
+        if self.counts(who) {
             self.out.failed += 1;
             self.out.failed_by[self.customers[who].standing] += 1;
         }
@@ -545,7 +578,7 @@ impl Run {
         if customer.step == STEPS {
             let nonce = customer.nonce.unwrap();
             if self.now <= customer.until {
-                if self.secs() >= self.sale.warm_up + self.sale.patience {
+                if self.counts(who) {
                     self.out.holders_finished += 1;
                 }
                 self.out.tenths[(self.now / (100 * MILLI)) as usize] += 1;
