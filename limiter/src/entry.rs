@@ -24,6 +24,7 @@ use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::timestamp::{Timestamp, saturating_nanos};
 
 mod plan;
+mod recent;
 mod tokens;
 
 use plan::{Plan, Planner};

@@ -2,13 +2,13 @@
 //!
 //! Pure arithmetic over windows of a second or 2,000 requests; whatever goes in, what comes out are numbers.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::grants::Heard;
 use crate::status::Totals;
 use crate::timestamp::Timestamp;
 
+use super::recent::Recent;
 use super::{EntrySettings, Load};
 
 /// A window ends after this, as DAGOR's does (Zhou et al., 2018) ...
@@ -22,8 +22,6 @@ const FIRST_REQUESTS: u64 = 16;
 const FEWEST_REQUESTS: u64 = 8;
 /// ... though not for ever.
 const LONGEST_WINDOW: Duration = Duration::from_secs(10);
-/// Of so many windows the median counts: two may be as odd as they like, such as those in which a freeze began and ended.
-const WINDOWS: usize = 5;
 
 /// Calls per grant are a mean over about this many: a standard error of some 2 % where customers abandon at random.
 const GRANTS_REMEMBERED: f64 = 500.0;
@@ -88,10 +86,6 @@ struct Upstream {
     steps: u32,
     per_permit: Recent,
 }
-
-/// Medians of what was measured in the last windows.
-#[derive(Debug, Default)]
-struct Recent(VecDeque<f64>);
 
 /// All that was measured.
 #[derive(Debug)]
@@ -378,22 +372,6 @@ impl Planner {
     pub(crate) fn bound(&mut self, settings: &EntrySettings) {
         let least = headroom(settings) * LEAST_FACTOR;
         self.factor = self.factor.clamp(least, MOST_FACTOR.max(least));
-    }
-}
-
-impl Recent {
-    /// Adds what was measured, if it is a positive number.
-    fn push(&mut self, value: f64) {
-        if value.is_finite() && value > 1e-9 {
-            self.0.truncate(WINDOWS - 1);
-            self.0.push_front(value);
-        }
-    }
-
-    fn median(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.0.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len().saturating_sub(1) / 2).copied()
     }
 }
 
