@@ -147,3 +147,41 @@ fn a_sale_that_begins_out_of_nothing_sells_at_once() {
     // The first is through after the time of one checkout.
     assert!(outcome.rate(11.0, 16.0) >= 0.93 * 90.0, "{:.1}", outcome.rate(11.0, 16.0));
 }
+
+/// The table of the README: `cargo test --release -p floodgate-limiter --test entry_sale -- --ignored --nocapture table`.
+#[test]
+#[ignore = "prints figures, proves nothing"]
+fn table() {
+    let row = |name: &str, sale: &Sale| {
+        let outcomes: Vec<Outcome> =
+            (1..=5).map(|seed| run(&Sale { seed, ..sale.clone() })).collect();
+        let mean = |of: fn(&Outcome) -> f64| outcomes.iter().map(of).sum::<f64>() / 5.0;
+        println!(
+            "| {name} | {:.3} | {:.1} % | {:.1} ms |",
+            mean(|outcome| outcome.efficiency),
+            mean(|outcome| outcome.finish_ratio() * 100.0),
+            mean(|outcome| outcome.holder_wait_ms),
+        );
+    };
+    for overload in [1.0, 2.0, 5.0, 10.0, 20.0, 50.0] {
+        row(&format!("{overload} times the load"), &Sale { overload, ..Sale::default() });
+    }
+    let ten = Sale::default();
+    row("10, exponential service times", &Sale { law: Law::Exponential, ..ten.clone() });
+    let think = THINK.map(|(from, to)| (from * 10.0, to * 10.0));
+    let slow = Sale { think, patience: 60.0, warm_up: 20.0, seconds: 60.0, ..ten.clone() };
+    row("10, think times ten times as long, 60 s of patience", &slow);
+    row("10, all think times 240 ms", &Sale { think: [(240.0, 240.0); 5], ..ten.clone() });
+    row("10, 5 % leave at each step (at best 0.900)", &Sale { abandon: 0.05, ..ten.clone() });
+    let bots = Sale { bots: 5_000.0, ..ten.clone() };
+    row("10, and 5,000 a second that never go on (at best 0.474)", &bots);
+    row(
+        "10, at 4,500 a second through 100 permits",
+        &Sale { capacity: 4_500.0, workers: 100, buffer: 1_000, ..ten.clone() },
+    );
+    row(
+        "10, at 50 a second through 2 permits",
+        &Sale { capacity: 50.0, workers: 2, seconds: 60.0, ..ten.clone() },
+    );
+    row("10, 50 permits for 5 workers", &Sale { permits: Some(50), buffer: 500, ..ten });
+}
