@@ -10,8 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Begin, Calendar, Class, Decision, Gcra, LatchSettings, Latches, Limiter, Limits, Once, OnceSettings,
-    Rank, Rate, Returns, Seen, TierId, TierLimits, Timestamp, Watermarks,
+    Begin, Calendar, Class, Decision, Entry, EntrySettings, Gcra, LatchSettings, Latches, Limiter,
+    Limits, Load, Once, OnceSettings, Rank, Rate, Returns, Seen, Standing, TierId, TierLimits,
+    Timestamp, Totals, Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay|early|return TIMES"
+        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay|early|return|newcomer|entry|call TIMES"
     );
     ExitCode::from(2)
 }
@@ -108,6 +109,7 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
             } else {
                 repeat(times, |_| once.begin(1, 0, now));
             }
+        }
         "early" => {
             let returns = Returns::new(1);
             returns.tell(1, now, now + Duration::from_secs(9));
@@ -123,9 +125,46 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
                 standing
             });
         }
+        "newcomer" => {
+            let (entry, mut begun) = (informed(), Vec::new());
+            begun.extend(std::iter::from_fn(|| entry.take(Standing::OnTime, false, now)));
+            repeat(times, |_| entry.peek(Standing::New, false, now));
+        }
+        "entry" => {
+            let entry = informed();
+            repeat(times, |n| {
+                let now = now + Duration::from_millis(n);
+                if let Some(begun) = entry.take(Standing::OnTime, true, now) {
+                    begun.grant(n, now);
+                    entry.finish(n, now);
+                }
+            });
+        }
+        "call" => {
+            let entry = informed();
+            repeat(times, |n| entry.call(n % 1_000, Timestamp::MAX, now));
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Entry control before an upstream that it knows.
+fn informed() -> Arc<Entry> {
+    let settings = EntrySettings {
+        steps: 5,
+        headroom: 0.95,
+        ttl: Duration::from_secs(1),
+        calls: u32::MAX,
+        max_grants: 1_000_000,
+    };
+    let entry = Arc::new(Entry::new(settings, Timestamp::default()));
+    let mut totals = Totals::default();
+    totals.limit = 5;
+    entry.tick(&[Load { totals, steps: 5 }], Timestamp::default());
+    (totals.services, totals.service_nanos) = (450, 5_000_000_000);
+    entry.tick(&[Load { totals, steps: 5 }], Timestamp::from_nanos(1_000_000_000));
+    entry
 }
 
 fn repeat<T>(times: u64, operation: impl Fn(u64) -> T) {

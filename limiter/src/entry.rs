@@ -24,6 +24,7 @@ use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::timestamp::{Timestamp, saturating_nanos};
 
 mod plan;
+mod recent;
 mod tokens;
 
 use plan::{Plan, Planner};
@@ -102,8 +103,8 @@ pub struct Entry {
 struct Line {
     tokens: Tokens,
     begun: AtomicU64,
-    backlog: AtomicU64,
-    fill: AtomicU64,
+    /// For customers on time, new ones, and early ones.
+    bounds: [Bounds; 3],
     most: AtomicU64,
     max_grants: AtomicU64,
     calls: AtomicU64,
@@ -112,6 +113,15 @@ struct Line {
     stalled: AtomicU64,
     /// When the upstreams are to be looked at next, in nanoseconds.
     due: AtomicU64,
+}
+
+/// Up to where somebody is let in.
+#[derive(Default)]
+struct Bounds {
+    /// Entries under way.
+    backlog: AtomicU64,
+    /// Grants in progress, without a token.
+    fill: AtomicU64,
 }
 
 struct Control {
@@ -141,9 +151,7 @@ impl Entry {
             line: Padded(Line {
                 tokens: Tokens::none(),
                 begun: AtomicU64::new(0),
-                // Until the upstreams were seen for the first time.
-                backlog: AtomicU64::new(1),
-                fill: AtomicU64::new(1),
+                bounds: std::array::from_fn(|_| Bounds::default()),
                 most: AtomicU64::new(0),
                 max_grants: AtomicU64::new(0),
                 calls: AtomicU64::new(0),
@@ -253,7 +261,7 @@ impl Entry {
             factor: control.planner.factor(),
             begun: self.begun(),
             in_progress: self.grants.active(),
-            wanted_in_progress: control.plan.fill,
+            wanted_in_progress: control.plan.bounds[0].fill,
             live: self.grants.live(),
             silence: self.grants.silence(),
             holders_wait: control.planner.holders_wait(),
@@ -270,12 +278,10 @@ impl Entry {
         if self.grants.live().saturating_add(begun) >= self.max_grants() {
             return (false, false);
         }
-        let below =
-            |bound: &AtomicU64, taken| taken < share(standing, bound.load(Ordering::Relaxed));
-        (
-            below(&line.backlog, begun) && below(&line.most, active),
-            spare && below(&line.fill, active),
-        )
+        let below = |bound: &AtomicU64, taken| taken < bound.load(Ordering::Relaxed);
+        let bounds = &line.bounds[kept(standing) as usize];
+        let is_short = below(&bounds.backlog, begun);
+        (is_short && below(&line.most, active), (spare || is_short) && below(&bounds.fill, active))
     }
 
     /// Stops the clock of silence while the upstreams serve nobody: whoever waits for them is not gone.
@@ -304,8 +310,10 @@ impl Entry {
         if plan.rate != control.plan.rate || plan.burst != control.plan.burst {
             line.tokens.set(plan.rate, plan.burst, now);
         }
-        line.backlog.store(plan.backlog, Ordering::Relaxed);
-        line.fill.store(plan.fill, Ordering::Relaxed);
+        for (live, planned) in line.bounds.iter().zip(&plan.bounds) {
+            live.backlog.store(planned.backlog, Ordering::Relaxed);
+            live.fill.store(planned.fill, Ordering::Relaxed);
+        }
         line.most.store(plan.most, Ordering::Relaxed);
         self.grants.set_silence(plan.silence);
         control.plan = plan;
@@ -381,11 +389,4 @@ fn kept(standing: Standing) -> u64 {
         Standing::New => 1,
         Standing::Early { .. } => 2,
     }
-}
-
-/// Up to where a bound is for somebody of this standing.
-fn share(standing: Standing, bound: u64) -> u64 {
-    // A bound of a few is for everybody: what is kept is rounded down.
-    let tenth = bound / 10;
-    bound - tenth * kept(standing)
 }

@@ -2,13 +2,13 @@
 //!
 //! Pure arithmetic over windows of a second or 2,000 requests; whatever goes in, what comes out are numbers.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::grants::Heard;
 use crate::status::Totals;
 use crate::timestamp::Timestamp;
 
+use super::recent::Recent;
 use super::{EntrySettings, Load};
 
 /// A window ends after this, as DAGOR's does (Zhou et al., 2018) ...
@@ -22,8 +22,6 @@ const FIRST_REQUESTS: u64 = 16;
 const FEWEST_REQUESTS: u64 = 8;
 /// ... though not for ever.
 const LONGEST_WINDOW: Duration = Duration::from_secs(10);
-/// Of so many windows the median counts: two may be as odd as they like, such as those in which a freeze began and ended.
-const WINDOWS: usize = 5;
 
 /// Calls per grant are a mean over about this many: a standard error of some 2 % where customers abandon at random.
 const GRANTS_REMEMBERED: f64 = 500.0;
@@ -40,6 +38,9 @@ const DECREASE: f64 = 0.95;
 const INCREASE: f64 = 1.01;
 const LEAST_FACTOR: f64 = 0.3;
 const MOST_FACTOR: f64 = 1.25;
+
+/// How long, in seconds, an entry may be expected to wait for a permit: less than the patience of any queue before it.
+const LONGEST_BACKLOG: f64 = 0.1;
 
 /// Time between two calls of a grant before any was measured: less than people take, so that at first there are rather too
 /// few in progress than too many.
@@ -58,28 +59,33 @@ pub(crate) struct Plan {
     pub(crate) rate: f64,
     /// Tokens at most.
     pub(crate) burst: u64,
-    /// Entries under way, up to which tokens are good.
-    pub(crate) backlog: u64,
-    /// Grants in progress up to which an entry needs no token if there is capacity to spare.
-    pub(crate) fill: u64,
+    /// For customers on time, new ones, and early ones.
+    pub(crate) bounds: [Bound; 3],
     /// Grants in progress up to which tokens are good.
     pub(crate) most: u64,
     /// After how long without a call a grant counts as silent.
     pub(crate) silence: Duration,
 }
 
+/// Up to where somebody is let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Bound {
+    /// Entries under way.
+    pub(crate) backlog: u64,
+    /// Grants in progress, without a token.
+    pub(crate) fill: u64,
+}
+
 /// One upstream: its totals at the start of the window, and what a permit of it serves per second.
 #[derive(Debug, Default)]
 struct Upstream {
     began: Totals,
+    /// When what a permit serves was measured last.
+    measured: Totals,
     latest: Totals,
     steps: u32,
     per_permit: Recent,
 }
-
-/// Medians of what was measured in the last windows.
-#[derive(Debug, Default)]
-struct Recent(VecDeque<f64>);
 
 /// All that was measured.
 #[derive(Debug)]
@@ -166,7 +172,11 @@ impl Planner {
         self.short += u32::from(is_short);
         self.calls += heard.calls;
         self.remember(heard);
-        let requests: u64 = self.upstreams.iter().map(Upstream::services).sum();
+        let requests: u64 = self
+            .upstreams
+            .iter()
+            .map(|upstream| since(upstream.latest, upstream.began).services)
+            .fold(0, u64::saturating_add);
         let window = now.saturating_since(began);
         let enough = if self.is_known() {
             (window >= WINDOW || requests >= REQUESTS) && requests >= FEWEST_REQUESTS
@@ -185,25 +195,34 @@ impl Planner {
         let Some(capacity) = self.capacity(settings) else {
             // Nothing is known: as many as there are permits at a time, and not so many in all that it matters.
             return Plan {
-                backlog: limit,
-                fill: limit.saturating_mul(4),
+                bounds: [Bound { backlog: limit, fill: limit.saturating_mul(4) }; 3],
                 most: u64::MAX,
                 silence,
                 ..Plan::default()
             };
         };
+        if capacity <= 0.0 {
+            return Plan { silence, ..Plan::default() };
+        }
         let calls = self.calls_per_grant(settings);
         let entries = capacity / calls;
         let rate = entries * self.factor;
         let pace = self.pace.median();
         let per_call = pace.map_or(GAP_ASSUMED, |pace| 1.0 / pace);
-        let progress = entries * (calls - 1.0) * per_call;
+        // Below the planned share holders wait: then there are to be fewer in progress, too.
+        let share = (self.factor / headroom(settings)).min(1.0);
+        let progress = entries * (calls - 1.0) * per_call * share;
         let own = limit as f64 / calls;
+        let longest = entries * LONGEST_BACKLOG;
         Plan {
             rate,
             burst: whole(rate * 0.05).clamp(6, 1_000_000),
-            backlog: whole(own + 2.0 * own.sqrt() + 3.0).min(limit.saturating_mul(4)),
-            fill: whole(progress + 2.0 * progress.sqrt()).saturating_add(limit.min(3)),
+            bounds: [(5.0, 3.0), (4.0, 2.0), (0.0, 0.0)].map(|(waiting, slack)| Bound {
+                backlog: whole(
+                    own + (waiting * (own.sqrt() + 1.0)).min(longest.max(waiting.min(1.0))),
+                ),
+                fill: whole(progress + slack * (progress.sqrt() + 1.0)),
+            }),
             most: pace.map_or(u64::MAX, |_| whole(2.0 * progress + 4.0 * progress.sqrt() + 8.0)),
             silence,
         }
@@ -270,7 +289,7 @@ impl Planner {
             self.upstreams.clear();
             self.upstreams.resize_with(loads.len(), Upstream::default);
             for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
-                upstream.began = load.totals;
+                (upstream.began, upstream.measured) = (load.totals, load.totals);
             }
         }
         for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
@@ -278,7 +297,7 @@ impl Planner {
             upstream.steps = load.steps;
             if load.totals.services < upstream.began.services {
                 // Another limiter has taken its place.
-                upstream.began = load.totals;
+                (upstream.began, upstream.measured) = (load.totals, load.totals);
             }
         }
     }
@@ -314,22 +333,25 @@ impl Planner {
     }
 
     fn close(&mut self, now: Timestamp) {
-        let (mut ranked, mut waited, mut turn) = (0, 0, 0.0_f64);
+        let (mut ranked, mut waited, mut turn) = (0_u64, 0_u64, 0.0_f64);
         for upstream in &mut self.upstreams {
-            let Totals { services, service_nanos, ranked: more, ranked_wait_nanos, limit } =
-                upstream.window();
+            let Totals { ranked: more, ranked_wait_nanos, limit, .. } =
+                since(upstream.latest, upstream.began);
+            let Totals { services, service_nanos, .. } = since(upstream.latest, upstream.measured);
             if services >= FEWEST_REQUESTS / 2 && service_nanos > 0 {
                 upstream.per_permit.push(services as f64 * 1e9 / service_nanos as f64);
+                upstream.measured = upstream.latest;
             }
             if let Some(per_permit) = upstream.per_permit.median() {
                 turn = turn.max(1.0 / (per_permit * f64::from(limit.max(1))));
             }
-            ranked += more;
-            waited += ranked_wait_nanos;
+            ranked = more.saturating_add(ranked);
+            waited = ranked_wait_nanos.saturating_add(waited);
             upstream.began = upstream.latest;
         }
         self.wait = if ranked > 0 { waited as f64 / ranked as f64 / 1e9 } else { 0.0 };
-        if self.wait > LONG_WAIT.max(LONG_WAIT_PERMITS * turn) {
+        let is_long = self.wait > LONG_WAIT.max(LONG_WAIT_PERMITS * turn);
+        if is_long && ranked >= FEWEST_REQUESTS / 2 {
             self.factor *= DECREASE;
         } else if self.short * 2 > self.samples {
             self.factor *= INCREASE;
@@ -353,39 +375,14 @@ impl Planner {
     }
 }
 
-impl Upstream {
-    /// What was done in the window.
-    fn window(&self) -> Totals {
-        Totals {
-            services: self.services(),
-            service_nanos: self.latest.service_nanos.saturating_sub(self.began.service_nanos),
-            ranked: self.latest.ranked.saturating_sub(self.began.ranked),
-            ranked_wait_nanos: self
-                .latest
-                .ranked_wait_nanos
-                .saturating_sub(self.began.ranked_wait_nanos),
-            limit: self.latest.limit,
-        }
-    }
-
-    fn services(&self) -> u64 {
-        self.latest.services.saturating_sub(self.began.services)
-    }
-}
-
-impl Recent {
-    /// Adds what was measured, if it is a positive number.
-    fn push(&mut self, value: f64) {
-        if value.is_finite() && value > 1e-9 {
-            self.0.truncate(WINDOWS - 1);
-            self.0.push_front(value);
-        }
-    }
-
-    fn median(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.0.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+/// What was added between two looks; the limit is that of the later one.
+fn since(latest: Totals, earlier: Totals) -> Totals {
+    Totals {
+        services: latest.services.saturating_sub(earlier.services),
+        service_nanos: latest.service_nanos.saturating_sub(earlier.service_nanos),
+        ranked: latest.ranked.saturating_sub(earlier.ranked),
+        ranked_wait_nanos: latest.ranked_wait_nanos.saturating_sub(earlier.ranked_wait_nanos),
+        limit: latest.limit,
     }
 }
 

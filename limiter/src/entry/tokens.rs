@@ -38,9 +38,7 @@ impl Tokens {
     /// Gives one back.
     pub(crate) fn give_back(&self) {
         let interval = self.interval.load(Ordering::Relaxed);
-        let earlier = |arrival: u64| Some(arrival.saturating_sub(interval));
-        let _: Result<u64, u64> =
-            self.arrival.fetch_update(Ordering::AcqRel, Ordering::Acquire, earlier);
+        self.change(|arrival| arrival.saturating_sub(interval));
     }
 
     /// From `now` on `per_second` are earned, up to `burst`; what is unspent stays, up to the new burst. Where none were
@@ -54,7 +52,7 @@ impl Tokens {
             return;
         }
         let fill = new.saturating_mul(burst);
-        let carry = |arrival: u64| {
+        self.change(|arrival| {
             let unspent = if old == 0 {
                 fill / 3
             } else {
@@ -63,10 +61,20 @@ impl Tokens {
                 let unspent = u128::from(unspent) * u128::from(new) / u128::from(old);
                 u64::try_from(unspent).unwrap_or(u64::MAX)
             };
-            Some(now.saturating_add(fill.saturating_sub(unspent)))
-        };
-        let _: Result<u64, u64> =
-            self.arrival.fetch_update(Ordering::AcqRel, Ordering::Acquire, carry);
+            now.saturating_add(fill.saturating_sub(unspent))
+        });
+    }
+
+    fn change(&self, change: impl Fn(u64) -> u64) {
+        let mut word = self.arrival.load(Ordering::Acquire);
+        while let Err(changed) = self.arrival.compare_exchange_weak(
+            word,
+            change(word),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            word = changed;
+        }
     }
 
     /// The word after one more, if that leaves `kept` thirds of the burst.
