@@ -71,6 +71,8 @@ fn a_latch_is_never_seen_with_the_canary_of_the_last_one() {
         latches.observe(16, "a", GONE, NOW, NOW);
         let later = NOW + TTL;
         latches.observe(16, "a", THERE, later, later);
+        // By now the canary of the first one would be due again.
+        let later = later + TTL;
         let other = Arc::clone(&latches);
         let thread = thread::spawn(move || {
             let look = other.look(16, later);
