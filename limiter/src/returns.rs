@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::sync::{AtomicU64, Ordering};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Timestamp, saturating_nanos};
 
 /// Words of a bucket: what a cache line holds. There are two for each customer there is room for, so that few of the
 /// buckets are full when the table is.
@@ -116,7 +116,7 @@ impl Returns {
         }
     }
 
-    /// Bytes that are allocated: at most 16 for each customer there is room for, and 1 % more.
+    /// Bytes that are allocated: at most 16 for each customer there is room for, in whole pages, and 1 % more.
     #[must_use]
     pub fn memory(&self) -> usize {
         let pages = self.pages.iter().filter(|page| page.get().is_some()).count();
@@ -198,7 +198,7 @@ impl Note {
 
     fn new(tag: u64, now: Timestamp, told: Timestamp) -> Self {
         let told = told.min(now + LONGEST);
-        let wait = nanos(told.saturating_since(now)) >> Self::WAIT_SHIFT;
+        let wait = saturating_nanos(told.saturating_since(now)) >> Self::WAIT_SHIFT;
         let wait = (wait + 1).min(Self::WAIT_MASK);
         let time = told.as_nanos() >> Self::TICK_SHIFT & Self::TIME_MASK;
         Self(tag << Self::TAG_SHIFT | time << Self::WAIT_BITS | wait)
@@ -240,8 +240,4 @@ impl Note {
         let known = select_unpredictable(past, before, Self::TO_COME_TICKS.wrapping_sub(before));
         select_unpredictable(self == Self::NONE, Self::TIME_MASK + 1, known)
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    crate::timestamp::saturating_nanos(duration)
 }
