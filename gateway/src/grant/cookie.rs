@@ -1,6 +1,8 @@
 //! Where grants and devices travel: cookies for browsers, a header for applications. Neither goes on to
 //! an upstream.
 
+use std::io::Write as _;
+
 use http::{HeaderName, HeaderValue};
 
 use super::device::DEVICE_COOKIE;
@@ -68,19 +70,25 @@ fn is_ours(pair: &[u8]) -> bool {
 
 // === impl SetCookie ===
 
+impl SetCookie<'_> {
+    /// Appends the value of its Set-Cookie field.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_bytes());
+        out.push(b'=');
+        out.extend_from_slice(self.value);
+        // Writing to a Vec cannot fail.
+        drop(write!(out, "; Max-Age={}; Path=/; HttpOnly; SameSite=Lax", self.max_age));
+        if self.is_secure {
+            out.extend_from_slice(b"; Secure");
+        }
+    }
+}
+
 impl From<SetCookie<'_>> for HeaderValue {
     fn from(cookie: SetCookie<'_>) -> Self {
-        let mut text = Vec::with_capacity(160);
-        text.extend_from_slice(cookie.name.as_bytes());
-        text.push(b'=');
-        text.extend_from_slice(cookie.value);
-        text.extend_from_slice(b"; Max-Age=");
-        text.extend_from_slice(cookie.max_age.to_string().as_bytes());
-        text.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
-        if cookie.is_secure {
-            text.extend_from_slice(b"; Secure");
-        }
-        Self::try_from(text).expect("names and values of ours are visible ASCII")
+        let mut value = Vec::with_capacity(192);
+        cookie.write(&mut value);
+        Self::try_from(value).expect("names and values of ours are visible ASCII")
     }
 }
 

@@ -58,7 +58,7 @@ impl Loaded {
         match source {
             KeySource::Env(name) => {
                 let text = std::env::var(name).map_err(|_| {
-                    format!("{name} is not set: put into it what `floodgate key` prints")
+                    format!("{name} is not set to a text: set it to what `floodgate key` prints")
                 })?;
                 let keys = Keys::parse(&text).map_err(|problem| format!("{name}: {problem}"))?;
                 Ok(Self { keys, warning: None })
@@ -71,8 +71,9 @@ impl Loaded {
     }
 
     fn from_file(path: &Path) -> Result<Self, String> {
-        let metadata = std::fs::metadata(path)
-            .map_err(|e| format!("{e}: make a key with `floodgate key > {}`", path.display()))?;
+        let metadata = std::fs::metadata(path).map_err(|e| {
+            format!("{e}: make one with `umask 077; floodgate key > {}`", path.display())
+        })?;
         if !metadata.is_file() {
             return Err("a key file is a regular file".to_owned());
         }
@@ -174,12 +175,15 @@ mod tests {
             assert!(problem.contains(expected), "{problem}");
         };
         says(&KeySource::File(dir.path().join("none")), "none: No such file or directory");
-        says(&KeySource::File(dir.path().join("none")), "`floodgate key > ");
+        says(&KeySource::File(dir.path().join("none")), "`umask 077; floodgate key > ");
         says(&KeySource::File(dir.path().to_owned()), "regular file");
         says(&file(&dir, ""), "grant.keys: there is no key in it");
         says(&file(&dir, "abc"), "grant.keys: line 1: ");
         says(&file(&dir, &" ".repeat(70_000)), "longer than");
-        says(&KeySource::Env("FLOODGATE_NO_SUCH_KEYS".to_owned()), "is not set");
+        says(
+            &KeySource::Env("FLOODGATE_NO_SUCH_KEYS".to_owned()),
+            "FLOODGATE_NO_SUCH_KEYS is not set",
+        );
         // Something that is set everywhere and is no key.
         says(&KeySource::Env("PATH".to_owned()), "PATH: line 1: ");
     }

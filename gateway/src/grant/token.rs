@@ -45,8 +45,8 @@ pub(crate) struct Grant {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Token([u8; LEN]);
 
-/// Why a token grants nothing. What comes before `Forged` is said of tokens that nobody may have signed,
-/// what comes after it of none.
+/// Why a token grants nothing, in the order of looks. Only what has expired is known to be signed: the
+/// first four are said before the signature is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Invalid {
     /// It is none.
@@ -71,6 +71,17 @@ impl Grant {
         let issued_ms = now_ms.min(LAST_MS);
         let lifetime = u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX);
         Self { nonce, issued_ms, expires_ms: issued_ms + u64::from(lifetime) }
+    }
+
+    /// Itself, if it has begun and not ended.
+    fn at(self, now_ms: u64) -> Result<Self, Invalid> {
+        if self.issued_ms > now_ms.saturating_add(SKEW_MS) {
+            Err(Invalid::Forged)
+        } else if now_ms >= self.expires_ms {
+            Err(Invalid::Expired)
+        } else {
+            Ok(self)
+        }
     }
 }
 
@@ -177,19 +188,6 @@ impl Keys {
             };
         }
         Err(invalid)
-    }
-}
-
-impl Grant {
-    /// Itself, if it has begun and not ended.
-    fn at(self, now_ms: u64) -> Result<Self, Invalid> {
-        if self.issued_ms > now_ms.saturating_add(SKEW_MS) {
-            Err(Invalid::Forged)
-        } else if now_ms >= self.expires_ms {
-            Err(Invalid::Expired)
-        } else {
-            Ok(self)
-        }
     }
 }
 

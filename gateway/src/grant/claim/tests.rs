@@ -102,6 +102,7 @@ fn what_is_not_json_says_nothing() {
         r#"{"sub":"\x"}"#,
         r#"{"sub":"\ud83d"}"#,
         r#"{"sub":"\ud83d\u0041"}"#,
+        r#"{"sub":"\ud83d\ue000"}"#,
         r#"{"sub":"\ude00"}"#,
         r#"{"sub":"\u00g0"}"#,
         "{\"sub\":\"a\nb\"}",
