@@ -74,14 +74,8 @@ fn top(reader: &mut Reader<'_>, mut top: Section<'_>, name: &str, folder: &Path)
     };
     let frame = Frame { tiers: &tiers, capacity: origin.rate_per_s, duration, folder };
     let customers = top.section(reader, "customers").map(|s| customers(reader, s, &frame));
-    let (bots_at, bots) = (top.at("bots"), top.section(reader, "bots").map(|s| bots(reader, s)));
-    if let Some(bots) = &bots {
-        let steps: Vec<_> = customers.iter().flat_map(|c| &c.steps).map(|s| &*s.name).collect();
-        if !steps.contains(&bots.from.as_str()) {
-            let message = format!("`bots.from` is {:?}, which is no step", bots.from);
-            reader.error(bots_at, message, meant(&bots.from, &steps));
-        }
-    }
+    let steps: Vec<_> = customers.iter().flat_map(|c| &c.steps).map(|s| &*s.name).collect();
+    let bots = top.section(reader, "bots").map(|s| bots(reader, s, &steps));
     let nuisances = match top.section(reader, "nuisances") {
         Some(section) => nuisances(reader, section),
         None => Nuisances::default(),
