@@ -32,8 +32,9 @@ mib() { echo "$(($1 / 1024)) MiB"; }
 sent=0
 round=0
 before=$(memory VmRSS)
-echo "requests      resident   peak"
-echo "0             $(mib "$before")     $(mib "$(memory VmHWM)")"
+row() { printf '%12s%12s%12s\n' "$@"; }
+row requests resident peak
+row 0 "$(mib "$before")" "$(mib "$(memory VmHWM)")"
 while [ "$sent" -lt "$requests" ] && [ "$round" -lt 60 ]; do
     round=$((round + 1))
     # The number of the round keeps its names apart from those of the others.
@@ -45,7 +46,7 @@ while [ "$sent" -lt "$requests" ] && [ "$round" -lt 60 ]; do
     did=$(sed -n 's/^ *\([0-9]*\) requests in .*/\1/p' "$work/wrk")
     [ "${did:-0}" -gt 0 ] || fail "nothing was answered: $(tail -n 5 "$work/log")"
     sent=$((sent + did))
-    echo "$sent       $(mib "$(memory VmRSS)")     $(mib "$(memory VmHWM)")"
+    row "$sent" "$(mib "$(memory VmRSS)")" "$(mib "$(memory VmHWM)")"
 done
 grown=$((($(memory VmRSS) - before) / 1024))
 echo "grown by $grown MiB, $most allowed"

@@ -212,8 +212,8 @@ impl Prepared {
         record.meta.target.clone_from(&options.target_name);
         (record.meta.scale, record.meta.overload) = (options.scale, options.overload);
         if let Some(honour) = options.honour {
-            let note =
-                format!("{honour} of the customers honour Retry-After, not as the file says");
+            let share = honour * 100.0;
+            let note = format!("{share} % of customers honour Retry-After, not as the file says");
             record.meta.notes.push(note);
         }
         if let Some(scraped) = scraped {

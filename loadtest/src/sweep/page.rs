@@ -127,8 +127,8 @@ fn by_target(scene: &Scene, value: fn(&Point) -> Option<f64>) -> Vec<Line> {
 }
 
 fn target_mark(at: usize) -> Mark {
-    const COLOURS: [&str; 8] =
-        ["c-success", "c-t1", "c-timeout", "c-failed", "c-t2", "c-t3", "c-t5", "c-dropped"];
+    const COLOURS: [&str; 9] =
+        ["c-success", "c-t1", "c-timeout", "c-dropped", "c-t2", "c-t3", "c-t5", "c-t0", "c-failed"];
     Mark::new(COLOURS[at % COLOURS.len()], at % 4)
 }
 
@@ -195,12 +195,12 @@ fn draw(
     let factors = scene.factors();
     let (low, high) =
         (factors.first().copied().unwrap_or(1.0), factors.last().copied().unwrap_or(10.0));
-    let x = Scale::Log { min: low / 1.15, max: high * 1.15 };
+    let x = Scale::Log { min: low / 1.15, max: high * 1.03 };
     let all = lines.iter().flat_map(|line| &line.values).map(|(_, value)| *value);
     let y = if is_log {
         Scale::decades(all)
     } else {
-        Scale::from_zero(all.chain(rule.iter().map(|(at, _)| at * 1.1)))
+        Scale::from_zero(all.chain(rule.iter().map(|(at, _)| at * 1.02)))
     };
     let mut plot = Plot::new(size.0, size.1, x, y);
     plot.x_ticks(&factors);
