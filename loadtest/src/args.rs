@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Run a scenario: its origin, its customers, and whether what it expects holds.
     Run(RunArgs),
-    /// Run one scenario at several overload factors and draw what is left of the goodput.
+    /// Run scenarios at several overload factors and draw what is left of the goodput.
     Sweep(SweepArgs),
 }
 
@@ -56,7 +56,10 @@ pub(crate) struct RunArgs {
     /// Instead of the scenario's: same seed, same schedule.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// What the target can do, so that what needs it is judged: durable, grants, latch.
+    /// Share of customers, 0 to 1, who come back when Retry-After says so, instead of the scenario's.
+    #[arg(long)]
+    pub(crate) honour: Option<f64>,
+    /// What the target can do, so that what needs it is judged: durable, grants, latch, once.
     #[arg(long, value_delimiter = ',')]
     pub(crate) has: Vec<Need>,
     /// Where the origin listens instead of the scenario's address; port 0 lets the system choose.
@@ -75,10 +78,12 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Parser)]
 pub(crate) struct SweepArgs {
-    /// The scenario, as `run` takes it.
-    pub(crate) scenario: String,
+    /// The scenarios, as `run` takes them.
+    #[arg(required = true)]
+    pub(crate) scenarios: Vec<String>,
     /// NAME=HOST:PORT or HOST:PORT; several take turns. `,admin=HOST:PORT` behind it names the
-    /// gateway's admin listener, as `run --admin` does.
+    /// gateway's admin listener, as `run --admin` does. NAME=exec:COMMAND is started for each run and
+    /// ended behind it; it has to print `listening HOST:PORT`, and ` admin HOST:PORT` if it has one.
     #[arg(long = "target", required = true)]
     pub(crate) targets: Vec<Target>,
     /// Factors on offered load, separated by commas; without it 1,2,5,10,20,50.
@@ -192,6 +197,9 @@ pub(crate) struct OriginArgs {
     /// SKU=UNITS: trade, with stock that falls; may be repeated.
     #[arg(long, value_parser = stock)]
     pub(crate) stock: Vec<(String, u64)>,
+    /// Take repeated orders and payments for new ones, whatever their idempotency key says.
+    #[arg(long)]
+    pub(crate) not_idempotent: bool,
     /// AT+LASTING=KIND[@SHARE], such as 5s+3s=freeze, 1s+2s=down or 1s+10s=503@0.2.
     #[arg(long = "fault")]
     pub(crate) faults: Vec<Fault>,

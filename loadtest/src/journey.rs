@@ -23,7 +23,7 @@ pub(crate) mod run;
 mod venue;
 
 pub use client::ClientClass;
-pub use plan::{Bots, JourneyPlan, Step};
+pub use plan::{Bots, Clicks, JourneyPlan, Step};
 pub use run::{JourneyReport, JourneyRun, start};
 pub(crate) use venue::BUCKET;
 pub use venue::{JourneyTally, Traffic};

@@ -79,6 +79,7 @@ fn options(args: &RunArgs) -> Result<Options, String> {
         scale: args.scale,
         overload: args.overload,
         seed: args.seed,
+        honour: args.honour,
         has: args.has.clone(),
         origin: args.origin,
         gateway_pid: args.gateway_pid,

@@ -110,6 +110,7 @@ fn run_origin(args: OriginArgs) -> Result<ExitCode, String> {
             .map(|time| Freeze { after_requests: args.freeze_after, lasting: time.into() }),
         headers: args.headers,
         faults: args.faults,
+        idempotent: !args.not_idempotent,
         seed: args.seed,
         service_time: args.service_time,
         service_times: args.service_times,

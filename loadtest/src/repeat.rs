@@ -1,4 +1,4 @@
-//! `sweep`: one scenario at several overload factors.
+//! `sweep`: scenarios at several overload factors.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<ExitCode, String> {
     let factors = if args.factors.is_empty() { FACTORS.to_vec() } else { args.factors.clone() };
     let drive = Drive {
         program,
-        scenario: args.scenario.clone(),
+        scenarios: args.scenarios.clone(),
         targets: args.targets.clone(),
         factors,
         folder: args.report.clone(),

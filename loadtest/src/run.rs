@@ -51,6 +51,8 @@ pub struct Options {
     pub overload: f64,
     /// Instead of the scenario's.
     pub seed: Option<u64>,
+    /// Share of customers who honour Retry-After, instead of the scenario's.
+    pub honour: Option<f64>,
     /// What the target is said to have.
     pub has: Vec<Need>,
     /// Where the origin listens, instead of the scenario's address; port 0 lets the system choose.
@@ -90,6 +92,7 @@ impl Options {
             scale: 1.0,
             overload: 1.0,
             seed: None,
+            honour: None,
             has: Vec::new(),
             origin: None,
             gateway_pid: None,
@@ -120,6 +123,14 @@ pub fn prepare(scenario: &Scenario, options: Options) -> Result<Prepared, String
     }
     let mut scenario = scenario.scaled(options.scale, options.overload);
     scenario.seed = options.seed.unwrap_or(scenario.seed);
+    match (options.honour, &mut scenario.customers) {
+        (Some(honour), _) if !(0.0..=1.0).contains(&honour) => {
+            return Err(format!("{honour} is no share of customers; use 0 to 1"));
+        }
+        (Some(_), None) => return Err("nobody could honour anything: no customers".to_owned()),
+        (Some(honour), Some(customers)) => customers.set_honour(honour),
+        (None, _) => {}
+    }
     let listen = options.origin.unwrap_or(scenario.origin.listen);
     let origin = Origin::builder()
         .listen(listen)
@@ -200,6 +211,11 @@ impl Prepared {
         record.meta.commit = machine::commit();
         record.meta.target.clone_from(&options.target_name);
         (record.meta.scale, record.meta.overload) = (options.scale, options.overload);
+        if let Some(honour) = options.honour {
+            let share = honour * 100.0;
+            let note = format!("{share} % of customers honour Retry-After, not as the file says");
+            record.meta.notes.push(note);
+        }
         if let Some(scraped) = scraped {
             scraped.attach(&mut record);
         }

@@ -91,6 +91,8 @@ pub struct OriginSide {
     pub spread: Spread,
     /// See [`OriginConfig::slowdown`].
     pub slowdown: f64,
+    /// See [`OriginConfig::idempotent`].
+    pub idempotent: bool,
     /// Bytes of a plain answer.
     pub body_bytes: usize,
     /// Units by SKU.
@@ -243,6 +245,7 @@ impl OriginSide {
             body_bytes: self.body_bytes,
             concurrency_limit: self.workers,
             faults: self.faults.clone(),
+            idempotent: self.idempotent,
             seed,
             service_time,
             slowdown: self.slowdown,

@@ -1,8 +1,8 @@
-//! One scenario at several overload factors, against one target or several: what is left of the
-//! goodput when more is offered.
+//! Scenarios at several overload factors, against one target or several: what is left of the goodput
+//! when more is offered.
 //!
 //! ```text
-//! factors x targets ─> run, a process each ─> Record ─> Point ─> sweep.json, sweep.html, sweep.svg
+//! factors x scenarios x targets ─> run, a process each ─> Record ─> Point ─> sweep.json, .html, .svg
 //! ```
 //!
 //! Every run is a process of its own, so that its CPU time and memory are its own, and so that one
@@ -10,9 +10,12 @@
 
 mod drive;
 mod page;
+mod started;
+mod target;
 
-pub use drive::{Drive, Target, run};
+pub use drive::{Drive, run};
 pub use page::{page, svg};
+pub use target::{Place, Target};
 
 use std::{fs, io, path::Path};
 
@@ -26,17 +29,13 @@ use crate::{
 /// The usual factors.
 pub const FACTORS: [f64; 6] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
 /// Version of the form of `sweep.json`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a sweep found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// [`FORMAT`] when it was written.
     pub format: u32,
-    /// Name of the scenario.
-    pub scenario: String,
-    /// What it is to show.
-    pub about: String,
     /// The command line of the sweep.
     pub command: String,
     /// Revision of the source, when there is one.
@@ -45,6 +44,17 @@ pub struct Sweep {
     pub started_at: String,
     /// Where it ran.
     pub machine: Machine,
+    /// One per scenario.
+    pub scenes: Vec<Scene>,
+}
+
+/// One scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Its name.
+    pub scenario: String,
+    /// What it is to show.
+    pub about: String,
     /// One per target.
     pub series: Vec<Series>,
 }
@@ -71,6 +81,9 @@ pub struct Point {
     pub completed_per_s: Option<f64>,
     /// The most that the origin can complete per second.
     pub optimum_per_s: Option<f64>,
+    /// Of the customers whose first step succeeded and who did not leave of their own accord: the
+    /// share that completed.
+    pub completion: Option<f64>,
     /// By tier, in order of priority.
     pub tiers: Vec<TierPoint>,
     /// Whether all promises of the scenario held.
@@ -130,6 +143,7 @@ impl Point {
             goodput_per_s: per_s(record.in_time()),
             completed_per_s: journeys.map(|journeys| rounded(journeys.completed_per_s)),
             optimum_per_s: journeys.and_then(|journeys| journeys.optimum_per_s.map(rounded)),
+            completion: journeys.and_then(|journeys| journeys.total.completion().map(rounded)),
             tiers: tiers.collect(),
             passed: record.passed(),
             failed_verdicts: failed.map(|verdict| verdict.name.clone()).collect(),
@@ -147,23 +161,30 @@ impl Point {
     }
 }
 
+// === impl Scene ===
+
+impl Scene {
+    pub(crate) fn points(&self) -> impl Iterator<Item = &Point> {
+        self.series.iter().flat_map(|series| &series.points)
+    }
+
+    /// Every factor, rising, each once.
+    pub(crate) fn factors(&self) -> Vec<f64> {
+        let mut factors: Vec<_> = self.points().map(|point| point.overload).collect();
+        factors.sort_by(f64::total_cmp);
+        factors.dedup();
+        factors
+    }
+}
+
 // === impl Sweep ===
 
 impl Sweep {
     /// Whether every run gave figures and kept its promises.
     #[must_use]
     pub fn passed(&self) -> bool {
-        let mut points = self.series.iter().flat_map(|series| &series.points).peekable();
+        let mut points = self.scenes.iter().flat_map(Scene::points).peekable();
         points.peek().is_some() && points.all(|point| point.passed && point.problem.is_none())
-    }
-
-    /// Every factor, rising, each once.
-    pub(crate) fn factors(&self) -> Vec<f64> {
-        let points = self.series.iter().flat_map(|series| &series.points);
-        let mut factors: Vec<_> = points.map(|point| point.overload).collect();
-        factors.sort_by(f64::total_cmp);
-        factors.dedup();
-        factors
     }
 
     /// Writes `sweep.json`, `sweep.html` and `sweep.svg` into a folder.
@@ -191,21 +212,43 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// The table, as Markdown.
+    /// A table per scenario, as Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut out = String::from(
-            "| target | overload | offered/s | goodput/s | checkouts/s | optimum/s | share | first tier p99 | saturated |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---|\n",
-        );
-        for series in &self.series {
-            for point in &series.points {
-                out.push_str(&format!("| {} | {} |\n", series.target, cells(point).join(" | ")));
+        let mut out = String::new();
+        for scene in &self.scenes {
+            if self.scenes.len() > 1 {
+                out.push_str(&format!("{}: {}\n\n", scene.scenario, scene.about));
             }
+            out.push_str(&format!("| {} |\n|---|", COLUMNS.join(" | ")));
+            out.push_str(&"---:|".repeat(COLUMNS.len() - 2));
+            out.push_str("---|\n");
+            for series in &scene.series {
+                for point in &series.points {
+                    let cells = cells(point).join(" | ");
+                    out.push_str(&format!("| {} | {cells} |\n", series.target));
+                }
+            }
+            out.push('\n');
         }
         out
     }
 }
+
+/// What [`cells`] are, behind the target.
+const COLUMNS: [&str; 11] = [
+    "target",
+    "overload",
+    "offered/s",
+    "goodput/s",
+    "checkouts/s",
+    "optimum/s",
+    "share",
+    "admitted who got through",
+    "first tier p99",
+    "refused p99",
+    "saturated",
+];
 
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
@@ -222,7 +265,8 @@ fn cells(point: &Point) -> Vec<String> {
         (Some(completed), Some(optimum)) => report::share(completed, optimum),
         _ => "-".to_owned(),
     };
-    let p99 = point.tiers.first().and_then(|tier| tier.success_p99_ms);
+    let tier = point.tiers.first();
+    let p99 = |p99: Option<f64>| p99.map_or("-".to_owned(), report::latency);
     let saturated: Vec<_> = point.saturated.iter().map(|part| part.name()).collect();
     vec![
         overload,
@@ -231,7 +275,9 @@ fn cells(point: &Point) -> Vec<String> {
         optional(point.completed_per_s),
         optional(point.optimum_per_s),
         share,
-        p99.map_or("-".to_owned(), report::latency),
+        point.completion.map_or("-".to_owned(), |completion| report::share(completion, 1.0)),
+        p99(tier.and_then(|tier| tier.success_p99_ms)),
+        p99(tier.and_then(|tier| tier.refusal_p99_ms)),
         if saturated.is_empty() { "nothing".to_owned() } else { saturated.join(", ") },
     ]
 }
@@ -251,16 +297,15 @@ pub(crate) fn example() -> Sweep {
             })
             .collect(),
     };
-    let mut sweep = Sweep {
-        format: FORMAT,
+    let mut scene = Scene {
         scenario: record.meta.scenario.clone(),
+        about: record.meta.about.clone(),
         series: vec![series("floodgate", 0.02), series("none <at all>", 1.8)],
-        ..Sweep::default()
     };
-    if let Some(last) = sweep.series[1].points.last_mut() {
+    if let Some(last) = scene.series[1].points.last_mut() {
         *last = Point::failed(50.0, "x50", "it broke & burnt".to_owned());
     }
-    sweep
+    Sweep { format: FORMAT, scenes: vec![scene], ..Sweep::default() }
 }
 
 #[cfg(test)]
@@ -285,7 +330,7 @@ mod tests {
     fn a_run_without_figures_fails_the_sweep_and_stays_in_the_table() {
         let sweep = example();
         assert!(!sweep.passed());
-        assert_eq!(sweep.markdown().lines().count(), 2 + 12);
+        assert_eq!(sweep.markdown().lines().count(), 2 + 12 + 1);
         assert!(sweep.markdown().contains("no figures: it broke"));
         assert!(!Sweep::default().passed());
     }

@@ -2,12 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use floodgate_loadtest::{
-    journey::{self, Bots, JourneyPlan, JourneyReport, Step},
+    journey::{self, Bots, Clicks, ClientClass, JourneyPlan, JourneyReport, Step},
     load::{Curve, Verdict},
-    origin::{Fault, Origin, OriginHandle, ServiceTime},
+    origin::{Fault, Origin, OriginConfig, OriginHandle, ServiceTime},
 };
 
 fn ms(millis: u64) -> Duration {
@@ -49,7 +56,7 @@ fn plan(origin: &OriginHandle, rate_per_s: f64) -> JourneyPlan {
         tiers: vec!["l1".into()],
         skus: vec![("hot".into(), 1)],
         fresh_share: 0.0,
-        clicks: 0.0,
+        clicks: Clicks::Mean(0.0),
         slow_readers: 0,
         unfinished_heads: 0,
         bots: None,
@@ -92,14 +99,14 @@ fn every_customer_of_an_idle_shop_buys_and_the_origin_agrees() {
 fn stock_is_never_oversold_by_concurrent_orders_clicks_and_bots() {
     let origin = Origin::builder().stock("hot", 37).workers(8).start().unwrap();
     let mut plan = plan(&origin, 200.0);
-    plan.clicks = 1.5;
+    plan.clicks = Clicks::Mean(1.5);
     plan.fresh_share = 0.5;
     plan.bots = Some(Bots {
         count: 20,
         start: Duration::ZERO,
         period: ServiceTime::Uniform { min: ms(5), max: ms(20) },
         fresh_share: 0.9,
-        step: 2,
+        steps: vec![2, 3, 4],
     });
     let report = run(plan);
     assert_closed(&report);
@@ -228,4 +235,124 @@ fn requests_for_other_skus_are_told_apart_and_none_is_lost() {
     assert!(hot > cold && cold > 0, "{hot} {cold}");
     let stock = origin.stats().shop.unwrap().stock;
     assert_eq!((1000 - stock["hot"], 1000 - stock["cold"]), (hot, cold));
+}
+
+/// Answers requests, one after the other, as `answer` says from their head and from how many of the same
+/// method and path there were before. Ends with the test's process.
+fn stub(answer: impl Fn(&str, usize) -> String + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shared = Arc::new((answer, Mutex::new(BTreeMap::new())));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream);
+                loop {
+                    let mut head = String::new();
+                    while !head.ends_with("\r\n\r\n") {
+                        if stream.read_line(&mut head).unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    let line = head.lines().next().unwrap_or_default().to_owned();
+                    let before = {
+                        let mut seen = shared.1.lock().unwrap();
+                        let seen: &mut usize = seen.entry(line).or_default();
+                        *seen += 1;
+                        *seen - 1
+                    };
+                    let answer = (shared.0)(&head, before);
+                    let whole = format!("HTTP/1.1 {answer}content-length: 0\r\n\r\n");
+                    if stream.get_mut().write_all(whole.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    addr
+}
+
+/// One customer of a class, against a stub that gives a grant at the entry.
+fn one_customer(class: ClientClass, target: SocketAddr) -> JourneyReport {
+    let origin = Origin::builder().start().unwrap();
+    let mut plan = JourneyPlan { target, ..plan(&origin, 1.0) };
+    plan.classes = [0.0; 4];
+    plan.classes[class as usize] = 1.0;
+    plan.carry = vec!["x-grant".to_owned()];
+    plan.tail = ms(4_000);
+    plan.patience = Some(fixed(4_000));
+    run(plan)
+}
+
+#[test]
+fn a_customer_whose_grant_is_refused_begins_at_the_entry_with_the_new_one() {
+    for (class, kept) in [(ClientClass::A1, "x-grant: 1"), (ClientClass::H1, "cookie: grant=1")] {
+        let target = stub(move |head, before| match head.lines().next().unwrap_or_default() {
+            "POST /cart HTTP/1.1" => {
+                format!("200 OK\r\nset-cookie: grant={before}; Path=/\r\nx-grant: {before}\r\n")
+            }
+            _ if head.contains(kept) => "200 OK\r\n".to_owned(),
+            _ => "403 Forbidden\r\nx-floodgate-reason: grant_required\r\n".to_owned(),
+        });
+        let report = one_customer(class, target);
+        assert_closed(&report);
+        assert_eq!(report.traffic.total().completed, 1, "{class:?}: {:?}", report.traffic);
+        let asked: Vec<_> = report.requests.classes.iter().map(|it| it.counts.offered).collect();
+        assert_eq!(asked, [2, 2, 1, 1, 1]);
+    }
+}
+
+#[test]
+fn whoever_is_told_that_the_same_request_is_under_way_asks_again_when_it_is_told_to() {
+    // An app without a kit, which comes back after 200 ms whatever it is told.
+    let target = stub(|head, before| match head.lines().next().unwrap_or_default() {
+        "POST /pay HTTP/1.1" if before == 0 => {
+            "409 Conflict\r\nx-floodgate-reason: in_progress\r\nretry-after: 1\r\n".to_owned()
+        }
+        _ => "200 OK\r\n".to_owned(),
+    });
+    let report = one_customer(ClientClass::A0, target);
+    assert_closed(&report);
+    assert_eq!(report.traffic.total().completed, 1, "{:?}", report.traffic);
+    assert!(report.traffic.length.max() >= ms(1_000), "{:?}", report.traffic.length.max());
+}
+
+#[test]
+fn exact_clicks_are_made_by_everybody_and_an_origin_that_forgets_keys_shows_them() {
+    let config = OriginConfig {
+        idempotent: false,
+        stock: vec![("hot".to_owned(), 1000)],
+        ..OriginConfig::default()
+    };
+    let origin = Origin::builder().config(config).start().unwrap();
+    let mut plan = plan(&origin, 50.0);
+    plan.clicks = Clicks::Exactly(4);
+    let report = run(plan);
+    assert_closed(&report);
+    let shop = origin.stats().shop.unwrap();
+    assert_eq!(report.traffic.total().completed, 50);
+    // Four clicks more on the order and on the payment. Each finds the order that is paid.
+    assert_eq!((report.traffic.clicks, shop.ordered, shop.charges), (400, 250, 250));
+}
+
+#[test]
+fn a_bot_that_changes_its_name_keeps_its_connection() {
+    let refuse = |_: &str, _| "503 Service Unavailable\r\n".to_owned();
+    let origin = Origin::builder().start().unwrap();
+    let mut plan = JourneyPlan { target: stub(refuse), ..plan(&origin, 1.0) };
+    plan.classes = [0.0, 1.0, 0.0, 0.0];
+    plan.bots = Some(Bots {
+        count: 3,
+        start: Duration::ZERO,
+        period: fixed(2),
+        fresh_share: 0.0,
+        steps: vec![2, 4],
+    });
+    let report = run(plan);
+    assert_closed(&report);
+    assert!(report.traffic.bots.started > 6, "{:?}", report.traffic.bots);
+    // Those of the bots, and that of the one customer.
+    assert_eq!(report.traffic.fresh, 4);
 }

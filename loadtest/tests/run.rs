@@ -107,6 +107,21 @@ fn what_needs_a_feature_is_not_judged_and_said() {
 }
 
 #[test]
+fn how_many_honour_retry_after_can_be_said_for_a_run() {
+    for honour in [0.0, 1.0] {
+        let (record, _) = run(CALM, Options { honour: Some(honour), ..options() });
+        let by_class = &record.journeys.as_ref().unwrap().by_class;
+        let honouring = by_class["a1"].started + by_class["h1"].started;
+        let all: u64 = by_class.values().map(|counts| counts.started).sum();
+        assert_eq!(honouring as f64 / all as f64, honour);
+        assert!(record.meta.notes.iter().any(|note| note.contains("Retry-After")));
+    }
+    for odd in [-0.1, 1.1, f64::NAN] {
+        assert!(run::prepare(&scenario(CALM), Options { honour: Some(odd), ..options() }).is_err());
+    }
+}
+
+#[test]
 fn the_same_seed_offers_the_same_load() {
     let intents = |seed| {
         let (record, _) = run(CALM, Options { seed: Some(seed), ..options() });

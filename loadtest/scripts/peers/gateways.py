@@ -154,13 +154,23 @@ def _command(name, tools, work, values):
         "haproxy": "haproxy.cfg",
         "nginx": "nginx.conf",
     }[kind]
-    config = f"{work}/{file}"
-    with open(f"{HERE}/{file}.in", encoding="utf-8") as template:
-        text = template.read()
+    return command(kind, tools, work, fill(file, work, values))
+
+
+def fill(template, work, values):
+    """Writes a configuration from its template; its path."""
+    config = f"{work}/{os.path.basename(template)}"
+    with open(f"{HERE}/{template}.in", encoding="utf-8") as file:
+        text = file.read()
     for key, value in values.items():
         text = text.replace(f"@{key}@", str(value))
     with open(config, "w", encoding="utf-8") as out:
         out.write(text)
+    return config
+
+
+def command(kind, tools, work, config):
+    """How a gateway is run with a configuration."""
     return {
         "envoy": [tools.envoy, "-c", config, "--concurrency", "1", "--disable-hot-restart",
                   "--log-level", "error"],

@@ -44,9 +44,13 @@ pub(super) struct Question<'a> {
 /// What came of a request, from the client's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
+    /// The same request is under way already.
+    InProgress,
     /// No, or nothing that helps.
     No,
     SoldOut,
+    /// The checkout has to be begun anew.
+    StartOver,
     /// Patience ran out.
     TooLate,
     Yes,
@@ -84,6 +88,7 @@ impl Line {
             self.wire = None;
         }
         let is_sold_out = heard.is_sold_out(status);
+        let (starts_over, is_in_progress) = (heard.is("grant_required"), heard.is("in_progress"));
         let outcome = outcome.map(|answer| (answer, heard.reason));
         let (mut kind, reason) = judge(outcome, &mut venue.reasons.borrow_mut());
         if is_sold_out && kind == Kind::Failed {
@@ -93,6 +98,8 @@ impl Line {
         match kind {
             _ if is_sold_out => Said::SoldOut,
             Kind::Success => Said::Yes,
+            Kind::Refused if starts_over => Said::StartOver,
+            Kind::Refused if is_in_progress => Said::InProgress,
             Kind::Failed | Kind::Refused => Said::No,
             Kind::Timeout => Said::TooLate,
         }

@@ -1,4 +1,6 @@
 //! Programs that go straight to the order, honour nothing, and change their name when refused.
+//!
+//! A new name does not mean a new connection: that is what the share of fresh ones is for.
 
 use std::{rc::Rc, time::Duration};
 
@@ -7,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::rng::Rng;
 
 use super::{
-    ask::Said,
+    ask::{Line, Said},
     customer::Shopper,
     plan::Bots,
     venue::{Ending, Venue},
@@ -24,14 +26,14 @@ pub(super) async fn run(venue: Rc<Venue>, index: u64) {
     let mut rng = Rng::new(plan.seed, index | 3 << 62);
     let stop = venue.start + plan.duration;
     let mut due = venue.start + bots.start + bots.period.sample(&mut rng);
-    let mut number = 0u64;
+    let (mut number, mut line) = (0u64, Line::new(stop));
     while due < stop {
         let name = format!("bot{index}-{number}");
         number += 1;
         venue.traffic(|traffic| traffic.bots.started += 1);
-        let mut shopper = Shopper::new(&venue, name, rng.clone(), stop);
+        let mut shopper = Shopper::new(&venue, name, rng, line, stop);
         let ending = identity(&venue, bots, &mut shopper, &mut due, stop).await;
-        rng = shopper.rng;
+        (rng, line) = (shopper.rng, shopper.line);
         venue.traffic(|traffic| traffic.bots.count(ending));
     }
 }
@@ -46,7 +48,7 @@ async fn identity(
 ) -> Ending {
     let class = venue.plan.steps.len() as u16;
     let mut refusals_left = 5 + shopper.rng.below(16);
-    for step in &venue.plan.steps[bots.step..] {
+    for step in bots.steps.iter().map(|step| &venue.plan.steps[*step]) {
         loop {
             sleep_until((*due).min(stop)).await;
             if *due >= stop {
@@ -60,8 +62,8 @@ async fn identity(
             match said {
                 Said::Yes => break,
                 Said::SoldOut => return Ending::SoldOut,
-                Said::No | Said::TooLate if refusals_left == 0 => return Ending::GaveUp,
-                Said::No | Said::TooLate => refusals_left -= 1,
+                _ if refusals_left == 0 => return Ending::GaveUp,
+                _ => refusals_left -= 1,
             }
         }
     }

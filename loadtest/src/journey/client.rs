@@ -43,6 +43,12 @@ impl ClientClass {
         matches!(self, Self::A1 | Self::H1)
     }
 
+    /// Whether it is a browser: it keeps cookies, an app carries headers.
+    #[must_use]
+    pub fn is_browser(self) -> bool {
+        matches!(self, Self::H0 | Self::H1)
+    }
+
     /// How long its customers wait for their goods unless a scenario says otherwise.
     #[must_use]
     pub fn patience(self) -> ServiceTime {

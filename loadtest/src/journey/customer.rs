@@ -14,9 +14,14 @@ use super::{
     venue::{Ending, Venue},
 };
 
+/// How long somebody waits whose request is under way already, unless the answer says.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Whoever is on the way through a checkout: a customer or a bot.
 #[derive(Debug)]
 pub(super) struct Shopper {
+    /// Headers of answers that it sends back; cookies without.
+    pub(super) carry: Vec<String>,
     pub(super) kept: Kept,
     pub(super) line: Line,
     /// `x-user-id`.
@@ -38,6 +43,13 @@ struct Customer {
     venue: Rc<Venue>,
 }
 
+/// Where a customer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Begin,
+    Step,
+}
+
 /// Lives through the journey of intent `index`.
 pub(super) async fn live(venue: Rc<Venue>, class: ClientClass, index: u64, intended: Instant) {
     // The high bit keeps customers and the schedule apart.
@@ -45,7 +57,10 @@ pub(super) async fn live(venue: Rc<Venue>, class: ClientClass, index: u64, inten
     let patience = venue.plan.patience.unwrap_or_else(|| class.patience()).sample(&mut rng);
     let until = (intended + patience).min(venue.end());
     let name = format!("{}-{index}", class.name());
-    let shopper = Shopper::new(&venue, name, rng, until);
+    let mut shopper = Shopper::new(&venue, name, rng, Line::new(until), until);
+    if !class.is_browser() {
+        shopper.carry.clone_from(&venue.plan.carry);
+    }
     let mut customer = Customer { calls: 0, class, shopper, venue: Rc::clone(&venue) };
     venue.started(class);
     let ending = customer.go(intended).await;
@@ -57,28 +72,39 @@ pub(super) async fn live(venue: Rc<Venue>, class: ClientClass, index: u64, inten
 impl Customer {
     async fn go(&mut self, intended: Instant) -> Ending {
         let plan = std::sync::Arc::clone(&self.venue.plan);
-        let mut due = intended;
-        for (index, step) in plan.steps.iter().enumerate() {
-            for turn in 0..step.repeat {
-                due += step.think.sample(&mut self.shopper.rng);
-                if !self.wait(due).await {
-                    return self.out_of_patience();
-                }
-                if turn == 0 && self.shopper.rng.fraction() < step.abandon {
-                    return Ending::Abandoned;
-                }
-                if let Err(ending) = self.pass(index, step, due).await {
-                    return ending;
-                }
-                self.calls += 1;
-                due = Instant::now();
-            }
+        let (mut due, mut index) = (intended, 0);
+        while let Some(step) = plan.steps.get(index) {
+            index = match self.step(index, step, &mut due).await {
+                Ok(Next::Step) => index + 1,
+                Ok(Next::Begin) => 0,
+                Err(ending) => return ending,
+            };
         }
         if Instant::now() < self.shopper.until { Ending::Completed } else { self.out_of_patience() }
     }
 
-    /// Asks for one step until it is granted.
-    async fn pass(&mut self, index: usize, step: &Step, mut due: Instant) -> Result<(), Ending> {
+    /// Thinks and asks, as often as the step is to be repeated.
+    async fn step(&mut self, index: usize, step: &Step, due: &mut Instant) -> Result<Next, Ending> {
+        for turn in 0..step.repeat {
+            *due += step.think.sample(&mut self.shopper.rng);
+            if !self.wait(*due).await {
+                return Err(self.out_of_patience());
+            }
+            if turn == 0 && self.shopper.rng.fraction() < step.abandon {
+                return Err(Ending::Abandoned);
+            }
+            let next = self.pass(index, step, *due).await?;
+            *due = Instant::now();
+            if next == Next::Begin {
+                return Ok(next);
+            }
+            self.calls += 1;
+        }
+        Ok(Next::Step)
+    }
+
+    /// Asks for one step until it is granted, or until there is no way but from the beginning.
+    async fn pass(&mut self, index: usize, step: &Step, mut due: Instant) -> Result<Next, Ending> {
         let mut refusals = 0;
         loop {
             self.click_again(index, step, due);
@@ -87,9 +113,18 @@ impl Customer {
             let call = self.shopper.call(&self.venue, class, step, due, fresh_share);
             let (said, told) = call.await;
             match said {
-                Said::Yes => return Ok(()),
+                Said::Yes => return Ok(Next::Step),
+                Said::StartOver => return Ok(Next::Begin),
                 Said::SoldOut => return Err(Ending::SoldOut),
                 Said::TooLate => return Err(self.out_of_patience()),
+                Said::InProgress => {
+                    // No refusal: whoever asks again has the answer soon.
+                    due = Instant::now() + told.unwrap_or(ASK_AGAIN);
+                    if !self.wait(due).await {
+                        return Err(self.out_of_patience());
+                    }
+                    continue;
+                }
                 Said::No => {}
             }
             if told.is_some() {
@@ -110,22 +145,20 @@ impl Customer {
 
     /// Impatient fingers: the same request again, at once, on connections of their own.
     fn click_again(&mut self, index: usize, step: &Step, due: Instant) {
-        let mean = self.venue.plan.clicks;
-        if mean <= 0.0 || !step.keyed || self.class != ClientClass::H0 {
+        if !step.keyed {
             return;
         }
-        // Geometric: another click follows with mean / (1 + mean).
-        let mut clicks = 0;
-        while clicks < 20 && self.shopper.rng.fraction() < mean / (1.0 + mean) {
-            clicks += 1;
+        let clicks = self.venue.plan.clicks;
+        for _ in 0..clicks.sample(self.class, &mut self.shopper.rng) {
             let bytes = self.shopper.request(&self.venue, step);
             let (venue, until) = (Rc::clone(&self.venue), self.shopper.until);
             let class = self.shopper.class(&venue, index);
+            let carry = self.shopper.carry.clone();
             venue.enter();
             tokio::task::spawn_local(async move {
                 let (mut line, mut kept) = (Line::new(until), Kept::default());
                 let question = Question { class, intended: due, bytes: &bytes, until, fresh: true };
-                let mut heard = Heard::new(&[], &mut kept, &venue.reasons);
+                let mut heard = Heard::new(&carry, &mut kept, &venue.reasons);
                 venue.traffic(|traffic| traffic.clicks += 1);
                 line.ask(&venue, &question, &mut heard).await;
                 venue.leave();
@@ -148,7 +181,13 @@ impl Customer {
 // === impl Shopper ===
 
 impl Shopper {
-    pub(super) fn new(venue: &Venue, name: String, mut rng: Rng, until: Instant) -> Self {
+    pub(super) fn new(
+        venue: &Venue,
+        name: String,
+        mut rng: Rng,
+        line: Line,
+        until: Instant,
+    ) -> Self {
         let skus = &venue.plan.skus;
         let mut ticket = rng.below(skus.iter().map(|(_, weight)| weight).sum());
         let sku = skus.iter().position(|(_, weight)| {
@@ -158,8 +197,9 @@ impl Shopper {
         });
         Self {
             is_other_sku: sku.is_some_and(|index| index > 0),
+            carry: Vec::new(),
             kept: Kept::default(),
-            line: Line::new(until),
+            line,
             name,
             order: String::new(),
             rng,
@@ -185,7 +225,7 @@ impl Shopper {
         let bytes = self.request(venue, step);
         let fresh = self.rng.fraction() < fresh_share;
         let question = Question { class, intended: due, bytes: &bytes, until: self.until, fresh };
-        let mut heard = Heard::new(&venue.plan.carry, &mut self.kept, &venue.reasons);
+        let mut heard = Heard::new(&self.carry, &mut self.kept, &venue.reasons);
         let said = self.line.ask(venue, &question, &mut heard).await;
         if let Some(order) = heard.order.take() {
             self.order = order;

@@ -5,9 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use crate::{
     load::{Curve, Phase, Plan, PlanError, Template},
     origin::ServiceTime,
+    rng::Rng,
 };
 
 use super::client::ClientClass;
+
+/// Extra clicks on one step at most.
+const MAX_CLICKS: u32 = 20;
 
 /// Who comes, when, and what they do.
 #[derive(Clone, Debug)]
@@ -39,8 +43,8 @@ pub struct JourneyPlan {
     pub skus: Vec<(String, u32)>,
     /// Share of requests, 0 to 1, that come on a new connection.
     pub fresh_share: f64,
-    /// Extra clicks on a step with an idempotency key, in the mean, of clients without a script.
-    pub clicks: f64,
+    /// Extra clicks on a step with an idempotency key.
+    pub clicks: Clicks,
     /// Connections that read their answer byte by byte, at all times.
     pub slow_readers: usize,
     /// Connections that never finish their head, at all times.
@@ -87,8 +91,33 @@ pub struct Bots {
     pub period: ServiceTime,
     /// Share of requests on a new connection.
     pub fresh_share: f64,
-    /// Index of the step they begin at; they go through those behind it too.
-    pub step: usize,
+    /// Indices of the steps that they ask for, one after the other.
+    pub steps: Vec<usize>,
+}
+
+/// Impatient fingers: how often a button is pressed again, at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clicks {
+    /// By everybody, so often.
+    Exactly(u32),
+    /// By clients without a script, in the mean.
+    Mean(f64),
+}
+
+// === impl Clicks ===
+
+impl Clicks {
+    pub(super) fn sample(self, class: ClientClass, rng: &mut Rng) -> u32 {
+        match self {
+            Self::Exactly(clicks) => clicks,
+            Self::Mean(mean) if mean > 0.0 && class == ClientClass::H0 => {
+                // Geometric: another click follows with mean / (1 + mean).
+                let another = |_: &u32| rng.fraction() < mean / (1.0 + mean);
+                (0..MAX_CLICKS).take_while(another).count() as u32
+            }
+            Self::Mean(_) => 0,
+        }
+    }
 }
 
 // === impl JourneyPlan ===
@@ -151,8 +180,10 @@ impl JourneyPlan {
         if most > Self::MAX_BOTS || self.max_live == 0 || self.max_live > Self::MAX_LIVE {
             return fail(format!("use at most {} bots or nuisances", Self::MAX_BOTS));
         }
-        if self.bots.as_ref().is_some_and(|bots| bots.step >= self.steps.len()) {
-            return fail("bots begin at a step that does not exist".into());
+        let is_step = |step: &usize| *step < self.steps.len();
+        if self.bots.as_ref().is_some_and(|it| it.steps.is_empty() || !it.steps.iter().all(is_step))
+        {
+            return fail("bots ask for a step that does not exist, or for none".into());
         }
         Ok(())
     }
@@ -168,7 +199,7 @@ impl JourneyPlan {
     pub fn class_tiers(&self) -> Vec<usize> {
         let mut tiers: Vec<_> = self.steps.iter().map(|step| step.tier).collect();
         let others = if self.has_other_skus() { tiers.clone() } else { Vec::new() };
-        tiers.extend(self.bots.as_ref().map(|bots| self.steps[bots.step].tier));
+        tiers.extend(self.bots.as_ref().map(|bots| self.steps[bots.steps[0]].tier));
         tiers.extend(others);
         tiers
     }

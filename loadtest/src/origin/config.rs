@@ -19,6 +19,9 @@ pub struct OriginConfig {
     pub freeze: Option<Freeze>,
     /// Headers on every answer, in order.
     pub headers: Vec<(String, String)>,
+    /// Whether orders with the same `idempotency-key` are one order, and an order that is paid twice
+    /// is charged once.
+    pub idempotent: bool,
     /// Seed of the random service times and faults.
     pub seed: u64,
     /// How long a request is worked on.
@@ -109,7 +112,7 @@ impl OriginConfig {
         if self.workers == Some(0) || !(0.0..=10.0).contains(&self.slowdown) {
             return invalid("use at least one worker, and a slowdown of 0 to 10".to_owned());
         }
-        Shop::new(&self.stock)?;
+        Shop::new(&self.stock, self.idempotent)?;
         for (name, value) in &self.headers {
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*".contains(&byte);
             if name.is_empty() || !name.bytes().all(token) || value.contains(['\r', '\n', '\0']) {
@@ -137,6 +140,7 @@ impl Default for OriginConfig {
             faults: Vec::new(),
             freeze: None,
             headers: Vec::new(),
+            idempotent: true,
             seed: 1,
             service_time: ServiceTime::Fixed(Duration::ZERO),
             service_times: Vec::new(),

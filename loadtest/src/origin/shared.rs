@@ -68,7 +68,9 @@ impl Shared {
             ready.extend_from_slice(&FILLING[..config.body_bytes]);
             ready
         });
-        let shop = (!config.stock.is_empty()).then(|| Shop::new(&config.stock)).transpose()?;
+        let shop = (!config.stock.is_empty())
+            .then(|| Shop::new(&config.stock, config.idempotent))
+            .transpose()?;
         let is_plain = shop.is_none()
             && config.workers.is_none()
             && config.faults.is_empty()

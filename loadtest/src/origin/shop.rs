@@ -10,7 +10,8 @@
 //! | pay | `POST /pay` with `x-order-id` | 200, or 404; paying twice is paying once |
 //!
 //! The SKU comes from the path, from `x-sku` or from `?sku=`; the first of the shop without. Orders
-//! with the same `idempotency-key` are one. `x-user-id` is whom the work is counted for, and
+//! with the same `idempotency-key` are one, unless the shop is told to be not idempotent.
+//! `x-user-id` is whom the work is counted for, and
 //! `x-customer-until` (milliseconds since 1970) says how long that customer waits.
 
 use std::{
@@ -46,7 +47,10 @@ pub struct ShopStats {
     pub oversold: u64,
     /// Orders that were paid.
     pub paid: u64,
-    /// Of these, paid when the customer had left: a charge that nobody saw succeed.
+    /// Payments that were taken: more than orders that were paid when some were charged twice.
+    #[serde(default)]
+    pub charges: u64,
+    /// Of those paid, when the customer had left: a charge that nobody saw succeed.
     pub paid_late: u64,
     /// Calls that were worked on when the customer had left.
     pub late_calls: u64,
@@ -70,6 +74,8 @@ struct Books {
     by_name: HashMap<Box<[u8]>, u16>,
     /// By idempotency key; never more than orders.
     keys: HashMap<u64, u32>,
+    charges: u64,
+    idempotent: bool,
     late_calls: u64,
     /// Calls without a customer, or beyond the bound.
     nameless_calls: u64,
@@ -117,7 +123,7 @@ impl Shop {
     pub(super) const MAX_STOCK: u64 = 10_000_000;
     pub(super) const MAX_SKUS: usize = 4_096;
 
-    pub(super) fn new(stock: &[(String, u64)]) -> io::Result<Self> {
+    pub(super) fn new(stock: &[(String, u64)], idempotent: bool) -> io::Result<Self> {
         let units = stock.iter().map(|(_, units)| u128::from(*units)).sum::<u128>();
         if stock.len() > Self::MAX_SKUS || units > u128::from(Self::MAX_STOCK) {
             return Err(io::Error::new(
@@ -135,7 +141,7 @@ impl Shop {
         let skus = stock.iter().map(sku).collect();
         let names = stock.iter().enumerate().rev();
         let by_name = names.map(|(at, (name, _))| (name.as_bytes().into(), at as u16)).collect();
-        Ok(Self(Mutex::new(Books { by_name, skus, ..Books::default() })))
+        Ok(Self(Mutex::new(Books { by_name, idempotent, skus, ..Books::default() })))
     }
 
     /// Which SKU a name means: the first of the shop when it is not known.
@@ -186,6 +192,7 @@ impl Shop {
             customers: books.customers.len() as u64,
             most_calls: books.customers.values().map(|customer| customer.calls).max().unwrap_or(0),
             ordered: books.orders.len() as u64,
+            charges: books.charges,
             repeated: books.repeated,
             sold_out: books.sold_out,
             oversold: oversold.sum(),
@@ -211,7 +218,8 @@ impl Books {
     }
 
     fn order(&mut self, call: &Call, now: Duration) -> Reply {
-        if let Some(id) = call.key.and_then(|key| self.keys.get(&key).copied()) {
+        let key = call.key.filter(|_| self.idempotent);
+        if let Some(id) = key.and_then(|key| self.keys.get(&key).copied()) {
             self.repeated += 1;
             return Reply::created(id);
         }
@@ -223,7 +231,7 @@ impl Books {
         sku.left = left;
         let id = self.orders.len() as u32;
         self.orders.push(Order { paid: false, sku: call.sku });
-        if let Some(key) = call.key {
+        if let Some(key) = key {
             self.keys.insert(key, id);
         }
         if self.skus.iter().all(|sku| sku.left == 0) {
@@ -246,7 +254,9 @@ impl Books {
         let Some(order) = self.orders.get_mut(call.order) else {
             return Reply::of(404, "{\"status\":\"unknown\"}");
         };
-        if !std::mem::replace(&mut order.paid, true) {
+        let is_first = !std::mem::replace(&mut order.paid, true);
+        self.charges += u64::from(is_first || !self.idempotent);
+        if is_first {
             self.paid += 1;
             self.paid_late += u64::from(late);
             if let Some(customer) = call.customer.and_then(|id| self.customers.get_mut(&id)) {
@@ -293,7 +303,7 @@ mod tests {
     }
 
     fn shop(units: u64) -> Shop {
-        Shop::new(&[("hot".into(), units)]).unwrap()
+        Shop::new(&[("hot".into(), units)], true).unwrap()
     }
 
     #[test]
@@ -313,6 +323,19 @@ mod tests {
         let first = shop.trade(&order, ms(0));
         assert_eq!(shop.trade(&order, ms(0)).headers[0], first.headers[0]);
         assert_eq!((shop.stats().ordered, shop.stats().repeated), (1, 1));
+    }
+
+    #[test]
+    fn a_shop_that_is_not_idempotent_orders_and_charges_as_often_as_it_is_asked() {
+        for (idempotent, ordered, charges) in [(true, 1, 1), (false, 2, 2)] {
+            let shop = Shop::new(&[("hot".into(), 2)], idempotent).unwrap();
+            for _ in 0..2 {
+                shop.trade(&Call { key: Some(7), ..call(Step::Order) }, ms(0));
+                shop.trade(&Call { order: 0, ..call(Step::Pay) }, ms(0));
+            }
+            let stats = shop.stats();
+            assert_eq!((stats.ordered, stats.charges, stats.paid), (ordered, charges, 1));
+        }
     }
 
     #[test]

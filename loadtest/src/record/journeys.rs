@@ -28,6 +28,12 @@ pub struct Journeys {
 pub struct JourneyCounts {
     /// Intents.
     pub started: u64,
+    /// Whose first step succeeded.
+    #[serde(default)]
+    pub admitted: u64,
+    /// Of these, gave up all the same.
+    #[serde(default)]
+    pub admitted_gave_up: u64,
     /// Paid before patience ran out.
     pub completed: u64,
     /// Left of their own accord between two steps.
@@ -45,6 +51,14 @@ pub struct JourneyCounts {
 // === impl JourneyCounts ===
 
 impl JourneyCounts {
+    /// Of the customers whose first step succeeded and who did not leave of their own accord or find
+    /// nothing left: the share that completed.
+    #[must_use]
+    pub fn completion(&self) -> Option<f64> {
+        let decided = self.completed + self.admitted_gave_up;
+        (decided > 0).then(|| self.completed as f64 / decided as f64)
+    }
+
     /// Journeys that ended, in whichever way.
     #[must_use]
     pub fn ended(&self) -> u64 {

@@ -22,6 +22,8 @@ pub(crate) struct Plot {
     width: f64,
     height: f64,
     top: f64,
+    /// Room on the right.
+    right: f64,
     x: Scale,
     y: Scale,
     body: String,
@@ -67,6 +69,7 @@ impl Plot {
             width,
             height,
             top: 0.0,
+            right: RIGHT,
             x,
             y,
             body: String::new(),
@@ -98,7 +101,7 @@ impl Plot {
     }
 
     fn inner_width(&self) -> f64 {
-        self.width - LEFT - RIGHT
+        self.width - LEFT - self.right
     }
 
     fn px(&self, x: f64) -> f64 {
@@ -185,7 +188,7 @@ impl Plot {
 
     /// A horizontal line with a word on it: a limit, an optimum.
     pub(crate) fn rule(&mut self, y: f64, text: &str) {
-        let (from, to, at) = (LEFT, self.width - RIGHT, self.py(y));
+        let (from, to, at) = (LEFT, self.width - self.right, self.py(y));
         let text = escape(text);
         add(
             &mut self.notes,

@@ -191,6 +191,8 @@ pub(super) fn journeys(record: &Record) -> String {
     let mut table = Table::new(&[
         "class of client",
         "started",
+        "admitted",
+        "of these through",
         "completed",
         "abandoned",
         "gave up",
@@ -203,6 +205,8 @@ pub(super) fn journeys(record: &Record) -> String {
         vec![
             name.to_owned(),
             count(counts.started),
+            of(counts.admitted),
+            counts.completion().map_or("-".to_owned(), |it| share(it, 1.0)),
             of(counts.completed),
             of(counts.abandoned),
             of(counts.gave_up),
@@ -223,7 +227,9 @@ pub(super) fn journeys(record: &Record) -> String {
         format!(" From intent to paid: median {p50}, 99th percentile {p99}.")
     };
     let lede = format!(
-        "Late success: the origin finished the last step after the customer had given up.{length}"
+        "Admitted: the first step succeeded. Through: without those who left of their own accord or \
+         found nothing left. \
+         Late success: the origin finished the last step after the customer had given up.{length}"
     );
     card("wide", "Customers", &lede, &table.finish())
 }

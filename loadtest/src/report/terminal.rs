@@ -230,6 +230,10 @@ fn write_table(out: &mut String, record: &Record) -> std::fmt::Result {
         });
         let per_s = figure::number(journeys.completed_per_s);
         writeln!(out, "completed checkouts: {per_s}/s{optimum}")?;
+        if let Some(completion) = total.completion() {
+            let (admitted, through) = (total.admitted, figure::share(completion, 1.0));
+            writeln!(out, "admitted: {admitted}, of whom {through} got through")?;
+        }
     }
     let health = &record.generator;
     writeln!(

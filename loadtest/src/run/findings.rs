@@ -284,6 +284,8 @@ fn theta(scenario: &Scenario, customers: &Customers) -> f64 {
 fn counts(tally: &JourneyTally) -> JourneyCounts {
     JourneyCounts {
         started: tally.started,
+        admitted: tally.admitted,
+        admitted_gave_up: tally.admitted_gave_up,
         completed: tally.completed,
         abandoned: tally.abandoned,
         gave_up: tally.gave_up,

@@ -23,8 +23,12 @@ pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -
     let optimum = record.journeys.as_ref().and_then(|journeys| journeys.optimum_per_s);
     let shop = record.origin.as_ref().and_then(|origin| origin.shop.as_ref());
     match expect.measure {
+        Measure::Charges => shop.map_or(f64::NAN, |shop| shop.charges as f64),
         Measure::CompletedPerS => findings.completed_per_s(from, until),
-        Measure::Completion => completion(findings),
+        Measure::Completion => {
+            let journeys = record.journeys.as_ref();
+            journeys.and_then(|journeys| journeys.total.completion()).unwrap_or(f64::NAN)
+        }
         Measure::Efficiency => findings.completed_per_s(from, until) / optimum.unwrap_or(f64::NAN),
         Measure::FailedShare => share(tier, tier.counts.failed + tier.counts.timeout),
         Measure::GoodputPerS => tier.in_time as f64 / scenario.duration.as_secs_f64(),
@@ -32,6 +36,7 @@ pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -
         Measure::LateSuccess => {
             record.journeys.as_ref().map_or(0.0, |journeys| journeys.total.late_success as f64)
         }
+        Measure::Orders => shop.map_or(f64::NAN, |shop| shop.ordered as f64),
         Measure::OrdersAfterSoldOut => shop.map_or(f64::NAN, |shop| shop.sold_out as f64),
         Measure::OtherSkusP99Ms => {
             let figures = findings.other_skus().summary();
@@ -68,13 +73,6 @@ fn some(count: u64, value: f64) -> f64 {
 
 fn share(tier: &TierRecord, count: u64) -> f64 {
     some(tier.counts.offered, count as f64 / tier.counts.offered.max(1) as f64)
-}
-
-fn completion(findings: &Findings<'_>) -> f64 {
-    let Some(journeys) = &findings.journeys else { return f64::NAN };
-    let total = journeys.traffic.total();
-    let decided = total.completed + total.admitted_gave_up;
-    some(decided, total.completed as f64 / decided.max(1) as f64)
 }
 
 /// Seconds from the end of the last fault to the begin of the first second in which checkouts

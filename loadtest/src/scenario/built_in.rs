@@ -5,11 +5,13 @@ use std::path::Path;
 use super::Scenario;
 
 /// Name and text.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 17] = [
     ("smoke", include_str!("../../scenarios/smoke.toml")),
     ("sla", include_str!("../../scenarios/sla.toml")),
     ("storm", include_str!("../../scenarios/storm.toml")),
+    ("clicks", include_str!("../../scenarios/clicks.toml")),
     ("sweep", include_str!("../../scenarios/sweep.toml")),
+    ("sweep-bots", include_str!("../../scenarios/sweep-bots.toml")),
     ("t1-step", include_str!("../../scenarios/t1-step.toml")),
     ("t2-hype", include_str!("../../scenarios/t2-hype.toml")),
     ("t3-retry-storm", include_str!("../../scenarios/t3-retry-storm.toml")),
@@ -25,7 +27,7 @@ const FILES: [(&str, &str); 15] = [
 
 impl Scenario {
     /// Their names.
-    pub const NAMES: [&str; 15] = {
+    pub const NAMES: [&str; 17] = {
         let mut names = [""; FILES.len()];
         let mut index = 0;
         while index < FILES.len() {

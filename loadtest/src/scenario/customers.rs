@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    journey::{Bots, ClientClass, JourneyPlan, Step},
+    journey::{Bots, Clicks, ClientClass, JourneyPlan, Step},
     load::Curve,
     origin::ServiceTime,
 };
@@ -23,8 +23,8 @@ pub struct Customers {
     pub classes: [f64; 4],
     /// How long they wait for their goods; by client without.
     pub patience: Option<ServiceTime>,
-    /// Extra clicks of clients without a script, in the mean.
-    pub clicks: f64,
+    /// Extra clicks.
+    pub clicks: Clicks,
     /// Journeys under way at once.
     pub max_live: usize,
     /// SKUs and their weights.
@@ -48,8 +48,8 @@ pub struct BotPlan {
     pub period: ServiceTime,
     /// Share of requests on a new connection.
     pub fresh_share: f64,
-    /// Name of the step they begin at.
-    pub from: String,
+    /// Names of the steps that they ask for.
+    pub steps: Vec<String>,
 }
 
 /// Connections that behave badly, at all times.
@@ -79,6 +79,23 @@ impl Customers {
         };
         share(true) / share(false).max(f64::MIN_POSITIVE)
     }
+
+    /// Lets `honour` of them honour Retry-After; the proportions among those who do stay, and among
+    /// those who do not.
+    pub fn set_honour(&mut self, honour: f64) {
+        for honours in [true, false] {
+            let of_kind = |index: &usize| ClientClass::ALL[*index].honours_retry_after() == honours;
+            let indices: Vec<_> = (0..self.classes.len()).filter(of_kind).collect();
+            let sum: f64 = indices.iter().map(|index| self.classes[*index]).sum();
+            let wanted = if honours { honour } else { 1.0 - honour };
+            for index in &indices {
+                self.classes[*index] = match sum > 0.0 {
+                    true => self.classes[*index] / sum * wanted,
+                    false => wanted / indices.len() as f64,
+                };
+            }
+        }
+    }
 }
 
 // === impl Scenario ===
@@ -88,12 +105,13 @@ impl Scenario {
     #[must_use]
     pub fn journeys(&self, target: SocketAddr, seed: u64) -> Option<JourneyPlan> {
         let customers = self.customers.as_ref()?;
+        let place = |name: &String| customers.steps.iter().position(|step| step.name == *name);
         let bots = self.bots.as_ref().map(|bots| Bots {
             count: bots.count,
             start: bots.start,
             period: bots.period,
             fresh_share: bots.fresh_share,
-            step: customers.steps.iter().position(|step| step.name == bots.from).unwrap_or(0),
+            steps: bots.steps.iter().filter_map(place).collect(),
         });
         Some(JourneyPlan {
             target,

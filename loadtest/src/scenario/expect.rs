@@ -33,6 +33,8 @@ pub struct Bound {
 /// Something that can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
+    /// Payments that the origin took.
+    Charges,
     /// Completed checkouts per second.
     CompletedPerS,
     /// Of the customers whose first step succeeded and who did not leave of their own accord or
@@ -48,6 +50,8 @@ pub enum Measure {
     InTimeShare,
     /// Journeys that the origin finished when their customer had left.
     LateSuccess,
+    /// Orders that the origin took.
+    Orders,
     /// Orders that reached the origin when nothing was left.
     OrdersAfterSoldOut,
     /// 99th percentile of what customers of other SKUs than the first were granted, milliseconds.
@@ -80,7 +84,8 @@ pub enum Measure {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
+        Self::Charges,
         Self::CompletedPerS,
         Self::Completion,
         Self::Efficiency,
@@ -88,6 +93,7 @@ impl Measure {
         Self::GoodputPerS,
         Self::InTimeShare,
         Self::LateSuccess,
+        Self::Orders,
         Self::OrdersAfterSoldOut,
         Self::OtherSkusP99Ms,
         Self::Oversold,
@@ -107,6 +113,7 @@ impl Measure {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Charges => "charges",
             Self::CompletedPerS => "completed_per_s",
             Self::Completion => "completion",
             Self::Efficiency => "efficiency",
@@ -114,6 +121,7 @@ impl Measure {
             Self::GoodputPerS => "goodput_per_s",
             Self::InTimeShare => "in_time_share",
             Self::LateSuccess => "late_success",
+            Self::Orders => "orders",
             Self::OrdersAfterSoldOut => "orders_after_sold_out",
             Self::OtherSkusP99Ms => "other_skus_p99_ms",
             Self::Oversold => "oversold",
@@ -150,7 +158,14 @@ impl Measure {
     /// Whether it scales with the scenario: a number of things per second or at once.
     #[must_use]
     pub const fn scales(self) -> bool {
-        matches!(self, Self::CompletedPerS | Self::GoodputPerS | Self::PeakConcurrency)
+        matches!(
+            self,
+            Self::Charges
+                | Self::CompletedPerS
+                | Self::GoodputPerS
+                | Self::Orders
+                | Self::PeakConcurrency
+        )
     }
 
     /// Whether it is about customers.

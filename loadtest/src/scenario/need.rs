@@ -11,6 +11,8 @@ pub enum Need {
     Grants,
     /// The target learns that a SKU is sold out, and says so itself.
     Latch,
+    /// The target passes a repeated order or payment on once, whatever the origin does about it.
+    Once,
     /// The target is restarted during the run.
     Restart,
     /// Tenants with shares of their own.
@@ -23,11 +25,12 @@ pub enum Need {
 
 impl Need {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Durable,
         Self::Gateways,
         Self::Grants,
         Self::Latch,
+        Self::Once,
         Self::Restart,
         Self::Tenants,
         Self::Tls,
@@ -41,6 +44,7 @@ impl Need {
             Self::Gateways => "gateways",
             Self::Grants => "grants",
             Self::Latch => "latch",
+            Self::Once => "once",
             Self::Restart => "restart",
             Self::Tenants => "tenants",
             Self::Tls => "tls",
@@ -55,6 +59,7 @@ impl Need {
             Self::Gateways => "several gateways have to run, and this program talks to one",
             Self::Grants => "the target has to give grants to whoever began a checkout",
             Self::Latch => "the target has to refuse by itself what is sold out",
+            Self::Once => "the target has to pass repeated orders and payments on once",
             Self::Restart => "the target has to be restarted, and this program does not start it",
             Self::Tenants => "the target has to know tenants, and this program sends no claims",
             Self::Tls => "this program does not speak TLS",
@@ -64,7 +69,7 @@ impl Need {
     /// Whether `--has` can provide it: the target may have it, this program lacks nothing.
     #[must_use]
     pub const fn is_of_target(self) -> bool {
-        matches!(self, Self::Durable | Self::Grants | Self::Latch)
+        matches!(self, Self::Durable | Self::Grants | Self::Latch | Self::Once)
     }
 
     pub(super) fn parse(name: &str) -> Option<Self> {

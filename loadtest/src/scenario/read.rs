@@ -74,14 +74,8 @@ fn top(reader: &mut Reader<'_>, mut top: Section<'_>, name: &str, folder: &Path)
     };
     let frame = Frame { tiers: &tiers, capacity: origin.rate_per_s, duration, folder };
     let customers = top.section(reader, "customers").map(|s| customers(reader, s, &frame));
-    let (bots_at, bots) = (top.at("bots"), top.section(reader, "bots").map(|s| bots(reader, s)));
-    if let Some(bots) = &bots {
-        let steps: Vec<_> = customers.iter().flat_map(|c| &c.steps).map(|s| &*s.name).collect();
-        if !steps.contains(&bots.from.as_str()) {
-            let message = format!("`bots.from` is {:?}, which is no step", bots.from);
-            reader.error(bots_at, message, meant(&bots.from, &steps));
-        }
-    }
+    let steps: Vec<_> = customers.iter().flat_map(|c| &c.steps).map(|s| &*s.name).collect();
+    let bots = top.section(reader, "bots").map(|s| bots(reader, s, &steps));
     let nuisances = match top.section(reader, "nuisances") {
         Some(section) => nuisances(reader, section),
         None => Nuisances::default(),
@@ -242,6 +236,7 @@ fn expect(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journey::Clicks;
 
     const GOOD: &str = r#"
 about = "a sale"
@@ -292,6 +287,39 @@ needs = ["grants"]
         assert_eq!(scenario.floods[0].tier, 2);
         assert_eq!(scenario.expects[0].needs, [Need::Grants]);
         assert_eq!(scenario.origin.service_time(), Duration::from_nanos(11_111_111));
+    }
+
+    #[test]
+    fn bots_ask_for_the_steps_that_are_named_or_for_all_behind_one() {
+        let with = |bots: &str| {
+            let text = GOOD.replace("count = 200", &format!("count = 200\n{bots}"));
+            Scenario::parse("x", &text, Path::new(""))
+        };
+        let steps = |bots: &str| with(bots).unwrap().bots.unwrap().steps;
+        assert_eq!(steps(""), ["order", "poll", "pay"]);
+        assert_eq!(steps("from = \"pay\""), ["pay"]);
+        assert_eq!(steps("steps = [\"pay\", \"cart\"]"), ["pay", "cart"]);
+        for (odd, remedy) in [
+            ("steps = []", "name a step"),
+            ("steps = [\"ordr\"]", "did you mean `order`?"),
+            ("from = \"ordr\"", "did you mean `order`?"),
+            ("from = \"pay\"\nsteps = [\"pay\"]", "use `from` or `steps`"),
+        ] {
+            let problems = with(odd).unwrap_err();
+            assert!(problems.iter().any(|it| it.suggestion == remedy), "{odd}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn clicks_are_a_mean_or_exact_and_not_both() {
+        let with = |clicks: &str| {
+            let text = GOOD.replace("honour = 0.3", clicks);
+            Scenario::parse("x", &text, Path::new(""))
+        };
+        let clicks = |text: &str| with(text).unwrap().customers.unwrap().clicks;
+        assert_eq!(clicks("clicks = 1.5"), Clicks::Mean(1.5));
+        assert_eq!(clicks("exact_clicks = 4"), Clicks::Exactly(4));
+        assert!(with("clicks = 1.5\nexact_clicks = 4").is_err());
     }
 
     #[test]

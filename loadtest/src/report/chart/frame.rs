@@ -6,6 +6,10 @@ use super::{BOTTOM, LEFT, Mark, Plot, RIGHT, add, escape};
 const ROW: f64 = 18.0;
 /// Width of a character of the legend, about.
 const CHAR: f64 = 6.35;
+/// From one name beside a line's end to the next, at least.
+const APART: f64 = 15.0;
+/// From a line's end to its name.
+const LEAD: f64 = 16.0;
 
 /// One series in the legend.
 #[derive(Debug)]
@@ -43,6 +47,38 @@ impl Plot {
         self.legend.iter().map(place).collect()
     }
 
+    /// Names beside the right ends of lines, at their values. To be said after the legend and before
+    /// anything is drawn: the names take their room from the right.
+    pub(crate) fn ends(&mut self, mut ends: Vec<(String, Mark, f64)>) {
+        let longest = ends.iter().map(|(name, ..)| name.chars().count()).max();
+        let Some(longest) = longest else { return };
+        self.right = RIGHT + LEAD + longest as f64 * CHAR;
+        ends.sort_by(|(.., one), (.., other)| other.total_cmp(one));
+        let (from, lowest) = (self.width - self.right, self.height - BOTTOM);
+        let mut places: Vec<_> = ends.iter().map(|(.., value)| self.py(*value)).collect();
+        // Down from the highest, then up from the bottom, so that none lies on another.
+        for at in 1..places.len() {
+            places[at] = places[at].max(places[at - 1] + APART);
+        }
+        let mut room = lowest;
+        for place in places.iter_mut().rev() {
+            *place = place.min(room);
+            room = *place - APART;
+        }
+        for ((name, mark, value), place) in ends.iter().zip(places) {
+            let (end, to, x) = (self.py(*value), from + LEAD - 6.0, from + LEAD - 2.0);
+            let (name, y) = (escape(name), place + 4.0);
+            add(
+                &mut self.notes,
+                format_args!(
+                    "<path class=\"line thin {}\" d=\"M{from:.1} {end:.1}L{to:.1} {place:.1}\"/>\
+                     <text class=\"legend\" x=\"{x:.1}\" y=\"{y:.1}\">{name}</text>",
+                    mark.colour
+                ),
+            );
+        }
+    }
+
     /// The drawing. `title` is what a reader without eyes for it gets, `unit` stands above the
     /// vertical axis, `x_label` below the other; the functions write the marks.
     pub(crate) fn finish(
@@ -60,7 +96,7 @@ impl Plot {
             self.width,
             self.height,
             escape(title),
-            self.width - RIGHT,
+            self.width - self.right,
             self.columns
         );
         self.draw_axes(&mut out, x_text, y_text);
@@ -76,7 +112,7 @@ impl Plot {
                  <path class=\"cursor\" d=\"M0 {top:.1}V{bottom:.1}\"/></svg>",
                 top - 8.0,
                 escape(unit),
-                self.width - RIGHT,
+                self.width - self.right,
                 self.height - 4.0,
                 escape(x_label),
             ),
@@ -85,7 +121,7 @@ impl Plot {
     }
 
     fn draw_axes(&self, out: &mut String, x_text: fn(f64) -> String, y_text: fn(f64) -> String) {
-        let (right, bottom) = (self.width - RIGHT, self.height - BOTTOM);
+        let (right, bottom) = (self.width - self.right, self.height - BOTTOM);
         for tick in self.y.ticks(5.0) {
             let y = self.py(tick.value);
             let class = if tick.labelled { "grid" } else { "grid faint" };

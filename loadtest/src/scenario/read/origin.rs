@@ -35,6 +35,7 @@ pub(super) fn origin(reader: &mut Reader<'_>, mut section: Section<'_>) -> Origi
             _ => Spread::Fixed,
         },
         slowdown: section.number(reader, "slowdown", 0.0..10.0).unwrap_or(0.0),
+        idempotent: section.flag(reader, "idempotent").unwrap_or(fallback.idempotent),
         body_bytes: section.count(reader, "body", 0..1 << 20).unwrap_or(fallback.body_bytes),
         stock: match section.section(reader, "stock") {
             Some(stock) => {
@@ -69,6 +70,7 @@ pub(super) fn fallback_origin() -> OriginSide {
         workers: 5,
         spread: Spread::Fixed,
         slowdown: 0.0,
+        idempotent: true,
         body_bytes: 16,
         stock: Vec::new(),
         faults: Vec::new(),

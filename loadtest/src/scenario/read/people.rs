@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    journey::{ClientClass, JourneyPlan, Step},
+    journey::{Clicks, ClientClass, JourneyPlan, Step},
     origin::ServiceTime,
 };
 
@@ -50,9 +50,7 @@ pub(super) fn customers(
             reader.error(at, "no class has a share", "give shares that add up to 1");
         }
     }
-    if let Some(honour) = section.number(reader, "honour", 0.0..1.0) {
-        classes = with_honour(classes, honour);
-    }
+    let honour = section.number(reader, "honour", 0.0..1.0);
     let skus = match section.section(reader, "skus") {
         Some(table) => {
             let entries = skus(reader, &table, 1.0..1e6).into_iter();
@@ -61,13 +59,13 @@ pub(super) fn customers(
         None => vec![("hot".to_owned(), 1)],
     };
     let carry = section.texts(reader, "carry").unwrap_or_default();
-    let customers = Customers {
+    let mut customers = Customers {
         rate_per_s: rate(reader, &mut section, frame.capacity / calls),
         curve: curve(reader, &mut section, frame),
         poisson: section.flag(reader, "poisson").unwrap_or(true),
         classes,
         patience: section.parsed::<ServiceTime>(reader, "patience", TIME),
-        clicks: section.number(reader, "clicks", 0.0..10.0).unwrap_or(0.0),
+        clicks: clicks(reader, &mut section),
         max_live: section.count(reader, "max_live", 1..100_000).unwrap_or(15_000),
         skus,
         carry: carry.into_iter().map(|(name, _)| name.to_owned()).collect(),
@@ -75,25 +73,21 @@ pub(super) fn customers(
         fresh_share: section.number(reader, "fresh", 0.0..1.0).unwrap_or(0.0),
     };
     section.finish(reader);
+    if let Some(honour) = honour {
+        customers.set_honour(honour);
+    }
     customers
 }
 
-/// The same classes, with `honour` of them honouring Retry-After.
-fn with_honour(classes: [f64; 4], honour: f64) -> [f64; 4] {
-    let mut classes = classes;
-    for honours in [true, false] {
-        let of_kind = |index: &usize| ClientClass::ALL[*index].honours_retry_after() == honours;
-        let indices: Vec<_> = (0..classes.len()).filter(of_kind).collect();
-        let sum: f64 = indices.iter().map(|index| classes[*index]).sum();
-        let wanted = if honours { honour } else { 1.0 - honour };
-        for index in &indices {
-            classes[*index] = match sum > 0.0 {
-                true => classes[*index] / sum * wanted,
-                false => wanted / indices.len() as f64,
-            };
-        }
+/// `clicks` of some, in the mean, or `exact_clicks` of everybody.
+fn clicks(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Clicks {
+    let mean = section.number(reader, "clicks", 0.0..10.0);
+    let exact = section.count(reader, "exact_clicks", 0..20);
+    if section.has("clicks") && section.has("exact_clicks") {
+        let message = "clicks are given twice";
+        reader.error(section.at("exact_clicks"), message, "use `clicks` or `exact_clicks`");
     }
-    classes
+    exact.map_or(Clicks::Mean(mean.unwrap_or(0.0)), |clicks| Clicks::Exactly(clicks as u32))
 }
 
 fn default_steps() -> Vec<Step> {
@@ -138,7 +132,8 @@ fn step(reader: &mut Reader<'_>, mut section: Section<'_>, frame: &Frame<'_>) ->
     step
 }
 
-pub(super) fn bots(reader: &mut Reader<'_>, mut section: Section<'_>) -> BotPlan {
+/// `known` are the names of the customers' steps.
+pub(super) fn bots(reader: &mut Reader<'_>, mut section: Section<'_>, known: &[&str]) -> BotPlan {
     let count = section.count(reader, "count", 1..JourneyPlan::MAX_BOTS as u32);
     let ms = Duration::from_millis;
     let bots = BotPlan {
@@ -148,10 +143,34 @@ pub(super) fn bots(reader: &mut Reader<'_>, mut section: Section<'_>) -> BotPlan
             .parsed(reader, "period", TIME)
             .unwrap_or(ServiceTime::Uniform { min: ms(50), max: ms(200) }),
         fresh_share: section.number(reader, "fresh", 0.0..1.0).unwrap_or(0.9),
-        from: section.text(reader, "from").unwrap_or("order").to_owned(),
+        steps: bot_steps(reader, &mut section, known),
     };
     section.finish(reader);
     bots
+}
+
+/// Those that `steps` names, or all of them behind `from`.
+fn bot_steps(reader: &mut Reader<'_>, section: &mut Section<'_>, known: &[&str]) -> Vec<String> {
+    let (named, from) = (section.texts(reader, "steps"), section.text(reader, "from"));
+    if named.is_some() && from.is_some() {
+        reader.error(section.at("steps"), "the steps are given twice", "use `from` or `steps`");
+    }
+    let at = section.at(if named.is_some() { "steps" } else { "from" });
+    let named = named.map(|named| named.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let steps = named.unwrap_or_else(|| {
+        let from = from.unwrap_or("order");
+        match known.iter().position(|name| *name == from) {
+            Some(place) => known[place..].to_vec(),
+            None => vec![from],
+        }
+    });
+    if steps.is_empty() {
+        reader.error(at, "bots ask for nothing", "name a step");
+    }
+    for name in steps.iter().filter(|name| !known.contains(name)) {
+        reader.error(at, format!("{name:.60?} is no step"), meant(name, known));
+    }
+    steps.into_iter().map(str::to_owned).collect()
 }
 
 pub(super) fn nuisances(reader: &mut Reader<'_>, mut section: Section<'_>) -> Nuisances {
