@@ -31,7 +31,7 @@ use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::shadow::{Opinion, Shadow};
 use crate::snapshot::Snapshot;
-use crate::stock::Sku;
+use crate::stock::{Said, Sku};
 use crate::tunnel::Tunnel;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -331,6 +331,7 @@ impl Service {
         let Errand { going, sku, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
         let asked = self.go.now;
+        let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;
         let (mut response, is_upstreams) = match answer {
@@ -350,9 +351,13 @@ impl Service {
         if is_upstreams {
             let now = clock::now();
             if let Some(sku) = &sku {
-                let body = response.body().whole().map(|body| &body[..]);
-                let headers = response.headers();
-                snapshot.stocks.observe(sku, response.status(), headers, body, asked, now);
+                let said = Said {
+                    is_change,
+                    status: response.status(),
+                    headers: response.headers(),
+                    body: response.body().whole().map(|body| &body[..]),
+                };
+                snapshot.stocks.observe(sku, said, asked, now);
             }
         }
         if let Some(going) = going {

@@ -30,6 +30,19 @@ pub(crate) struct Stocks {
     closed: watch::Sender<()>,
 }
 
+/// What an answer may say of the stock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    /// The request was to change something.
+    pub is_change: bool,
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// Its body, if that is short.
+    pub body: Option<&'a [u8]>,
+}
+
 /// The SKU that a request is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Sku {
@@ -106,16 +119,10 @@ impl Stocks {
         }
     }
 
-    /// Takes in what an answer says of `sku`: to a request that was sent when it was `asked`.
-    pub(crate) fn observe(
-        &self,
-        sku: &Sku,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: Option<&[u8]>,
-        asked: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Takes in what an answer says of `sku`: to a request that was sent when it was `asked`. One that
+    /// changes something at the upstream, if it succeeds, has found something left; a page says nothing.
+    pub(crate) fn observe(&self, sku: &Sku, answer: Said<'_>, asked: Timestamp, now: Timestamp) {
+        let Said { is_change, status, headers, body } = answer;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let says_no = matches!(status, StatusCode::CONFLICT | StatusCode::GONE)
             && body.is_some_and(|body| contains(body, SOLD_OUT));
@@ -124,9 +131,11 @@ impl Stocks {
             state: text(STATE).and_then(Stock::from_name),
             sold_out: says_no,
         };
-        // Only what speaks of the stock says anything about it, be it that it was sold from.
-        let is_sold = status.is_success();
-        if !(is_sold || says_no || seen.remaining.is_some() || seen.state.is_some()) {
+        if !((is_change && status.is_success())
+            || says_no
+            || seen.remaining.is_some()
+            || seen.state.is_some())
+        {
             return;
         }
         let changed = self.latches.observe(sku.digest, sku.name(), seen, asked, now);
