@@ -177,8 +177,28 @@ fn the_factor_falls_while_holders_wait_and_rises_while_newcomers_lack_tokens() {
     let fallen = run(1_500..12_000, 50_000_000);
     assert!(fallen < 0.95 * 0.95_f64.powi(8), "{fallen}");
     assert!(fallen >= 0.95 * 0.3);
+    let wanted = entry.status(at(0)).wanted_in_progress;
     let lowest = run(12_000..60_000, 50_000_000);
+    assert!(entry.status(at(0)).wanted_in_progress < wanted);
     assert!((lowest - 0.95 * 0.3).abs() < 0.01, "{lowest}");
+}
+
+#[test]
+fn a_token_is_given_back_too() {
+    let entry = informed(settings());
+    // So many are in progress that only tokens are good.
+    for nonce in 0..300 {
+        assert_eq!(entry.call(nonce, at(60_000), at(1_000)), Ok(()));
+    }
+    for _ in 0..1_000 {
+        assert!(entry.take(Standing::OnTime, true, at(1_000)).is_some());
+    }
+    let mut given = 0;
+    while let Some(begun) = entry.take(Standing::OnTime, true, at(1_000)) {
+        given += 1;
+        begun.grant(1_000 + given, at(1_000));
+    }
+    assert!((1..20).contains(&given), "{given}");
 }
 
 #[test]
