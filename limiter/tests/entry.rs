@@ -135,6 +135,73 @@ fn what_is_dropped_without_a_grant_is_given_back() {
 }
 
 #[test]
+fn what_a_grant_costs_is_learnt_from_those_that_ended() {
+    let entry = informed(EntrySettings { max_grants: 100_000, ..settings() });
+    assert!((entry.status(at(1_000)).calls_per_grant - 5.0).abs() < 0.01);
+    for nonce in 0..2_000 {
+        let now = at(1_000 + nonce);
+        let mut seen = load(450 + nonce * 450 / 1_000, 5);
+        // Every call got its permit.
+        seen.totals.ranked = nonce;
+        entry.tick(&[seen], now);
+        if let Some(begun) = entry.take(Standing::OnTime, true, now) {
+            begun.grant(nonce, now);
+            entry.call(nonce, at(1_000 + nonce + TTL_MILLIS), now).unwrap();
+            entry.end(nonce, now);
+        }
+    }
+    let status = entry.status(at(3_000));
+    assert!((status.calls_per_grant - 2.0).abs() < 0.3, "{status:?}");
+    assert!(status.rate > 200.0 * 0.9, "{status:?}");
+}
+
+#[test]
+fn the_factor_falls_while_holders_wait_and_rises_while_newcomers_lack_tokens() {
+    let entry = informed(settings());
+    let mut kept = Vec::new();
+    let mut run = |millis: std::ops::Range<u64>, waits: u64| {
+        for millis in millis {
+            let mut seen = load(450 * millis / 1_000, 5);
+            seen.totals.ranked = 360 * millis / 1_000;
+            seen.totals.ranked_wait_nanos = seen.totals.ranked * waits;
+            entry.tick(&[seen], at(millis));
+            kept.extend(entry.take(Standing::OnTime, true, at(millis)));
+            if kept.len() > 3 {
+                // Never granted, and not given back either: tokens run out.
+                std::mem::forget(kept.pop());
+            }
+        }
+        entry.status(at(0)).factor
+    };
+    assert!((run(1_000..1_500, 0) - 0.95).abs() < 0.02);
+    let fallen = run(1_500..12_000, 50_000_000);
+    assert!(fallen < 0.95 * 0.95_f64.powi(8), "{fallen}");
+    assert!(fallen >= 0.95 * 0.3);
+    let wanted = entry.status(at(0)).wanted_in_progress;
+    let lowest = run(12_000..60_000, 50_000_000);
+    assert!(entry.status(at(0)).wanted_in_progress < wanted);
+    assert!((lowest - 0.95 * 0.3).abs() < 0.01, "{lowest}");
+}
+
+#[test]
+fn a_token_is_given_back_too() {
+    let entry = informed(settings());
+    // So many are in progress that only tokens are good.
+    for nonce in 0..300 {
+        assert_eq!(entry.call(nonce, at(60_000), at(1_000)), Ok(()));
+    }
+    for _ in 0..1_000 {
+        assert!(entry.take(Standing::OnTime, true, at(1_000)).is_some());
+    }
+    let mut given = 0;
+    while let Some(begun) = entry.take(Standing::OnTime, true, at(1_000)) {
+        given += 1;
+        begun.grant(1_000 + given, at(1_000));
+    }
+    assert!((1..20).contains(&given), "{given}");
+}
+
+#[test]
 fn a_look_changes_nothing_and_agrees_with_what_follows() {
     let entry = informed(settings());
     let mut kept = Vec::new();

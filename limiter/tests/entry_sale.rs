@@ -166,22 +166,24 @@ fn table() {
     for overload in [1.0, 2.0, 5.0, 10.0, 20.0, 50.0] {
         row(&format!("{overload} times the load"), &Sale { overload, ..Sale::default() });
     }
-    let ten = Sale::default();
-    row("10, exponential service times", &Sale { law: Law::Exponential, ..ten.clone() });
+    row("10, exponential service times", &Sale { law: Law::Exponential, ..Sale::default() });
     let think = THINK.map(|(from, to)| (from * 10.0, to * 10.0));
-    let slow = Sale { think, patience: 60.0, warm_up: 20.0, seconds: 60.0, ..ten.clone() };
+    let slow = Sale { think, patience: 60.0, warm_up: 20.0, seconds: 60.0, ..Sale::default() };
     row("10, think times ten times as long, 60 s of patience", &slow);
-    row("10, all think times 240 ms", &Sale { think: [(240.0, 240.0); 5], ..ten.clone() });
-    row("10, 5 % leave at each step (at best 0.900)", &Sale { abandon: 0.05, ..ten.clone() });
-    let bots = Sale { bots: 5_000.0, ..ten.clone() };
+    row("10, all think times 240 ms", &Sale { think: [(240.0, 240.0); 5], ..Sale::default() });
+    row("10, 5 % leave at each step (at best 0.900)", &Sale { abandon: 0.05, ..Sale::default() });
+    let bots = Sale { bots: 5_000.0, ..Sale::default() };
     row("10, and 5,000 a second that never go on (at best 0.474)", &bots);
     row(
         "10, at 4,500 a second through 100 permits",
-        &Sale { capacity: 4_500.0, workers: 100, buffer: 1_000, ..ten.clone() },
+        &Sale { capacity: 4_500.0, workers: 100, buffer: 1_000, ..Sale::default() },
     );
     row(
         "10, at 50 a second through 2 permits",
-        &Sale { capacity: 50.0, workers: 2, seconds: 60.0, ..ten.clone() },
+        &Sale { capacity: 50.0, workers: 2, seconds: 60.0, ..Sale::default() },
     );
-    row("10, 50 permits for 5 workers", &Sale { permits: Some(50), buffer: 500, ..ten });
+    row(
+        "10, 50 permits for 5 workers",
+        &Sale { permits: Some(50), buffer: 500, ..Sale::default() },
+    );
 }

@@ -279,3 +279,21 @@ impl Shard {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_expired_leaves_its_memory_to_the_next() {
+        let mut shard = Shard::new();
+        for nonce in 0..10_000 {
+            let now = Timestamp::from_nanos(nonce);
+            let pace = Pace { now, clock: Duration::ZERO, silence: Duration::MAX };
+            shard.clear_up(pace);
+            shard.begin(nonce, Timestamp::from_nanos(nonce + 10), true, pace);
+        }
+        assert!(shard.slab.len() <= 12, "{}", shard.slab.len());
+        assert_eq!(shard.expiring.len() as u64, shard.live());
+    }
+}
