@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn names_beside_the_ends_of_lines_lie_within_the_drawing_and_not_on_each_other() {
+        let mut plot = plot();
+        let name = |at: usize| (format!("line {at}"), Mark::nth(at), (at % 2) as f64);
+        plot.ends((0..6).map(name).collect());
+        let texts = plot.notes.split("<text ").skip(1);
+        let y = |text: &str| text.split(" y=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
+        let places: Vec<_> = texts.filter_map(y).collect();
+        assert_eq!(places.len(), 6);
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= 14.9), "{places:?}");
+        assert!(places.iter().all(|place| *place <= plot.height), "{places:?}");
+        assert!(plot.px(4.0) < 400.0 - 6.0 * 6.0, "there is room for the names");
+    }
+
+    #[test]
     fn an_area_of_nothing_is_not_drawn() {
         let mut plot = plot();
         plot.steps(&Mark::nth(0), &[0.0, 1.0], &[2.0], &[2.0]);

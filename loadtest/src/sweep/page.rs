@@ -209,7 +209,10 @@ fn draw(
         let last = line.values.iter().rev().find(|(_, value)| value.is_finite())?;
         Some((line.name.clone(), line.mark.clone(), last.1))
     });
-    plot.ends(ends.collect());
+    // In a small drawing the lines need the room themselves.
+    if size == WIDE {
+        plot.ends(ends.collect());
+    }
     for line in lines {
         plot.line(&line.mark, line.values.iter().copied());
         for (value, passed) in line.values.iter().zip(&line.passed) {

@@ -38,7 +38,7 @@ impl Plot {
         let (mut x, mut row) = (0.0, 0.0);
         let place = |entry: &Entry| {
             let width = 26.0 + entry.name.chars().count() as f64 * CHAR + 14.0;
-            if x > 0.0 && x + width > self.inner_width() {
+            if x > 0.0 && x + width > self.width - LEFT - RIGHT {
                 (x, row) = (0.0, row + 1.0);
             }
             x += width;
