@@ -46,10 +46,17 @@ pub(super) struct Venue {
 pub struct JourneyTally {
     /// Intents.
     pub started: u64,
-    /// Whose first step succeeded.
+    /// Whose first step succeeded while others still came.
     pub admitted: u64,
+    /// Of these, were through before patience ran out.
+    pub admitted_completed: u64,
     /// Of these, gave up all the same.
     pub admitted_gave_up: u64,
+    /// Whose first step succeeded after the last intent: room is left then for those who come back, with
+    /// what patience they have left.
+    pub late_admitted: u64,
+    /// Of these, were through before patience ran out.
+    pub late_completed: u64,
     /// Were through before patience ran out.
     pub completed: u64,
     /// Left of their own accord.
@@ -202,14 +209,34 @@ impl Venue {
         });
     }
 
-    pub(super) fn ended(&self, class: ClientClass, ending: Ending, intended: Instant, calls: u32) {
+    /// A customer who wanted something from when it was `intended` on, made so many `calls` and got the
+    /// first of them answered when it was `let_in`, is done.
+    pub(super) fn ended(
+        &self,
+        class: ClientClass,
+        ending: Ending,
+        (intended, let_in): (Instant, Option<Instant>),
+        calls: u32,
+    ) {
         let now = self.now();
+        let last_intent = self.start + self.plan.duration;
         let length = Instant::now().saturating_duration_since(intended);
         self.traffic(|traffic| {
             let tally = &mut traffic.customers[class as usize];
             tally.count(ending);
-            tally.admitted += u64::from(calls > 0);
-            tally.admitted_gave_up += u64::from(calls > 0 && ending == Ending::GaveUp);
+            let completed = u64::from(ending == Ending::Completed);
+            match let_in {
+                Some(at) if at < last_intent => {
+                    tally.admitted += 1;
+                    tally.admitted_completed += completed;
+                    tally.admitted_gave_up += u64::from(ending == Ending::GaveUp);
+                }
+                Some(_) => {
+                    tally.late_admitted += 1;
+                    tally.late_completed += completed;
+                }
+                None => {}
+            }
             if ending != Ending::Completed {
                 traffic.wasted_calls += u64::from(calls);
                 return;
@@ -277,7 +304,10 @@ impl JourneyTally {
     pub fn add(&mut self, other: &Self) {
         self.started += other.started;
         self.admitted += other.admitted;
+        self.admitted_completed += other.admitted_completed;
         self.admitted_gave_up += other.admitted_gave_up;
+        self.late_admitted += other.late_admitted;
+        self.late_completed += other.late_completed;
         self.completed += other.completed;
         self.abandoned += other.abandoned;
         self.gave_up += other.gave_up;
