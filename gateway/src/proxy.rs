@@ -206,12 +206,10 @@ impl Arrival {
 
     /// Answers as the same request was answered before.
     fn replay(mut self, receipt: &Receipt) -> Response<ResponseBody> {
-        let now = clock::now();
-        self.exchange.admit(None, now);
+        self.exchange.replay(clock::now());
         if let Some(opinion) = self.opinion {
             opinion.differ();
         }
-        self.exchange.complete(now);
         if !self.head.headers.contains_key(EXPECT) {
             closing::discard(self.body);
         }

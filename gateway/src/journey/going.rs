@@ -103,10 +103,12 @@ impl Going {
         let is_finished = journey.is_finished_by(self.step, response.status());
         let is_ended =
             response.headers_mut().remove(GRANT_HEADER).is_some_and(|value| value == DONE);
-        if is_finished {
-            shard.finished.increment();
-        }
-        let Place::Holds { nonce, fields } = self.place else { return };
+        let Place::Holds { nonce, fields } = self.place else {
+            if is_finished {
+                shard.finished.increment();
+            }
+            return;
+        };
         if is_finished {
             journey.entry.finish(nonce, now);
         }

@@ -7,8 +7,10 @@
 //!           permit ──> upstream ──> answer with the grant ──> later steps with it ──> finished
 //! ```
 
+mod check;
 mod going;
 mod stats;
+mod status;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,8 +34,10 @@ use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
+pub(crate) use check::check_keys;
 pub(crate) use going::Going;
 pub(crate) use stats::JourneyStats;
+pub(crate) use status::JourneyStatus;
 
 /// How long a device is known again, in seconds: 30 days.
 const DEVICE_AGE: u64 = 30 * 24 * 3600;
