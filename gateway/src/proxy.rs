@@ -84,7 +84,6 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Step {
     /// It goes to its upstream.
     Go(Go),
