@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::Ipv4Addr,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -23,6 +24,8 @@ use super::{client::ClientClass, plan::JourneyPlan};
 
 /// Room for what one read takes in.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// Addresses that customers come from: 28,000 ports each, a minute long.
+const SOURCES: u8 = 64;
 /// Width of a bucket of [`Traffic::completions`].
 pub(crate) const BUCKET: Duration = Duration::from_millis(100);
 
@@ -32,6 +35,8 @@ pub(super) struct Venue {
     pub(super) plan: Arc<JourneyPlan>,
     pub(super) start: Instant,
     pub(super) drained: Notify,
+    /// Connections so far.
+    connections: Cell<u8>,
     live: Cell<usize>,
     recorder: RefCell<Recorder>,
     pub(super) reasons: RefCell<Reasons>,
@@ -138,6 +143,7 @@ impl Venue {
         Self {
             start,
             drained: Notify::new(),
+            connections: Cell::new(0),
             live: Cell::new(0),
             recorder: RefCell::new(Recorder::new(&plan.ledger())),
             reasons: RefCell::new(Reasons::default()),
@@ -161,6 +167,13 @@ impl Venue {
     /// An instant as milliseconds since 1970.
     pub(super) fn unix_ms(&self, at: Instant) -> u64 {
         self.unix_start_ms + at.saturating_duration_since(self.start).as_millis() as u64
+    }
+
+    /// The loopback's address that the next connection comes from.
+    pub(super) fn source(&self) -> Ipv4Addr {
+        let next = self.connections.get();
+        self.connections.set((next + 1) % SOURCES);
+        Ipv4Addr::new(127, 0, 0, 2 + next)
     }
 
     pub(super) fn traffic(&self, change: impl FnOnce(&mut Traffic)) {
