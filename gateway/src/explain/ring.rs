@@ -150,3 +150,84 @@ impl Kept {
         find(older).map(|at| &older[at]).or_else(|| find(newer).map(|at| &newer[at]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Outcome, Role};
+    use super::*;
+
+    fn record(number: u64) -> Record {
+        Record {
+            number,
+            at_ms: 0,
+            generation: 1,
+            route: None,
+            role: Role::None,
+            outcome: Outcome::Admitted,
+            level: None,
+            waited_us: 0,
+            told_ms: None,
+        }
+    }
+
+    /// What becomes of decision number `number` of worker 0.
+    fn look(decisions: &Decisions, number: u64, sample: f64) -> Result<u64, Missing> {
+        let id = Id { process: decisions.process, worker: 0, number };
+        decisions.find(id, sample).map(|record| record.number)
+    }
+
+    #[test]
+    fn the_last_ten_thousand_are_kept_and_of_the_others_it_is_known_why_not() {
+        let decisions = Decisions::new(2);
+        assert_eq!(look(&decisions, 0, 1.0), Err(Missing::NeverGivenOut));
+        let more = KEPT as u64 + 123;
+        for number in 0..more {
+            let id = decisions.give(0, 1.0, record);
+            assert_eq!((id.worker, id.number), (0, number));
+        }
+        for number in 0..123 {
+            assert_eq!(look(&decisions, number, 1.0), Err(Missing::Overwritten), "{number}");
+        }
+        for number in 123..more {
+            assert_eq!(look(&decisions, number, 1.0), Ok(number));
+        }
+        assert_eq!(look(&decisions, more, 1.0), Err(Missing::NeverGivenOut));
+        let id = Id { process: decisions.process, worker: 1, number: 123 };
+        assert_eq!(decisions.find(id, 1.0).unwrap_err(), Missing::NeverGivenOut);
+        let nobody = Id { worker: 2, ..id };
+        assert_eq!(decisions.find(nobody, 1.0).unwrap_err(), Missing::NeverGivenOut);
+        let other = Id { process: !id.process, worker: 0, ..id };
+        assert_eq!(decisions.find(other, 1.0).unwrap_err(), Missing::OtherProcess);
+    }
+
+    #[test]
+    fn a_share_is_kept_that_depends_on_nothing_but_the_number() {
+        let (decisions, again) = (Decisions::new(1), Decisions::new(1));
+        for _ in 0..20_000 {
+            decisions.give(0, 0.25, record);
+            again.give(0, 0.25, record);
+        }
+        let kept = |decisions: &Decisions| -> Vec<u64> {
+            (0..20_000).filter(|&number| look(decisions, number, 0.25).is_ok()).collect()
+        };
+        let numbers = kept(&decisions);
+        assert!((4_700..5_300).contains(&numbers.len()), "{}", numbers.len());
+        // Neither the even nor the odd ones.
+        let even = numbers.iter().filter(|&number| number % 2 == 0).count();
+        assert!((2_200..2_800).contains(&even), "{even}");
+        assert_eq!(numbers, kept(&again));
+        let left_out = (0..20_000).find(|number| !numbers.contains(number)).unwrap();
+        assert_eq!(look(&decisions, left_out, 0.25), Err(Missing::SampledOut));
+    }
+
+    #[test]
+    fn nothing_is_allocated_for_what_is_not_kept_and_a_record_is_small() {
+        let decisions = Decisions::new(1);
+        decisions.give(0, 0.0, |_| panic!("it is not kept"));
+        assert_eq!(look(&decisions, 0, 0.0), Err(Missing::SampledOut));
+        assert_eq!(decisions.rings[0].lock().records.capacity(), 0);
+        decisions.give(0, 1.0, record);
+        assert_eq!(decisions.rings[0].lock().records.capacity(), KEPT);
+        assert!(size_of::<Record>() <= 96, "{}", size_of::<Record>());
+    }
+}
