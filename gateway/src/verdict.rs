@@ -9,6 +9,7 @@ use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
 use crate::decide::{Decided, Refused, decide};
+use crate::explain::{Case, Line as DecisionLine, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
 use crate::journey::Part;
@@ -132,13 +133,16 @@ impl Moment {
         let told = worker.come_back(&self.snapshot, turned.refused, self.now);
         let wait = told.wait.unwrap_or_default();
         let (is_last, is_head) = (turned.is_last, turned.is_head);
-        let mut fields = Vec::new();
-        if let Some(cookie) = told.cookie {
-            fields.extend_from_slice(b"set-cookie: ");
-            fields.extend_from_slice(cookie.as_bytes());
-            fields.extend_from_slice(b"\r\n");
-        }
-        let refusal = Refusal { reason, wait, is_last, is_head, fields: &fields };
+        let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
+        let outcome = Outcome::Refused(reason);
+        let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
+        let decision = decision.as_ref().map(DecisionLine::as_bytes).unwrap_or_default();
+        // The usual one needs no memory of its own.
+        let introduced = told
+            .cookie
+            .map(|cookie| [b"set-cookie: ", cookie.as_bytes(), b"\r\n", decision].concat());
+        let fields = introduced.as_deref().unwrap_or(decision);
+        let refusal = Refusal { reason, wait, is_last, is_head, fields };
         self.snapshot.refusals.write(refusal, &worker.date.text(), answers);
     }
 }

@@ -230,10 +230,15 @@ fn allocations(gateway: &Running, wire: &str, answers: usize, status: Option<u16
 
 /// Runs `check` on a gateway of one worker while no other test counts.
 fn alone(check: impl FnOnce(&Running)) {
+    alone_with(ROUTES, check);
+}
+
+/// The same with these routes.
+fn alone_with(routes: &str, check: impl FnOnce(&Running)) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     IS_TRACING.store(std::env::var_os("ALLOCATIONS_TRACE").is_some(), SeqCst);
     let origin = Origin::builder().start().unwrap();
-    let settings = Settings::upstream("max_in_flight = 8").rest(ROUTES);
+    let settings = Settings::upstream("max_in_flight = 8").rest(routes);
     check(&Running::start(&settings.text(&[origin.addr()])));
 }
 
@@ -256,6 +261,12 @@ fn a_refused_request_costs_no_allocation() {
 #[test]
 fn a_refused_request_with_a_body_costs_no_allocation() {
     alone(|gateway| cost_nothing(gateway, &REFUSED_WITH_BODY));
+}
+
+#[test]
+fn a_refused_request_that_says_how_it_was_decided_upon_costs_no_allocation_either() {
+    let explained = format!("[explain]\nheader = true\n{ROUTES}");
+    alone_with(&explained, |gateway| cost_nothing(gateway, &REFUSED));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod answer;
 mod config;
+mod explain;
 mod latch;
 mod query;
 mod shadow;
@@ -36,6 +37,8 @@ use token::Role;
 
 pub(crate) use token::Tokens;
 
+/// What the path of a decision begins with.
+const EXPLAIN: &str = "/api/explain/";
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 256;
 /// Time for a head, and between two requests of a connection.
@@ -211,6 +214,9 @@ impl Admin {
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
             ("/api/shadow/promote", "POST") => shadow::promote(control, watch, asker),
+            (_, "GET") if path.starts_with(EXPLAIN) => {
+                explain::show(&self.shared, &path[EXPLAIN.len()..])
+            }
             ("/metrics" | "/api/status" | "/api/config/history" | "/api/latch", _) => {
                 Answer::method_not_allowed("GET")
             }
@@ -219,10 +225,12 @@ impl Admin {
             ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {
                 Answer::method_not_allowed("POST")
             }
+            _ if path.starts_with(EXPLAIN) => Answer::method_not_allowed("GET"),
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/latch or /api/shadow",
+                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/latch, \
+                 /api/shadow or /api/explain/{id}",
             ),
         }
     }

@@ -39,7 +39,6 @@ enum Stage {
 
 #[derive(Debug)]
 struct Grant {
-    nonce: u64,
     expires: Timestamp,
     /// By the clock that stands still with the upstream.
     seen: Duration,
@@ -267,7 +266,6 @@ impl Shard {
 
     fn insert(&mut self, nonce: u64, expires: Timestamp, whole: bool, pace: Pace) -> u32 {
         let grant = Grant {
-            nonce,
             expires,
             seen: pace.clock,
             // The entry.
