@@ -75,13 +75,13 @@ fn look(
     let meant = &snapshot.config.routes[index];
     if let Some((journey, step)) = meant.journey {
         *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
-        if matches!(part, Part::Stranger { .. }) {
-            return Err(Reason::GrantRequired);
-        }
     }
-    // What was bought is told whatever has become of the stock and the upstream since.
+    // What was bought is told whatever has become of the grant, the stock and the upstream since.
     if meant.once && purchase::is_known(snapshot, index, head, now) {
         return Ok(());
+    }
+    if matches!(part, Part::Stranger { .. }) {
+        return Err(Reason::GrantRequired);
     }
     if let Some(source) = &meant.sku
         && let Some(sku) = Sku::of(source, &meant.path, head)

@@ -20,6 +20,7 @@ use crate::decide::{Decided, Refused, decide};
 use crate::exchange::Exchange;
 use crate::fields::Fields;
 use crate::forward::{self, Forwarded};
+use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop, Peer};
 use crate::journey::{Going, Part};
 use crate::link::Link;
@@ -185,6 +186,8 @@ impl Arrival {
             Ok(Step::Replay(receipt)) => return self.replay(&receipt),
             Err(reason) => return self.refuse(reason),
         };
+        let worker = &self.exchange.client().worker;
+        worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
         self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
         let service = Service {
             snapshot: self.snapshot,
@@ -258,16 +261,17 @@ impl Arrival {
             Some(source) => Sku::of(source, &meant.path, view(&self.head, length)),
             None => None,
         };
-        if let Some(sku) = &sku {
-            snapshot.stocks.claim(sku, now)?;
-        }
+        let watched = match &sku {
+            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
+            None => None,
+        };
         let is_secure = headers::came_by_tls(
             &self.head.headers,
             snapshot.trusts(self.exchange.client().peer.address),
         );
         let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let admit = admission::admit(&snapshot, route, part, now, deadline);
-        let (admitted, now) = match &sku {
+        let (admitted, now) = match watched {
             Some(sku) => {
                 let admit = Box::pin(admit);
                 tokio::select! {
@@ -330,22 +334,31 @@ impl Service {
         let snapshot = Rc::clone(&self.snapshot);
         let Errand { going, sku, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
-        let asked = self.go.now;
+        let (asked, deadline) = (self.go.now, self.go.deadline);
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;
-        let (mut response, is_upstreams) = match answer {
+        let (mut response, mut is_upstreams) = match answer {
             Ok(response) => (response, true),
             Err(response) => (response, false),
         };
         if let Some(purchase) = purchase {
-            let whole = response.body_mut().collect(purchase::MAX_BODY).await;
-            if whole.is_some() {
+            let collect = response.body_mut().collect(purchase::MAX_BODY);
+            // Its client's connection may be gone, and with it the alarm that would end this.
+            let whole = tokio::time::timeout_at(clock::instant(deadline), collect).await;
+            if let Ok(Some(_)) = whole {
                 let now = clock::now();
                 exchange.complete(now);
                 exchange.client().link.set_deadline(None);
             }
-            let receipt = whole.filter(|_| is_upstreams);
+            if whole.is_err() {
+                let reason = Reason::UpstreamTimeout;
+                exchange.fail(reason);
+                exchange.client().link.set_deadline(None);
+                response = respond::refuse(reason, snapshot.status(reason), None);
+                is_upstreams = false;
+            }
+            let receipt = whole.ok().flatten().filter(|_| is_upstreams);
             purchase.finish(receipt.and_then(|body| Receipt::of(&response, body)));
         }
         if is_upstreams {
@@ -360,8 +373,11 @@ impl Service {
                 snapshot.stocks.observe(sku, said, asked, now);
             }
         }
-        if let Some(going) = going {
-            going.answered(&snapshot, &worker, &mut response, clock::now());
+        match going {
+            Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
+            // Whatever it says of a grant, there is none.
+            None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
+            None => {}
         }
         finish(response, exchange)
     }
