@@ -334,7 +334,8 @@ impl Service {
         let snapshot = Rc::clone(&self.snapshot);
         let Errand { going, sku, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
-        let (asked, deadline) = (self.go.now, self.go.deadline);
+        let Go { route, now: asked, deadline, .. } = self.go;
+        let part = self.part;
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;
@@ -343,22 +344,28 @@ impl Service {
             Err(response) => (response, false),
         };
         if let Some(purchase) = purchase {
-            let collect = response.body_mut().collect(purchase::MAX_BODY);
-            // Its client's connection may be gone, and with it the alarm that would end this.
-            let whole = tokio::time::timeout_at(clock::instant(deadline), collect).await;
-            if let Ok(Some(_)) = whole {
-                let now = clock::now();
-                exchange.complete(now);
+            let whole = match response.body_mut().collect(purchase::MAX_BODY).await {
+                Ok(whole) => whole,
+                // Nothing has been said yet: it need not break off in the middle.
+                Err(_) => {
+                    let now = clock::now();
+                    let is_late = now >= deadline;
+                    let reason =
+                        if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
+                    exchange.fail(reason);
+                    let refused = Refused { route: Some(route), reason, part };
+                    response = refuse(&worker, &snapshot, refused, now);
+                    is_upstreams = false;
+                    None
+                }
+            };
+            let receipt = whole.filter(|_| is_upstreams);
+            if receipt.is_some() {
+                exchange.complete(clock::now());
+            }
+            if receipt.is_some() || !is_upstreams {
                 exchange.client().link.set_deadline(None);
             }
-            if whole.is_err() {
-                let reason = Reason::UpstreamTimeout;
-                exchange.fail(reason);
-                exchange.client().link.set_deadline(None);
-                response = respond::refuse(reason, snapshot.status(reason), None);
-                is_upstreams = false;
-            }
-            let receipt = whole.ok().flatten().filter(|_| is_upstreams);
             purchase.finish(receipt.and_then(|body| Receipt::of(&response, body)));
         }
         if is_upstreams {

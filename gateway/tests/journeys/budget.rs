@@ -1,8 +1,6 @@
 //! A grant is good for so many calls, and until the origin says that it is done.
 
-use crate::shop::{
-    BY_NAME, COOKIE, HEADER, Shop, apply, begun, cookies, get, holding, user, with,
-};
+use crate::shop::{BY_NAME, COOKIE, HEADER, Shop, apply, begun, cookies, get, holding, user, with};
 use crate::upstream::{Does, Upstream, fine, whole};
 
 #[tokio::test]

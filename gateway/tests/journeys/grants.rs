@@ -34,20 +34,23 @@ async fn holders_go_on_by_header_or_cookie_while_newcomers_are_refused() {
         with(&user("anna"), format!("cookie: a=b; {COOKIE}={}", cookie(&first, COOKIE).unwrap()));
     for (target, lines) in [("/cart", &by_header), ("/pay", &by_cookie)] {
         let mut held = busy(&gateway, &upstream, 1).await;
+        // Who came first and is nobody waits behind who wants to begin, and that one behind who has.
+        let mut nobody = gateway.waiting("/other/nobody", 1).await;
+        let mut newcomer = gateway.waiting("/enter/new", 2).await;
         let refused = get(&gateway, "/enter", &user("bert")).await;
         assert_eq!(refused.verdict(), (503, "no_grant"));
-        // Who came first and is nobody waits behind who has begun.
-        let mut nobody = gateway.waiting("/other/nobody", 1).await;
         let mut holder = asking(&gateway, target, lines).await;
-        gateway.queued(2).await;
+        gateway.queued(3).await;
         let before = upstream.asked().len();
         upstream.goes_on();
-        assert_eq!(held.remove(0).answer().await.status, 200);
-        assert_eq!(holder.answer().await.status, 200);
-        assert_eq!(nobody.answer().await.status, 200);
-        assert_eq!(upstream.asked()[before].target, target);
+        for client in [&mut held[0], &mut holder, &mut newcomer, &mut nobody] {
+            assert_eq!(client.answer().await.status, 200);
+        }
+        let order: Vec<_> = upstream.asked().split_off(before);
+        let order: Vec<_> = order.iter().map(|asked| asked.target.as_str()).collect();
+        assert_eq!(order, [target, "/enter/new", "/other/nobody"]);
     }
-    assert_eq!(upstream.count("/enter"), 1);
+    assert_eq!(upstream.count("/enter"), 3);
     gateway.quiet().await;
     gateway.metrics().await.closed_ledger();
 }

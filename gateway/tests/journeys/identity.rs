@@ -127,9 +127,8 @@ async fn a_customer_is_in_several_journeys_at_once() {
 #[tokio::test]
 async fn by_its_stage_anybody_goes_on_and_the_later_step_goes_first() {
     let upstream = Upstream::start().await;
-    let gateway = Shop::new("sticky = \"stage\"")
-        .upstream("max_in_flight = 1\nbuffer = 8")
-        .start(&upstream);
+    let gateway =
+        Shop::new("sticky = \"stage\"").upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
     let answer = get(&gateway, "/cart", &[]).await;
     assert_eq!((answer.status, answer.header(HEADER), cookies(&answer).len()), (200, None, 0));
     let _held = crate::shop::busy(&gateway, &upstream, 1).await;

@@ -88,6 +88,7 @@ async fn sold_out_is_final_and_may_be_kept_for_a_second() {
     }
     assert_eq!(upstream.asked().len(), 1);
     // Of everything else nothing was said.
+    upstream.says(fine());
     for target in ["/goods/cold", "/goods", "/look?item=cold", "/ask", "/goods/Hot"] {
         assert_eq!(get(&gateway, target, &[]).await.status, 200, "{target}");
     }
@@ -126,7 +127,8 @@ async fn a_sku_is_the_same_wherever_and_however_it_is_written() {
     let upstream = Upstream::start().await;
     let gateway = shop(LONG).start(&upstream);
     sell_out(&gateway, &upstream, "/goods/hot").await;
-    for target in ["/goods/h%6ft", "/goods/%68%6F%74/reviews", "/look?a=b&item=hot", "/look?item=%68ot"]
+    for target in
+        ["/goods/h%6ft", "/goods/%68%6F%74/reviews", "/look?a=b&item=hot", "/look?item=%68ot"]
     {
         assert_eq!(get(&gateway, target, &[]).await.reason(), "sold_out", "{target}");
     }

@@ -156,7 +156,8 @@ async fn serve(mut stream: TcpStream, inner: Arc<Inner>) {
             return;
         }
         if let Some(later) = later
-            && (rounds.changed().await.is_err() || stream.write_all(later.as_bytes()).await.is_err())
+            && (rounds.changed().await.is_err()
+                || stream.write_all(later.as_bytes()).await.is_err())
         {
             return;
         }
