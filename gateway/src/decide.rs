@@ -75,13 +75,18 @@ fn look(
     let meant = &snapshot.config.routes[index];
     if let Some((journey, step)) = meant.journey {
         *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
-        if matches!(part, Part::Stranger { .. }) {
-            return Err(Reason::GrantRequired);
-        }
     }
-    // What was bought is told whatever has become of the stock and the upstream since.
-    if meant.once && purchase::is_known(snapshot, index, head, now) {
+    let is_stranger = matches!(part, Part::Stranger { .. });
+    // What was bought is told whatever has become of the grant, the stock and the upstream since. Without a
+    // grant it takes the key to it, which nobody else has: a name is not enough.
+    if meant.once
+        && (!is_stranger || purchase::has_key(head))
+        && purchase::is_known(snapshot, index, head, now)
+    {
         return Ok(());
+    }
+    if is_stranger {
+        return Err(Reason::GrantRequired);
     }
     if let Some(source) = &meant.sku
         && let Some(sku) = Sku::of(source, &meant.path, head)

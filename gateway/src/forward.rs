@@ -290,24 +290,24 @@ impl UpstreamBody {
 
     /// All that comes, if it is no longer than `max` and comes to its end; what has come otherwise is given
     /// out as the next piece. Trailers are not kept.
-    pub(crate) async fn collect(&mut self, max: usize) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// It does not come to its end.
+    pub(crate) async fn collect(&mut self, max: usize) -> Result<Option<Bytes>, BodyError> {
         if self.reader.left().is_some_and(|left| left > max as u64) {
-            return None;
+            return Ok(None);
         }
         let mut bytes = BytesMut::new();
         loop {
             match std::future::poll_fn(|cx| self.poll_frame(cx)).await {
-                None => return Some(bytes.freeze()),
-                Some(Err(error)) => {
-                    self.ahead = Some(Err(error));
-                    return None;
-                }
+                None => return Ok(Some(bytes.freeze())),
+                Some(Err(error)) => return Err(error),
                 Some(Ok(frame)) => {
                     let Ok(piece) = frame.into_data() else { continue };
                     bytes.extend_from_slice(&piece);
                     if bytes.len() > max {
                         self.ahead = Some(Ok(Frame::data(bytes.freeze())));
-                        return None;
+                        return Ok(None);
                     }
                 }
             }

@@ -21,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::forward::{self, Forwarded};
+use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop, Peer};
 use crate::journey::{Going, Part};
 use crate::link::Link;
@@ -197,6 +198,8 @@ impl Arrival {
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
+        let worker = &self.exchange.client().worker;
+        worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
         self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
         let service = Service {
             snapshot: self.snapshot,
@@ -276,16 +279,17 @@ impl Arrival {
             Some(source) => Sku::of(source, &meant.path, view(&self.head, length)),
             None => None,
         };
-        if let Some(sku) = &sku {
-            snapshot.stocks.claim(sku, now)?;
-        }
+        let watched = match &sku {
+            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
+            None => None,
+        };
         let is_secure = headers::came_by_tls(
             &self.head.headers,
             snapshot.trusts(self.exchange.client().peer.address),
         );
         let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let admit = admission::admit(&snapshot, route, part, now, deadline);
-        let (admitted, now) = match &sku {
+        let (admitted, now) = match watched {
             Some(sku) => {
                 let admit = Box::pin(admit);
                 tokio::select! {
@@ -350,11 +354,34 @@ impl Service {
         let snapshot = Rc::clone(&self.snapshot);
         let Errand { going, sku, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
-        let (asked, route) = (self.go.now, self.go.route);
+        let Go { route, now: asked, deadline, .. } = self.go;
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let mut case = self.case;
         let answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
+        let (mut answer, mut receipt) = (answer, None);
+        if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
+            match response.body_mut().collect(purchase::MAX_BODY).await {
+                Ok(Some(body)) => {
+                    exchange.complete(clock::now());
+                    exchange.client().link.set_deadline(None);
+                    receipt = Receipt::of(response, body);
+                }
+                Ok(None) => {}
+                // Nothing has been said yet: it need not break off in the middle.
+                Err(_) => {
+                    let is_late = clock::now() >= deadline;
+                    let reason =
+                        if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
+                    exchange.fail(reason);
+                    exchange.client().link.set_deadline(None);
+                    answer = Err(reason);
+                }
+            }
+        }
+        if let Some(purchase) = purchase {
+            purchase.finish(receipt);
+        }
         let (mut response, is_upstreams) = match answer {
             Ok(Some(response)) => (response, true),
             Ok(None) => (respond::no_content(), false),
@@ -364,17 +391,6 @@ impl Service {
                 (refuse(&worker, &snapshot, refused, case, clock::now()), false)
             }
         };
-        if let Some(purchase) = purchase {
-            let mut receipt = None;
-            if is_upstreams
-                && let Some(body) = response.body_mut().collect(purchase::MAX_BODY).await
-            {
-                exchange.complete(clock::now());
-                exchange.client().link.set_deadline(None);
-                receipt = Receipt::of(&response, body);
-            }
-            purchase.finish(receipt);
-        }
         if is_upstreams {
             let now = clock::now();
             if let Some(sku) = &sku {
@@ -387,8 +403,11 @@ impl Service {
                 snapshot.stocks.observe(sku, said, asked, now);
             }
         }
-        if let Some(going) = going {
-            going.answered(&snapshot, &worker, &mut response, clock::now());
+        match going {
+            Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
+            // Whatever it says of a grant, there is none.
+            None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
+            None => {}
         }
         if let Some(case) = case {
             case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());

@@ -2,7 +2,7 @@
 //! the same gets its answer.
 //!
 //! The same is what brings the same `Idempotency-Key` or, without one, what the same customer asks of the
-//! same step of a journey for the same SKU.
+//! same step of a journey for the same SKU, or by the same target.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -13,14 +13,17 @@ use floodgate_limiter::{Begin, Claim, Followed, Once, OnceSettings, Timestamp};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
-use crate::classify::HeadView;
+use crate::classify::{HeadView, Line};
 use crate::clock;
+use crate::grant::cookie::GRANT_HEADER;
 use crate::grant::identity::Customer;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
 
+/// With which a client says that two requests are for one purchase.
+const KEY: &str = "idempotency-key";
 /// Longest body of an answer that is kept.
 pub(crate) const MAX_BODY: usize = 8 * 1024;
 
@@ -64,6 +67,11 @@ pub(crate) fn carry(
     }
 }
 
+/// Whether a request says by itself which purchase it is for.
+pub(crate) fn has_key(head: HeadView<'_>) -> bool {
+    head.fields.only(KEY).is_some()
+}
+
 /// Whether the answer to a request of route number `route` is here or on its way. Only reads.
 pub(crate) fn is_known(
     snapshot: &Snapshot,
@@ -74,16 +82,22 @@ pub(crate) fn is_known(
     key(snapshot, route, head).is_some_and(|key| snapshot.purchases.knows(key, now))
 }
 
-/// What tells one purchase on route number `route` from another; `None` if nothing does.
+/// What tells one purchase on route number `route` from another; `None` if nothing does, or if it is none.
 pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Option<u128> {
     let meant = &snapshot.config.routes[route];
+    let Line { method, path } = head.line;
+    // What changes nothing may come as often as it likes (RFC 9110 §9.2.1).
+    if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+        return None;
+    }
     let journey = meant.journey.map(|(journey, step)| (&snapshot.journeys[journey], step));
     let customer = journey.and_then(|(journey, _)| journey.customer(head.fields));
-    if let Some(key) = head.fields.only("idempotency-key") {
+    if let Some(key) = head.fields.only(KEY) {
         // A key is its customer's own: the same one from somebody else is another.
         let login = head.fields.only("authorization");
         return Some(digest(&(
             meant.name.as_str(),
+            method,
             key,
             login,
             customer.as_ref().map(Customer::as_bytes),
@@ -91,8 +105,9 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     }
     let ((journey, step), customer) = journey.zip(customer)?;
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
-    let sku = sku.map(|sku| sku.digest());
-    Some(digest(&(journey.name.as_str(), step, customer.as_bytes(), sku)))
+    // However a SKU is written it is the same; without one, what is bought may stand in the target.
+    let what = sku.map(|sku| sku.digest()).ok_or((path, head.query));
+    Some(digest(&(journey.name.as_str(), step, method, customer.as_bytes(), what)))
 }
 
 /// Begins a purchase, or waits until whoever did has an answer, until `deadline`.
@@ -165,7 +180,12 @@ impl Receipt {
                     | StatusCode::SWITCHING_PROTOCOLS
             );
         let phrase = response.extensions().get().cloned();
-        is_final.then(|| Self { status, phrase, headers: response.headers().clone(), body })
+        is_final.then(|| {
+            let mut headers = response.headers().clone();
+            // It is for the gateway, and said once.
+            headers.remove(GRANT_HEADER);
+            Self { status, phrase, headers, body }
+        })
     }
 
     /// Memory it takes, about.

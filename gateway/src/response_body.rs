@@ -46,15 +46,18 @@ impl ResponseBody {
     }
 
     /// Waits for all of it, if it is no longer than `max`; otherwise it stays as it was.
-    pub(crate) async fn collect(&mut self, max: usize) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// It does not come to its end.
+    pub(crate) async fn collect(&mut self, max: usize) -> Result<Option<Bytes>, BodyError> {
         if let Kind::Upstream(body) = &mut self.kind {
-            let bytes = body.collect(max).await?;
+            let Some(bytes) = body.collect(max).await? else { return Ok(None) };
             self.kind = Kind::Full((!bytes.is_empty()).then_some(bytes));
         }
-        self.whole().filter(|bytes| bytes.len() <= max).cloned().or_else(|| {
+        Ok(self.whole().filter(|bytes| bytes.len() <= max).cloned().or_else(|| {
             let is_empty = matches!(self.kind, Kind::Full(None));
             is_empty.then(Bytes::new)
-        })
+        }))
     }
 
     /// All of it, if it is here and not empty.

@@ -151,7 +151,7 @@ impl Snapshot {
             let old = previous.and_then(|p| p.journeys.iter().find(|old| old.name == *name));
             Journey::compile(&config, index, keys, old, cores, now)
         });
-        Self {
+        let snapshot = Self {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             journeys: journeys.collect(),
@@ -172,7 +172,10 @@ impl Snapshot {
                     .unwrap_or_else(|_| HeaderValue::from_static("1.1 floodgate"))
             }),
             config,
-        }
+        };
+        // A journey that has not seen its upstreams lets nobody begin.
+        snapshot.tick(now);
+        snapshot
     }
 
     /// Lets the journeys judge how it goes. Often: each does something only when a window of its own is over.

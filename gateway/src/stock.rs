@@ -90,16 +90,17 @@ impl Stocks {
     }
 
     /// The same for a request that is about to be let in: of those who are to find out whether something
-    /// has come back, one may go.
+    /// has come back, one may go. Whether it goes only as long as something is left: that one goes anyway.
     ///
     /// # Errors
     /// The reason to refuse with.
-    pub(crate) fn claim(&self, sku: &Sku, now: Timestamp) -> Result<(), Reason> {
+    pub(crate) fn claim(&self, sku: &Sku, now: Timestamp) -> Result<bool, Reason> {
         match self.latches.look(sku.digest, now) {
             Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => {
                 Err(reason(stock))
             }
-            Look::Pass | Look::Canary(_) => Ok(()),
+            Look::Canary(_) => Ok(false),
+            Look::Pass => Ok(true),
             Look::Refuse(stock) => Err(reason(stock)),
         }
     }
@@ -108,13 +109,14 @@ impl Stocks {
     pub(crate) async fn gone(&self, sku: &Sku, now: impl Fn() -> Timestamp) -> Reason {
         let mut closed = self.closed.subscribe();
         loop {
-            // Never an error: the sender is here.
-            if closed.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            // It may have closed since the last look and before this one began to listen.
             if let Look::Refuse(stock) | Look::Canary(stock) = self.latches.look(sku.digest, now())
             {
                 return reason(stock);
+            }
+            // Never an error: the sender is here.
+            if closed.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }

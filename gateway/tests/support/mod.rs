@@ -49,6 +49,13 @@ impl Running {
         Self { gateway: Some(gateway), listen, admin }
     }
 
+    /// Has it look at its files now.
+    pub(crate) fn reload(&self) {
+        if let Some(gateway) = &self.gateway {
+            gateway.reload();
+        }
+    }
+
     /// A new connection to it.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.listen).await

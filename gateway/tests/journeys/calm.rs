@@ -1,0 +1,159 @@
+//! When the refused come back: each at its own time, and better off for keeping to it.
+
+use std::time::{Duration, Instant};
+
+use crate::shop::{
+    BY_NAME, DEVICE, HEADER, Shop, ask, busy, cookie, get, retry_after_ms, user, wire,
+};
+use crate::support::{Answer, Running};
+use crate::upstream::Upstream;
+
+/// A shop whose permits are all taken and for whose entry somebody waits already: everybody is refused.
+struct Full {
+    gateway: Running,
+    upstream: Upstream,
+    _held: Vec<crate::support::Client>,
+}
+
+async fn full(journey: &str) -> Full {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new(journey).upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    let mut held = busy(&gateway, &upstream, 1).await;
+    held.push(gateway.waiting("/enter/first", 1).await);
+    Full { gateway, upstream, _held: held }
+}
+
+/// How long a refused newcomer is asked to wait.
+fn told(answer: &Answer) -> u64 {
+    assert_eq!(answer.verdict(), (503, "no_grant"));
+    retry_after_ms(answer).unwrap()
+}
+
+#[tokio::test]
+async fn both_ways_to_tell_the_time_tell_the_same() {
+    let Full { gateway, upstream, _held } = full(BY_NAME).await;
+    for n in 0..50 {
+        // By the turnstile, and by hyper.
+        let (method, body) = if n % 2 == 0 { ("GET", "") } else { ("POST", "x") };
+        let mut lines = user(&n.to_string());
+        if n % 4 == 3 {
+            lines.push("expect: 100-continue".to_owned());
+        }
+        let answer = ask(&gateway, method, "/enter", &lines, body).await;
+        let millis = told(&answer);
+        assert!((900..=32_000).contains(&millis), "{millis}");
+        let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert_eq!(seconds, millis.div_ceil(1000));
+    }
+    assert_eq!(upstream.count("/enter"), 0);
+}
+
+#[tokio::test]
+async fn the_refused_are_spread() {
+    let Full { gateway, upstream: _upstream, _held } = full(BY_NAME).await;
+    let begin = Instant::now();
+    let mut at = Vec::new();
+    for n in 0..60 {
+        let answer = get(&gateway, "/enter", &user(&n.to_string())).await;
+        at.push(begin.elapsed() + Duration::from_millis(told(&answer)));
+    }
+    at.sort();
+    // 20 requests a second are assumed of one permit, a tenth of it for those who come back: two a second.
+    let most = (0..60).map(|from| {
+        at[from..].iter().take_while(|t| **t < at[from] + Duration::from_secs(1)).count()
+    });
+    assert!(most.max().unwrap() <= 6, "{at:?}");
+    assert!(at[59] - at[0] > Duration::from_secs(20), "{at:?}");
+}
+
+#[tokio::test]
+async fn who_comes_early_is_told_the_same_time_again() {
+    let Full { gateway, upstream: _upstream, _held } = full(BY_NAME).await;
+    for name in ["anna", "bert"] {
+        let begin = Instant::now();
+        let first = told(&get(&gateway, "/enter", &user(name)).await);
+        for _ in 0..5 {
+            let before = begin.elapsed().as_millis() as u64;
+            let again = told(&get(&gateway, "/enter", &user(name)).await);
+            let after = begin.elapsed().as_millis() as u64;
+            // A time is kept to a few milliseconds.
+            let slack = 6;
+            assert!(again + before <= first + after - before + slack, "{again} after {before}");
+            assert!(again + after + slack >= first, "{again} after {after} instead of {first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_of_itself_is_known_again_by_its_device() {
+    for journey in ["", BY_NAME] {
+        let Full { gateway, upstream: _upstream, _held } = full(journey).await;
+        let first = get(&gateway, "/enter", &[]).await;
+        let device = cookie(&first, DEVICE).unwrap();
+        let lines = [format!("cookie: {DEVICE}={device}")];
+        let again = get(&gateway, "/enter", &lines).await;
+        assert_eq!(cookie(&again, DEVICE), None);
+        assert!(told(&again) <= told(&first));
+        // As by the turnstile, so by hyper.
+        let mut client = gateway.client().await;
+        client.send(wire("GET", "/enter", &[], "").replace("HTTP/1.1", "HTTP/1.0")).await;
+        let other = client.answer().await;
+        let other = cookie(&other, DEVICE).unwrap();
+        assert_ne!(other, device);
+    }
+}
+
+#[tokio::test]
+async fn who_is_on_the_way_is_asked_to_come_back_soon() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new(BY_NAME).upstream("max_in_flight = 1\nbuffer = 0").start(&upstream);
+    let anna = crate::shop::begun(&gateway, "anna").await;
+    let _held = busy(&gateway, &upstream, 1).await;
+    for _ in 0..40 {
+        let answer = get(&gateway, "/cart", &anna).await;
+        if answer.reason() == "call_limit" {
+            return;
+        }
+        assert_eq!(answer.verdict(), (503, "buffer_full"));
+        assert!((1_000..1_500).contains(&retry_after_ms(&answer).unwrap()));
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_when_told_goes_before_newcomers() {
+    let Full { gateway, upstream, _held } = full(BY_NAME).await;
+    let begin = Instant::now();
+    let wait = Duration::from_millis(told(&get(&gateway, "/enter", &user("anna")).await));
+    // Enough is served that the gateway knows what the upstream can take, and plans with it.
+    upstream.goes_on();
+    for _ in 0..60 {
+        assert_eq!(get(&gateway, "/other/warm", &[]).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    drop(_held);
+    // The time it was told is part of what is tried.
+    tokio::time::sleep_until((begin + wait).into()).await;
+    let _busy = busy(&gateway, &upstream, 1).await;
+    // Newcomers come until one is refused; whoever kept to the time is let in all the same.
+    let mut waiting = Vec::new();
+    let refused = loop {
+        assert!(waiting.len() < 200, "newcomers are let in without end");
+        let name = format!("new{}", waiting.len());
+        let mut client = gateway.client().await;
+        client.send(wire("GET", "/enter/new", &user(&name), "")).await;
+        tokio::select! {
+            answer = client.answer() => break answer,
+            () = gateway.queued(waiting.len() as u64 + 1) => waiting.push(client),
+        }
+    };
+    told(&refused);
+    let places = waiting.len() as u64;
+    let mut anna = gateway.client().await;
+    anna.send(wire("GET", "/enter/told", &user("anna"), "")).await;
+    gateway.queued(places + 1).await;
+    upstream.goes_on();
+    let answer = anna.answer().await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header(HEADER).is_some());
+}

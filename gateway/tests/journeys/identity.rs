@@ -1,0 +1,167 @@
+//! Whose a grant is, and journeys side by side.
+
+use crate::shop::{
+    BY_NAME, COOKIE, DEVICE, HEADER, Shop, cookie, cookies, get, holding, routes, user, with,
+};
+use crate::support::{Answer, Running};
+use crate::upstream::Upstream;
+
+async fn enter(gateway: &Running, lines: &[String]) -> Answer {
+    let answer = get(gateway, "/enter", lines).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer
+}
+
+async fn goes_on(gateway: &Running, lines: &[String]) -> bool {
+    match get(gateway, "/cart", lines).await.verdict() {
+        (200, _) => true,
+        verdict => {
+            assert_eq!(verdict, (403, "grant_required"));
+            false
+        }
+    }
+}
+
+/// A token that says who its bearer is. Nobody here verifies it.
+fn bearer(payload: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for group in payload.as_bytes().chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for digit in 0..=group.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+        }
+    }
+    format!("authorization: Bearer e30.{text}.c2ln")
+}
+
+#[tokio::test]
+async fn a_grant_is_bound_to_what_the_application_knows_its_customer_by() {
+    let upstream = Upstream::start().await;
+    let kinds = [
+        ("header:x-user-id", "x-user-id: anna".to_owned(), "x-user-id: bert".to_owned()),
+        ("cookie:SID", "cookie: SID=anna".to_owned(), "cookie: SID=bert".to_owned()),
+        ("claim:sub", bearer(r#"{"sub":"anna"}"#), bearer(r#"{"sub":"bert"}"#)),
+    ];
+    for (identity, anna, bert) in kinds {
+        let gateway = Shop::new(&format!("identity = \"{identity}\"")).start(&upstream);
+        let answer = enter(&gateway, std::slice::from_ref(&anna)).await;
+        assert_eq!(cookie(&answer, DEVICE), None, "{identity}");
+        let grant = holding(&answer);
+        assert!(goes_on(&gateway, &[anna.clone(), grant.clone()]).await, "{identity}");
+        assert!(!goes_on(&gateway, &[bert, grant.clone()]).await, "{identity}");
+        assert!(!goes_on(&gateway, &[grant]).await, "{identity}");
+        assert!(!goes_on(&gateway, &[anna]).await, "{identity}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_made_out_anew_is_the_same_customers() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new("identity = \"claim:sub\"").start(&upstream);
+    let answer = enter(&gateway, &[bearer(r#"{"sub":"anna","iat":1}"#)]).await;
+    let later = [bearer(r#"{"iat":2,"sub":"anna"}"#), holding(&answer)];
+    assert!(goes_on(&gateway, &later).await);
+}
+
+#[tokio::test]
+async fn where_the_application_says_nothing_a_grant_is_its_devices() {
+    let upstream = Upstream::start().await;
+    // Not configured, and configured but absent.
+    for journey in ["", BY_NAME] {
+        let gateway = Shop::new(journey).start(&upstream);
+        let anna = enter(&gateway, &[]).await;
+        let bert = enter(&gateway, &[]).await;
+        let [one, other] = [&anna, &bert].map(|answer| cookie(answer, DEVICE).unwrap());
+        assert_ne!(one, other);
+        let grant = holding(&anna);
+        assert!(goes_on(&gateway, &[grant.clone(), format!("cookie: {DEVICE}={one}")]).await);
+        assert!(!goes_on(&gateway, &[grant.clone(), format!("cookie: {DEVICE}={other}")]).await);
+        assert!(!goes_on(&gateway, &[grant.clone(), format!("cookie: {DEVICE}=x{one}")]).await);
+        assert!(!goes_on(&gateway, &[grant]).await);
+        // As a browser does it.
+        let both = format!("cookie: {DEVICE}={one}; {COOKIE}={}", cookie(&anna, COOKIE).unwrap());
+        assert!(goes_on(&gateway, &[both]).await);
+        // A device is known again.
+        let again = enter(&gateway, &[format!("cookie: {DEVICE}={one}")]).await;
+        assert_eq!(cookie(&again, DEVICE), None);
+        assert!(goes_on(&gateway, &[holding(&again), format!("cookie: {DEVICE}={one}")]).await);
+    }
+}
+
+#[tokio::test]
+async fn who_logs_in_on_the_way_goes_on() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new(BY_NAME).start(&upstream);
+    let answer = enter(&gateway, &[]).await;
+    let device = format!("cookie: {DEVICE}={}", cookie(&answer, DEVICE).unwrap());
+    let lines = with(&user("anna"), holding(&answer));
+    assert!(goes_on(&gateway, &with(&lines, device)).await);
+    assert!(!goes_on(&gateway, &lines).await);
+}
+
+#[tokio::test]
+async fn a_customer_is_in_several_journeys_at_once() {
+    let upstream = Upstream::start().await;
+    let more = format!(
+        "[[journeys]]\nname = \"raffle\"\nsteps = [\"draw\", \"claim\"]\n{BY_NAME}\n{}",
+        routes(&["draw", "claim"], "")
+    );
+    let gateway = Shop::new(BY_NAME).more(more).start(&upstream);
+    let anna = user("anna");
+    let (sale, raffle) = (enter(&gateway, &anna).await, get(&gateway, "/draw", &anna).await);
+    let names: Vec<_> = [&sale, &raffle].map(|it| cookies(it).remove(0).0).into();
+    assert_eq!(names, [COOKIE, "floodgate-grant-raffle"]);
+    let jar = format!(
+        "cookie: {COOKIE}={}; floodgate-grant-raffle={}",
+        cookie(&sale, COOKIE).unwrap(),
+        cookie(&raffle, "floodgate-grant-raffle").unwrap()
+    );
+    for target in ["/cart", "/claim", "/pay"] {
+        assert_eq!(get(&gateway, target, &with(&anna, &*jar)).await.status, 200, "{target}");
+    }
+    assert_eq!(get(&gateway, "/claim", &with(&anna, holding(&sale))).await.status, 403);
+}
+
+#[tokio::test]
+async fn by_its_stage_anybody_goes_on_and_the_later_step_goes_first() {
+    let upstream = Upstream::start().await;
+    let gateway =
+        Shop::new("sticky = \"stage\"").upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    let answer = get(&gateway, "/cart", &[]).await;
+    assert_eq!((answer.status, answer.header(HEADER), cookies(&answer).len()), (200, None, 0));
+    let _held = crate::shop::busy(&gateway, &upstream, 1).await;
+    let mut waiting = Vec::new();
+    for (place, target) in (1..).zip(["/other/x", "/enter", "/cart", "/pay"]) {
+        waiting.push(gateway.waiting(target, place).await);
+    }
+    let before = upstream.asked().len();
+    upstream.goes_on();
+    for client in &mut waiting {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    let order: Vec<_> = upstream.asked()[before..].iter().map(|it| it.target.clone()).collect();
+    assert_eq!(order, ["/pay", "/cart", "/enter", "/other/x"]);
+}
+
+#[tokio::test]
+async fn off_nobody_needs_anything_and_nobody_goes_first() {
+    let upstream = Upstream::start().await;
+    let gateway =
+        Shop::new("sticky = \"off\"").upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    let _held = crate::shop::busy(&gateway, &upstream, 1).await;
+    let targets = ["/other/x", "/enter", "/pay", "/cart"];
+    let mut waiting = Vec::new();
+    for (place, target) in (1..).zip(targets) {
+        waiting.push(gateway.waiting(target, place).await);
+    }
+    let before = upstream.asked().len();
+    upstream.goes_on();
+    for client in &mut waiting {
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header(HEADER), cookies(&answer).len()), (200, None, 0));
+    }
+    let order: Vec<_> = upstream.asked()[before..].iter().map(|it| it.target.clone()).collect();
+    assert_eq!(order, targets);
+}

@@ -1,0 +1,341 @@
+//! However often a customer clicks, the upstream is asked once, and all clicks get its answer.
+
+use std::time::{Duration, Instant};
+
+use crate::shop::{BY_NAME, Shop, apply, ask, begun, get, user, wire, with};
+use crate::support::{Answer, Client, Running, SOON};
+use crate::upstream::{Does, Upstream, fine, whole};
+
+const KEY: &str = "idempotency-key: 7";
+
+/// A shop in which `pay` and `buy`, which belongs to no journey, are done once.
+fn shop() -> Shop {
+    let more = "[[routes]]\nname = \"buy\"\npath = \"/buy/{*rest}\"\nupstream = \"checkout\"\nonce = true\n";
+    Shop::new(BY_NAME).pay("once = true").more(more)
+}
+
+fn key() -> Vec<String> {
+    vec![KEY.to_owned()]
+}
+
+async fn click(gateway: &Running, target: &str, lines: &[String], body: &str) -> Client {
+    let mut client = gateway.client().await;
+    client.send(wire("POST", target, lines, body)).await;
+    client
+}
+
+async fn post(gateway: &Running, target: &str, lines: &[String], body: &str) -> Answer {
+    ask(gateway, "POST", target, lines, body).await
+}
+
+/// Waits until so many requests are on their way.
+async fn under_way(gateway: &Running, count: u64) {
+    let begin = Instant::now();
+    while gateway.status().await["active_requests"] != count {
+        assert!(begin.elapsed() < SOON, "never {count} under way");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// An answer without what differs from one moment to the next.
+fn lasting(mut answer: Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    answer.headers.retain(|(name, _)| name != "date");
+    answer.headers.sort();
+    (answer.status, answer.headers, answer.body)
+}
+
+/// Numbered answers to all but entries, from 1 on.
+fn receipts(upstream: &Upstream) {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    upstream.does(move |asked| {
+        if asked.target.starts_with("/enter") {
+            return Does::Says(fine());
+        }
+        let number = 1 + count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let fields = format!("x-order: {number}\r\nset-cookie: order={number}\r\n");
+        Does::Says(whole("201 Created", &fields, &format!("order {number}")))
+    });
+}
+
+#[tokio::test]
+async fn five_clicks_at_once_are_one_purchase_and_five_equal_answers() {
+    let upstream = Upstream::start().await;
+    for workers in [1, 2] {
+        let mut shop = shop();
+        shop.server = format!("workers = {workers}");
+        let gateway = shop.start(&upstream);
+        let anna = begun(&gateway, "anna").await;
+        let by_key = with(&anna, KEY);
+        for (target, lines) in [("/pay", &by_key), ("/pay/x", &anna), ("/buy", &key())] {
+            upstream.does(|_| {
+                let fields = "x-order: 1\r\nx-order: 2\r\nset-cookie: a=b\r\n";
+                Does::Holds(whole("201 Made", fields, "order"))
+            });
+            let before = upstream.count(target);
+            let mut clicks = Vec::new();
+            for _ in 0..5 {
+                clicks.push(click(&gateway, target, lines, "a=b").await);
+            }
+            under_way(&gateway, 5).await;
+            upstream.sees(target, before + 1).await;
+            upstream.goes_on();
+            let mut answers = Vec::new();
+            for client in &mut clicks {
+                answers.push(lasting(client.answer().await));
+            }
+            assert_eq!((answers[0].0, &answers[0].2[..]), (201, &b"order"[..]));
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+            // One more, much later.
+            assert_eq!(lasting(post(&gateway, target, lines, "a=b").await), answers[0]);
+            assert_eq!(upstream.count(target), before + 1, "{target}");
+            upstream.says(fine());
+        }
+        gateway.quiet().await;
+        gateway.metrics().await.closed_ledger();
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_body_is_a_mistake_and_asks_nobody() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().start(&upstream);
+    assert_eq!(post(&gateway, "/buy", &key(), "a=b").await.status, 200);
+    for body in ["a=c", "a=bb", ""] {
+        let answer = post(&gateway, "/buy", &key(), body).await;
+        assert_eq!(answer.verdict(), (422, "key_reused"), "{body}");
+        assert_eq!(answer.header("retry-after"), None);
+    }
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_its_customers_own_and_its_routes() {
+    let upstream = Upstream::start().await;
+    receipts(&upstream);
+    let gateway = shop().start(&upstream);
+    let anna = with(&begun(&gateway, "anna").await, KEY);
+    let bert = with(&begun(&gateway, "bert").await, KEY);
+    let with_login = |name: &str| with(&key(), format!("authorization: {name}"));
+    let all = [
+        ("/pay", anna),
+        ("/pay", bert),
+        ("/buy", key()),
+        ("/buy", with_login("anna")),
+        ("/buy", with_login("bert")),
+        ("/buy", vec!["idempotency-key: 8".to_owned()]),
+    ];
+    let mut bodies = Vec::new();
+    for (target, lines) in &all {
+        bodies.push(post(&gateway, target, lines, "a").await.text());
+    }
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), all.len(), "{bodies:?}");
+}
+
+#[tokio::test]
+async fn without_a_key_what_is_bought_twice_is_one_thing_and_two_things_are_two() {
+    let upstream = Upstream::start().await;
+    receipts(&upstream);
+    let gateway = shop().start(&upstream);
+    let anna = begun(&gateway, "anna").await;
+    let mut bodies = Vec::new();
+    for target in ["/pay/1", "/pay/1", "/pay/2", "/pay/2?a", "/pay/1"] {
+        bodies.push(post(&gateway, target, &anna, "").await.text());
+    }
+    assert_eq!(bodies, ["order 1", "order 1", "order 2", "order 3", "order 1"]);
+    // Who says nothing of itself where no journey knows it may click as often as it likes.
+    let first = post(&gateway, "/buy", &[], "").await.text();
+    assert_ne!(post(&gateway, "/buy", &[], "").await.text(), first);
+}
+
+#[tokio::test]
+async fn without_a_key_one_customer_buys_one_sku_once_however_it_is_written() {
+    let upstream = Upstream::start().await;
+    receipts(&upstream);
+    let pay = "once = true\nsku = \"query:sku\"";
+    let gateway = Shop::new(BY_NAME).pay(pay).start(&upstream);
+    let anna = begun(&gateway, "anna").await;
+    let mut bodies = Vec::new();
+    for target in ["/pay?sku=hot", "/pay?n=1&sku=h%6ft", "/pay?sku=cold"] {
+        bodies.push(post(&gateway, target, &anna, "a").await.text());
+    }
+    assert_eq!(bodies, ["order 1", "order 1", "order 2"]);
+}
+
+#[tokio::test]
+async fn who_leaves_has_bought_and_the_next_click_is_told() {
+    let upstream = Upstream::start().await;
+    upstream.does(|_| Does::Holds(whole("201 Created", "", "order")));
+    let gateway = shop().start(&upstream);
+    let first = click(&gateway, "/buy", &key(), "a=b").await;
+    upstream.sees("/buy", 1).await;
+    first.reset();
+    gateway.reach("a purchase", |status| status["in_flight"] == 1).await;
+    let mut second = click(&gateway, "/buy", &key(), "a=b").await;
+    under_way(&gateway, 1).await;
+    upstream.goes_on();
+    let answer = second.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (201, "order"));
+    assert_eq!(upstream.count("/buy"), 1);
+    gateway.quiet().await;
+    gateway.metrics().await.closed_ledger();
+}
+
+#[tokio::test]
+async fn who_leaves_before_its_turn_has_bought_nothing_and_the_next_click_does() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().upstream("max_in_flight = 1\nbuffer = 4").start(&upstream);
+    let _held = crate::shop::busy(&gateway, &upstream, 1).await;
+    let first = click(&gateway, "/buy", &key(), "a=b").await;
+    gateway.queued(1).await;
+    let mut second = click(&gateway, "/buy", &key(), "a=b").await;
+    under_way(&gateway, 3).await;
+    first.reset();
+    under_way(&gateway, 2).await;
+    gateway.queued(1).await;
+    upstream.goes_on();
+    assert_eq!(second.answer().await.status, 200);
+    assert_eq!(upstream.count("/buy"), 1);
+}
+
+#[tokio::test]
+async fn what_may_end_better_the_next_time_and_what_is_long_is_not_kept() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().start(&upstream);
+    let long = "x".repeat(8 * 1024 + 1);
+    for (n, status) in ["500 Oh", "503 No", "429 Slow", "200 OK"].into_iter().enumerate() {
+        let body = if status.starts_with("200") { &long } else { "short" };
+        upstream.says(whole(status, "", body));
+        let lines = [format!("idempotency-key: {n}")];
+        for _ in 0..2 {
+            let answer = post(&gateway, "/buy", &lines, "a").await;
+            assert_eq!(
+                (answer.status.to_string().as_str(), answer.text().as_str()),
+                (&status[..3], body)
+            );
+        }
+        assert_eq!(upstream.asked().len(), 2 * (n + 1), "{status}");
+    }
+    // As long as may be, and a refusal that is final.
+    for (n, status) in ["200 OK", "409 Conflict", "404 Not Found"].into_iter().enumerate() {
+        upstream.says(whole(status, "", &long[1..]));
+        let lines = [format!("idempotency-key: kept {n}")];
+        for _ in 0..3 {
+            assert_eq!(post(&gateway, "/buy", &lines, "a").await.body.len(), 8 * 1024);
+        }
+        assert_eq!(upstream.asked().len(), 8 + n + 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_in_chunks_is_kept_whole() {
+    let upstream = Upstream::start().await;
+    let chunks =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nord\r\n2\r\ner\r\n0\r\n\r\n";
+    upstream.says(chunks.to_owned());
+    let gateway = shop().start(&upstream);
+    let first = lasting(post(&gateway, "/buy", &key(), "a").await);
+    assert_eq!((first.0, &first.2[..]), (200, &b"order"[..]));
+    assert_eq!(lasting(post(&gateway, "/buy", &key(), "a").await), first);
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_for_its_time() {
+    let upstream = Upstream::start().await;
+    receipts(&upstream);
+    let shop = shop();
+    let gateway =
+        shop.clone().more(format!("{}[once]\nttl = \"1s\"\n", shop.more)).start(&upstream);
+    let begin = Instant::now();
+    while post(&gateway, "/buy", &key(), "a").await.text() == "order 1" {
+        assert!(begin.elapsed() < SOON, "it is given for ever");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn who_has_bought_is_told_so_though_it_is_sold_out_and_the_grant_has_ended() {
+    let upstream = Upstream::start().await;
+    let pay = "once = true\nsku = \"query:sku\"";
+    let gateway = Shop::new(BY_NAME).pay(pay).start(&upstream);
+    let anna = with(&begun(&gateway, "anna").await, KEY);
+    let bert = with(&begun(&gateway, "bert").await, KEY);
+    let last = "x-floodgate-grant: done\r\nx-stock-state: sold_out\r\n";
+    upstream.says(whole("201 Created", last, "the last one"));
+    let first = post(&gateway, "/pay?sku=hot", &anna, "a").await;
+    assert_eq!((first.status, first.text().as_str()), (201, "the last one"));
+    assert_eq!(post(&gateway, "/pay?sku=hot", &bert, "a").await.verdict(), (410, "sold_out"));
+    let without_grant = with(&user("anna"), KEY);
+    for lines in [&anna, &without_grant] {
+        let again = post(&gateway, "/pay?sku=hot", lines, "a").await;
+        assert_eq!((again.status, again.text().as_str()), (201, "the last one"), "{lines:?}");
+        assert_eq!(again.header("x-floodgate-grant"), None);
+    }
+    assert_eq!(post(&gateway, "/pay?sku=cold", &without_grant, "b").await.status, 422);
+    let other = with(&user("anna"), "idempotency-key: other");
+    assert_eq!(post(&gateway, "/pay?sku=cold", &other, "a").await.reason(), "grant_required");
+    assert_eq!(upstream.count("/pay"), 1);
+}
+
+#[tokio::test]
+async fn a_purchase_that_takes_longer_than_the_deadline_is_in_progress_for_the_others() {
+    let upstream = Upstream::start().await;
+    upstream.does(|_| Does::Holds(fine()));
+    let patient = shop();
+    // The first has all the time it wants, those who come under other rules do not.
+    let gateway = patient.start(&upstream);
+    let mut first = click(&gateway, "/buy", &key(), "a").await;
+    upstream.sees("/buy", 1).await;
+    let hasty = patient.text(&upstream).replace("deadline = \"30s\"", "deadline = \"200ms\"");
+    apply(&gateway, &hasty.replace("max_wait = \"20s\"", "max_wait = \"200ms\"")).await;
+    let answer = post(&gateway, "/buy", &key(), "a").await;
+    assert_eq!(answer.verdict(), (409, "in_progress"));
+    assert!(matches!(answer.header("retry-after"), Some("1" | "2")));
+    upstream.goes_on();
+    assert_eq!(first.answer().await.status, 200);
+    assert_eq!(post(&gateway, "/buy", &key(), "a").await.status, 200);
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls_ends_with_the_deadline_though_nobody_waits_for_it() {
+    let upstream = Upstream::start().await;
+    upstream.does(|_| Does::Begins("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_owned()));
+    let shop = shop().text(&upstream).replace("deadline = \"30s\"", "deadline = \"300ms\"");
+    let gateway = Running::start(&shop.replace("max_wait = \"20s\"", "max_wait = \"100ms\""));
+    let first = click(&gateway, "/buy", &key(), "a").await;
+    upstream.sees("/buy", 1).await;
+    first.reset();
+    gateway.quiet().await;
+    let answer = post(&gateway, "/buy", &key(), "a").await;
+    assert_eq!(answer.verdict(), (504, "upstream_timeout"));
+    upstream.says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nno".to_owned());
+    assert_eq!(post(&gateway, "/buy", &key(), "a").await.verdict().0, 504);
+    gateway.quiet().await;
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics.closed_ledger(), 3);
+    assert_eq!(metrics.count("floodgate_requests_total", &["outcome=\"failed\""]), 3);
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_asked_as_often_as_it_comes() {
+    let upstream = Upstream::start().await;
+    receipts(&upstream);
+    let gateway = shop().start(&upstream);
+    let anna = begun(&gateway, "anna").await;
+    let by_key = with(&anna, KEY);
+    assert_eq!(post(&gateway, "/pay", &anna, "a").await.text(), "order 1");
+    assert_eq!(get(&gateway, "/pay", &anna).await.text(), "order 2");
+    assert_eq!(get(&gateway, "/pay", &anna).await.text(), "order 3");
+    assert_eq!(get(&gateway, "/pay", &by_key).await.text(), "order 4");
+    assert_eq!(get(&gateway, "/pay", &by_key).await.text(), "order 5");
+    assert_eq!(post(&gateway, "/pay", &anna, "a").await.text(), "order 1");
+    // What is done to it otherwise is another thing.
+    assert_eq!(ask(&gateway, "DELETE", "/pay", &anna, "").await.text(), "order 6");
+    let trace = ask(&gateway, "TRACE", "/pay", &by_key, "").await;
+    assert_eq!(trace.verdict(), (405, "method_not_allowed"));
+}
