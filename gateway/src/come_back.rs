@@ -14,8 +14,7 @@ use http::HeaderValue;
 use crate::decide::Refused;
 use crate::journey::Part;
 use crate::reason::Reason;
-use crate::snapshot::Snapshot;
-use crate::upstream::Upstream;
+use crate::snapshot::{Route, Snapshot};
 
 /// Share of what an upstream can take that is set aside for those who come back. A retry budget of a tenth
 /// is what SRE practice recommends (Beyer et al., "The Site Reliability Workbook", 2018, chapter 11).
@@ -34,10 +33,13 @@ pub(crate) struct Told {
     pub cookie: Option<HeaderValue>,
 }
 
-/// The calendars of one worker, one per upstream.
+/// The calendars of one worker.
 #[derive(Debug)]
 pub(crate) struct Calendars {
-    calendars: RefCell<Vec<Calendar>>,
+    /// One per upstream.
+    upstreams: RefCell<Vec<Calendar>>,
+    /// One per journey, for those who want to begin: each of them costs as many calls as there are steps.
+    entries: RefCell<Vec<Calendar>>,
     workers: usize,
     random: Cell<u64>,
 }
@@ -48,7 +50,7 @@ impl Calendars {
     /// Those of one of `workers`; `seed` makes them differ.
     pub(crate) fn new(workers: usize, seed: u64) -> Self {
         let random = Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Self { calendars: RefCell::default(), workers, random }
+        Self { upstreams: RefCell::default(), entries: RefCell::default(), workers, random }
     }
 
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
@@ -63,35 +65,55 @@ impl Calendars {
             (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
                 told.saturating_since(now)
             }
+            (_, Part::Entry { customer, .. }) => {
+                return self.tell_newcomer(snapshot, route, customer, now);
+            }
             _ => {
-                let at = self.book(&snapshot.upstreams[route.upstream], route.upstream, now);
-                let wait = Some(at.saturating_since(now));
-                let (Part::Entry { customer, .. }, Some((journey, _))) = (part, route.journey)
-                else {
-                    return Told { wait, cookie: None };
-                };
-                let journey = &snapshot.journeys[journey];
-                let mut cookie = None;
-                let customer = customer.or_else(|| {
-                    let (customer, introduced) = journey.introduce(false)?;
-                    cookie = Some(introduced);
-                    Some(customer.digest())
-                });
-                if let Some(customer) = customer {
-                    journey.returns.tell(customer, now, at);
-                }
-                return Told { wait, cookie };
+                let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
+                let at = self.book(&self.upstreams, route.upstream, calls_per_s, now);
+                at.saturating_since(now)
             }
         };
         Told { wait: Some(wait), cookie: None }
     }
 
-    fn book(&self, upstream: &Upstream, index: usize, now: Timestamp) -> Timestamp {
-        let mut calendars = self.calendars.borrow_mut();
+    /// Books for a customer who would begin a journey, and remembers what that one is told.
+    fn tell_newcomer(
+        &self,
+        snapshot: &Snapshot,
+        route: &Route,
+        customer: Option<u64>,
+        now: Timestamp,
+    ) -> Told {
+        let Some((index, _)) = route.journey else { return Told::default() };
+        let journey = &snapshot.journeys[index];
+        let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
+        let at = self.book(&self.entries, index, calls_per_s / journey.steps, now);
+        let mut cookie = None;
+        let customer = customer.or_else(|| {
+            let (customer, introduced) = journey.introduce(false)?;
+            cookie = Some(introduced);
+            Some(customer.digest())
+        });
+        if let Some(customer) = customer {
+            journey.returns.tell(customer, now, at);
+        }
+        Told { wait: Some(at.saturating_since(now)), cookie }
+    }
+
+    /// Books in calendar number `index` of those of something that can take so many a second.
+    fn book(
+        &self,
+        calendars: &RefCell<Vec<Calendar>>,
+        index: usize,
+        per_s: f64,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut calendars = calendars.borrow_mut();
         while calendars.len() <= index {
             calendars.push(Calendar::new(self.random()));
         }
-        calendars[index].book(now, SHARE * upstream.capacity.per_s() / self.workers as f64)
+        calendars[index].book(now, SHARE * per_s / self.workers as f64)
     }
 
     fn soon(&self) -> Duration {

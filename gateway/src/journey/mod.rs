@@ -62,6 +62,8 @@ pub(crate) struct Journey {
     /// Numbers of grants.
     nonces: Arc<Nonces>,
     id: JourneyId,
+    /// How many calls it takes, at least.
+    pub steps: f64,
     /// Where a request says whose it is.
     identity: Identity,
     /// How long a grant is good.
@@ -206,6 +208,7 @@ impl Journey {
             keyring,
             nonces: old.map_or_else(Arc::default, |old| Arc::clone(&old.nonces)),
             id: JourneyId::new(&meant.name),
+            steps: meant.steps.len() as f64,
             identity: meant.identity.clone(),
             ttl: meant.ttl,
             finish: (meant.finish.step, meant.finish.status.clone()),
