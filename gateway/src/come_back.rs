@@ -9,9 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use floodgate_limiter::{Calendar, Standing, Timestamp};
-use http::HeaderValue;
 
 use crate::decide::Refused;
+use crate::grant::device::SignedDevice;
 use crate::journey::Part;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -30,8 +30,8 @@ const SPREAD_MS: u64 = 500;
 pub(crate) struct Told {
     /// How long to wait, if that may help.
     pub wait: Option<Duration>,
-    /// By which the customer is known again, if by nothing else.
-    pub cookie: Option<HeaderValue>,
+    /// What is to be known again by a cookie, since the customer is by nothing else.
+    pub device: Option<SignedDevice>,
 }
 
 /// The calendars of one worker, one per upstream.
@@ -68,22 +68,22 @@ impl Calendars {
                 let wait = Some(at.saturating_since(now));
                 let (Part::Entry { customer, .. }, Some((journey, _))) = (part, route.journey)
                 else {
-                    return Told { wait, cookie: None };
+                    return Told { wait, device: None };
                 };
                 let journey = &snapshot.journeys[journey];
-                let mut cookie = None;
+                let mut device = None;
                 let customer = customer.or_else(|| {
-                    let (customer, introduced) = journey.introduce(false)?;
-                    cookie = Some(introduced);
+                    let (customer, introduced) = journey.introduce()?;
+                    device = Some(introduced);
                     Some(customer.digest())
                 });
                 if let Some(customer) = customer {
                     journey.returns.tell(customer, now, at);
                 }
-                return Told { wait, cookie };
+                return Told { wait, device };
             }
         };
-        Told { wait: Some(wait), cookie: None }
+        Told { wait: Some(wait), device: None }
     }
 
     fn book(&self, upstream: &Upstream, index: usize, now: Timestamp) -> Timestamp {

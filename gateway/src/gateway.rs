@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::admin::{Admin, Tokens};
 use crate::control::{Control, Start, Watch};
+use crate::grant::keys;
 use crate::metrics::names;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -159,6 +160,20 @@ impl Gateway {
 /// One sentence that says what is in the way and what to do.
 pub fn check_admin(admin: SocketAddr) -> Result<(), String> {
     Tokens::from_environment(admin).map(drop)
+}
+
+/// What an operator should know of the keys that the journeys of `config` have here, a sentence each.
+#[must_use]
+pub fn check_keys(config: &Config) -> Vec<String> {
+    journey::check_keys(config)
+}
+
+/// A new key that grants are signed with, as it stands in a key file.
+///
+/// # Errors
+/// One sentence: the system has no random numbers.
+pub fn new_key() -> Result<String, String> {
+    keys::generate()
 }
 
 fn spawn(

@@ -15,8 +15,9 @@ use http::{Method, Version, request};
 
 use crate::grant::cookie;
 use crate::http1::elements;
-use crate::respond::REASON_HEADER;
 
+/// How the names of the fields begin that only the gateway may write.
+const OURS: &str = "x-floodgate-";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -217,7 +218,7 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 
 /// What an answer may not bring: what is meant for one hop, and what only the gateway may say.
 pub(crate) fn ends_at_gateway(name: &str) -> bool {
-    is_hop_by_hop(name) || name == REASON_HEADER.as_str()
+    is_hop_by_hop(name) || name.starts_with(OURS)
 }
 
 /// What only the gateway may say and, from a stranger, where a request comes from. Also where it is
@@ -237,7 +238,7 @@ fn is_claim(name: &str, is_trusted: bool) -> bool {
         "x-request-deadline-ms" | "x-tier" | "x-priority" => true,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
         | "x-real-ip" => !is_trusted,
-        _ => name.starts_with("x-floodgate-"),
+        _ => name.starts_with(OURS),
     }
 }
 

@@ -13,7 +13,7 @@
 //! closing                                                tunnel
 //! ```
 //!
-//! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
+//! How each was decided upon is told by `explain`. What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
 //! shows it, and [`gateway`] is the process.
 
 pub mod control;
@@ -37,6 +37,7 @@ mod descriptors;
 #[cfg(test)]
 mod differential;
 mod exchange;
+mod explain;
 mod fields;
 mod forward;
 mod grant;

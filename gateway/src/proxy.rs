@@ -18,11 +18,12 @@ use crate::clock;
 use crate::closing;
 use crate::decide::{Decided, Refused, decide};
 use crate::exchange::Exchange;
+use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::forward::{self, Forwarded};
 use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Going, Part, set_device};
 use crate::link::Link;
 use crate::outbound::Outgoing;
 use crate::purchase::{self, Purchase, Receipt};
@@ -85,7 +86,6 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Step {
     /// It goes to its upstream.
     Go(Go),
@@ -176,22 +176,35 @@ impl Arrival {
         }
         let worker = &self.exchange.client().worker;
         worker.count_invalid(&self.snapshot, refused.route, refused.part);
-        let response = refuse(worker, &self.snapshot, refused, self.now);
+        let case = Case::of_refused(worker, &self.snapshot, refused, self.now)
+            .map(|case| case.after(clock::now().saturating_since(self.now)));
+        let case = case.map(|case| (case, Outcome::Refused(reason)));
+        let response = refuse(worker, &self.snapshot, refused, case, self.now);
         finish(response, self.exchange)
+    }
+
+    /// What this met until it was decided upon at `now`, if answers say it.
+    fn case(&self, part: Part, now: Timestamp) -> Option<Case> {
+        let Ok(Decided { route, .. }) = self.decided else { return None };
+        let worker = &self.exchange.client().worker;
+        let case = Case::open(worker, &self.snapshot, Some(route), part, now)?;
+        Some(case.after(now.saturating_since(self.now)))
     }
 
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
         let go = match self.admit(decided).await {
             Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt),
+            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
             Err(reason) => return self.refuse(reason),
         };
         let worker = &self.exchange.client().worker;
         worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
+        let case = self.case(decided.part, go.now).map(Box::new);
         self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
         let service = Service {
             snapshot: self.snapshot,
             part: decided.part,
+            case,
             go,
             head: self.head,
             body: self.body,
@@ -208,17 +221,22 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt) -> Response<ResponseBody> {
+    fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
         let now = clock::now();
-        self.exchange.admit(None, now);
+        let case = self.case(part, now);
+        self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
         }
-        self.exchange.complete(now);
         if !self.head.headers.contains_key(EXPECT) {
             closing::discard(self.body);
         }
-        finish(receipt.replay(), self.exchange)
+        let mut response = receipt.replay();
+        if let Some(case) = case {
+            let worker = &self.exchange.client().worker;
+            case.tell(worker, &self.snapshot, Outcome::Replayed, None, response.headers_mut());
+        }
+        finish(response, self.exchange)
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
@@ -319,6 +337,8 @@ fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<
 struct Service {
     snapshot: SnapshotRef,
     part: Part,
+    /// What it met, if answers say it.
+    case: Option<Box<Case>>,
     go: Go,
     head: request::Parts,
     body: Incoming,
@@ -338,35 +358,42 @@ impl Service {
         let part = self.part;
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
-        let answer = pass(&snapshot, self.part, self.go, self.head, self.body, &mut exchange).await;
+        let mut case = self.case;
+        let answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
+        let mut fail = |reason, now| {
+            let refused = Refused { route: Some(route), reason, part };
+            let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
+            refuse(&worker, &snapshot, refused, case, now)
+        };
         let (mut response, mut is_upstreams) = match answer {
-            Ok(response) => (response, true),
-            Err(response) => (response, false),
+            Ok(Some(response)) => (response, true),
+            Ok(None) => (respond::no_content(), false),
+            Err(reason) => (fail(reason, clock::now()), false),
         };
         if let Some(purchase) = purchase {
-            let whole = match response.body_mut().collect(purchase::MAX_BODY).await {
-                Ok(whole) => whole,
-                // Nothing has been said yet: it need not break off in the middle.
-                Err(_) => {
-                    let now = clock::now();
-                    let is_late = now >= deadline;
-                    let reason =
-                        if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
-                    exchange.fail(reason);
-                    let refused = Refused { route: Some(route), reason, part };
-                    response = refuse(&worker, &snapshot, refused, now);
-                    is_upstreams = false;
-                    None
+            let mut receipt = None;
+            if is_upstreams {
+                match response.body_mut().collect(purchase::MAX_BODY).await {
+                    Ok(Some(body)) => {
+                        exchange.complete(clock::now());
+                        exchange.client().link.set_deadline(None);
+                        receipt = Receipt::of(&response, body);
+                    }
+                    Ok(None) => {}
+                    // Nothing has been said yet: it need not break off in the middle.
+                    Err(_) => {
+                        let now = clock::now();
+                        let is_late = now >= deadline;
+                        let reason =
+                            if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
+                        exchange.fail(reason);
+                        exchange.client().link.set_deadline(None);
+                        response = fail(reason, now);
+                        is_upstreams = false;
+                    }
                 }
-            };
-            let receipt = whole.filter(|_| is_upstreams);
-            if receipt.is_some() {
-                exchange.complete(clock::now());
             }
-            if receipt.is_some() || !is_upstreams {
-                exchange.client().link.set_deadline(None);
-            }
-            purchase.finish(receipt.and_then(|body| Receipt::of(&response, body)));
+            purchase.finish(receipt);
         }
         if is_upstreams {
             let now = clock::now();
@@ -386,28 +413,30 @@ impl Service {
             None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
             None => {}
         }
+        if let Some(case) = case {
+            case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());
+        }
         finish(response, exchange)
     }
 }
 
-/// To the upstream and back.
+/// To the upstream and back; `None` if it ends here instead, and all is well.
 ///
 /// # Errors
-/// What is answered instead of what the upstream would have.
+/// The reason why there is no answer of the upstream's.
 async fn pass(
     snapshot: &Snapshot,
-    part: Part,
     go: Go,
     head: request::Parts,
     body: Incoming,
     exchange: &mut Exchange,
-) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+) -> Result<Option<Response<ResponseBody>>, Reason> {
     let Go { route: index, ahead, admitted, now, deadline, .. } = go;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
         exchange.complete(now);
-        return Err(respond::no_content());
+        return Ok(None);
     }
     let client = exchange.client();
     let fault = Rc::<Fault>::default();
@@ -434,31 +463,35 @@ async fn pass(
     let reason = match forwarded {
         Ok(Forwarded::Whole(response, ended)) => {
             exchange.complete(ended);
-            return Ok(response);
+            return Ok(Some(response));
         }
         Ok(Forwarded::Streaming(response)) => {
             client.link.set_deadline(Some(clock::instant(deadline)));
-            return Ok(response);
+            return Ok(Some(response));
         }
         // Nobody asked to switch: whatever this is, it is not an answer.
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
         Err(reason) => reason,
     };
     exchange.fail(reason);
-    let refused = Refused { route: Some(index), reason, part };
-    Err(refuse(&client.worker, snapshot, refused, clock::now()))
+    Err(reason)
 }
 
+/// The answer to who is refused at `now`; with a case, it says how that came about.
 fn refuse(
     worker: &Worker,
     snapshot: &Snapshot,
     refused: Refused,
+    case: Option<(Case, Outcome)>,
     now: Timestamp,
 ) -> Response<ResponseBody> {
     let told = worker.come_back(snapshot, refused, now);
     let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(cookie) = told.cookie {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+    if let Some(device) = told.device {
+        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
+    }
+    if let Some((case, outcome)) = case {
+        case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());
     }
     response
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::connections::Connections;
+use crate::explain::Decisions;
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
 
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// A candidate that is evaluated beside it.
     pub shadow: ArcSwapOption<Shadow>,
+    /// The last decisions, for the operator.
+    pub decisions: Decisions,
     /// Refuse what comes, finish what is there.
     pub draining: AtomicBool,
     /// Who is connected.
@@ -41,6 +44,7 @@ impl Shared {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             shadow: ArcSwapOption::empty(),
+            decisions: Decisions::new(cores),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),

@@ -11,6 +11,7 @@ use floodgate_config::Config;
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
+use crate::explain::RouteNames;
 use crate::grant::keyring::Keyring;
 use crate::journey::Journey;
 use crate::metrics::{RouteStats, TierStats};
@@ -76,6 +77,8 @@ pub(crate) struct Route {
     pub max_body: u64,
     /// Index of its journey, and which step of that it is.
     pub journey: Option<(usize, usize)>,
+    /// What its decisions are kept under.
+    pub names: Arc<RouteNames>,
 }
 
 /// A tier's live state.
@@ -128,7 +131,9 @@ impl Snapshot {
         let mut retired = old.stats;
         let routes = config.routes.iter().map(|meant| {
             let tier = config.tiers[meant.tier.index()].name.clone();
-            let stats = retired.remove(&(meant.name.clone(), tier));
+            let stats = retired.remove(&(meant.name.clone(), tier.clone()));
+            let journey = meant.journey.map(|(journey, _)| config.journeys[journey].name.clone());
+            let upstream = config.upstreams[meant.upstream].name.clone();
             let old = old.routes.get(meant.name.as_str());
             Route {
                 name: meant.name.clone(),
@@ -138,6 +143,7 @@ impl Snapshot {
                 upstream: meant.upstream,
                 max_body: meant.max_body,
                 journey: meant.journey,
+                names: Arc::new(RouteNames { route: meant.name.clone(), tier, upstream, journey }),
             }
         });
         let journeys = keys.into_iter().enumerate().map(|(index, keys)| {

@@ -147,10 +147,11 @@ impl Stocks {
         }
     }
 
-    /// The operator says how it is.
-    pub(crate) fn set(&self, sku: &Sku, stock: Stock, now: Timestamp) {
-        self.latches.set(sku.digest, sku.name(), stock, now);
+    /// The operator says how it is. The new state, if that changed it.
+    pub(crate) fn set(&self, sku: &Sku, stock: Stock, now: Timestamp) -> Option<Stock> {
+        let changed = self.latches.set(sku.digest, sku.name(), stock, now);
         self.tell(Some(stock));
+        changed
     }
 
     fn tell(&self, changed: Option<Stock>) {

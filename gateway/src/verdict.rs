@@ -9,9 +9,10 @@ use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
 use crate::decide::{Decided, Refused, decide};
+use crate::explain::{Case, Line as DecisionLine, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::Part;
+use crate::journey::{Part, set_device};
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -132,13 +133,23 @@ impl Moment {
         let told = worker.come_back(&self.snapshot, turned.refused, self.now);
         let wait = told.wait.unwrap_or_default();
         let (is_last, is_head) = (turned.is_last, turned.is_head);
-        let mut fields = Vec::new();
-        if let Some(cookie) = told.cookie {
-            fields.extend_from_slice(b"set-cookie: ");
-            fields.extend_from_slice(cookie.as_bytes());
-            fields.extend_from_slice(b"\r\n");
-        }
-        let refusal = Refusal { reason, wait, is_last, is_head, fields: &fields };
+        let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
+        let outcome = Outcome::Refused(reason);
+        let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
+        let decision = decision.as_ref().map(DecisionLine::as_bytes).unwrap_or_default();
+        let mut lines = worker.lines.borrow_mut();
+        let fields = match told.device {
+            Some(device) => {
+                lines.clear();
+                lines.extend_from_slice(b"set-cookie: ");
+                set_device(&device, false).write(&mut lines);
+                lines.extend_from_slice(b"\r\n");
+                lines.extend_from_slice(decision);
+                &lines[..]
+            }
+            None => decision,
+        };
+        let refusal = Refusal { reason, wait, is_last, is_head, fields };
         self.snapshot.refusals.write(refusal, &worker.date.text(), answers);
     }
 }

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::come_back::{Calendars, Told};
 use crate::date::Date;
 use crate::decide::Refused;
+use crate::explain::Levels;
 use crate::journey::Part;
 use crate::pool::Pool;
 use crate::shadow::Shadow;
@@ -40,6 +41,10 @@ pub(crate) struct Worker {
     pub wheel: Rc<Wheel>,
     /// What answers say the time is.
     pub date: Date,
+    /// How full the upstreams were when it last looked.
+    pub levels: Levels,
+    /// Lines of a refusal that are not ready-made, in memory that is kept.
+    pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
     live: RefCell<SnapshotRef>,
     shadow: RefCell<ShadowCache>,
@@ -66,7 +71,9 @@ impl Worker {
             index,
             pool: Rc::default(),
             wheel: Wheel::new(),
+            lines: RefCell::default(),
             date: Date::new(SystemTime::now()),
+            levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
             cache: RefCell::new(cache),
             live: RefCell::new(live),

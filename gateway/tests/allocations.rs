@@ -66,6 +66,7 @@ name = "sale"
 identity = "header:x-user-id"
 steps = ["enter", "cart"]
 max_grants = 1
+max_customers = 100
 [[tiers]]
 name = "l1"
 [[routes]]
@@ -254,10 +255,15 @@ fn allocations(gateway: &Running, wire: &str, answers: usize, status: Option<u16
 
 /// Runs `check` on a gateway of one worker while no other test counts.
 fn alone(check: impl FnOnce(&Running)) {
+    alone_with(ROUTES, check);
+}
+
+/// The same with these routes.
+fn alone_with(routes: &str, check: impl FnOnce(&Running)) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     IS_TRACING.store(std::env::var_os("ALLOCATIONS_TRACE").is_some(), SeqCst);
     let origin = Origin::builder().start().unwrap();
-    let settings = Settings::upstream("max_in_flight = 8").rest(ROUTES);
+    let settings = Settings::upstream("max_in_flight = 8").rest(routes);
     check(&Running::start(&settings.text(&[origin.addr()])));
 }
 
@@ -326,6 +332,12 @@ fn sold_out() -> SocketAddr {
         }
     });
     addr
+}
+
+#[test]
+fn a_refused_request_that_says_how_it_was_decided_upon_costs_no_allocation_either() {
+    let explained = format!("[explain]\nheader = true\n{ROUTES}");
+    alone_with(&explained, |gateway| cost_nothing(gateway, &REFUSED));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -68,7 +69,10 @@ fn a_good_file_passes_the_check() {
     let (output, _directory) =
         with_file(&["check"], &Settings::upstream("").text(&["127.0.0.1:9000".parse().unwrap()]));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(out(&output).contains("good (1 upstreams, 3 tiers, 3 routes)"), "{output:?}");
+    assert!(
+        out(&output).contains("good (1 upstreams, 3 tiers, 3 routes, 0 journeys)"),
+        "{output:?}"
+    );
     assert_eq!(err(&output), "");
 }
 
@@ -112,6 +116,33 @@ fn a_file_that_is_not_there_fails_the_check_with_one_sentence() {
     assert_ne!(output.status.code(), Some(0));
     assert_eq!(err(&output).lines().count(), 1, "{output:?}");
     assert!(err(&output).contains("/nowhere/floodgate.toml"), "{output:?}");
+}
+
+#[test]
+fn keys_that_cannot_be_used_here_are_warned_of_and_the_file_is_good() {
+    let journey =
+        "[[journeys]]\nname = \"sale\"\nsteps = [\"one\", \"two\"]\nkeys = \"file:grant.keys\"\n";
+    let text =
+        format!("{}{journey}", Settings::upstream("").text(&["127.0.0.1:9000".parse().unwrap()]));
+    let (output, directory) = with_file(&["check"], &text);
+    let told = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(told.contains("3 routes, 1 journeys)"), "{told}");
+    assert!(
+        told.contains("warning: it would not start here: the keys of journey sale: "),
+        "{told}"
+    );
+    let keys = directory.path().join("grant.keys");
+    assert!(told.contains(&format!("`floodgate key > {}`", keys.display())), "{told}");
+    std::fs::write(&keys, floodgate(&["key"]).stdout).unwrap();
+    let open_to = |mode| {
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(mode)).unwrap();
+        let file = directory.path().join("floodgate.toml");
+        out(&floodgate(&["check", file.to_str().unwrap()]))
+    };
+    assert!(open_to(0o644).contains("chmod 600"), "{}", open_to(0o644));
+    let told = open_to(0o600);
+    assert!(!told.contains("chmod") && !told.contains("would not start"), "{told}");
 }
 
 // --- run ---
@@ -180,6 +211,23 @@ async fn it_prints_its_addresses_and_serves_there() {
 // --- the others ---
 
 #[test]
+fn a_key_is_one_line_and_another_each_time() {
+    let keys = [floodgate(&["key"]), floodgate(&["key"])].map(|output| {
+        assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
+        out(&output)
+    });
+    assert_ne!(keys[0], keys[1]);
+    for key in keys {
+        assert_eq!(key.lines().count(), 1, "{key}");
+        assert!(key.trim_end().len() >= 43, "{key}");
+    }
+    let help = out(&floodgate(&["key", "--help"]));
+    for word in ["umask 077", "second line", "swap", "remove the old one"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+}
+
+#[test]
 fn the_schema_is_json_and_knows_the_keys() {
     let output = floodgate(&["schema"]);
     assert_eq!(output.status.code(), Some(0));
@@ -195,7 +243,7 @@ fn the_schema_is_json_and_knows_the_keys() {
 fn the_help_names_every_command() {
     let output = floodgate(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
-    for command in ["run", "check", "schema", "demo"] {
+    for command in ["run", "check", "key", "schema", "demo"] {
         let line = |line: &str| line.trim_start().starts_with(&format!("{command} "));
         assert!(out(&output).lines().any(line), "{command}: {}", out(&output));
     }

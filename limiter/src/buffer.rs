@@ -214,6 +214,11 @@ impl Buffer {
         self.slab.free(index)
     }
 
+    /// The largest pressure of any tier, as of the last refresh.
+    pub(crate) fn pressure(&self) -> f64 {
+        self.tiers().iter().map(|tier| tier.pressure).fold(0.0, f64::max)
+    }
+
     /// Brings pressures, breakers and estimates up to `now`.
     pub(crate) fn refresh(&mut self, now: Timestamp, service: Service) {
         // The time that the newest has to wait for the others: with one waiter left there is no delay, however slow the

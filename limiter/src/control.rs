@@ -53,6 +53,14 @@ impl Limiter {
         self.publish(&mut buffer, now);
     }
 
+    /// How full it is at `now`: the largest pressure of any tier, 0..1. Takes the lock, and allocates nothing.
+    #[must_use]
+    pub fn pressure(&self, now: Timestamp) -> f64 {
+        let mut buffer = lock(&self.buffer);
+        self.publish(&mut buffer, now);
+        buffer.pressure()
+    }
+
     /// Everything that can be seen, as of `now`. Takes the lock: for people and scrapers, not for requests.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
@@ -66,7 +74,7 @@ impl Limiter {
             reserved: limit.all() - limit.ordinary(),
             waiting: buffer.waiting(),
             capacity: buffer.capacity(),
-            pressure: tiers.iter().map(|tier| tier.pressure).fold(0.0, f64::max),
+            pressure: buffer.pressure(),
             mean_service: self.counters.service().mean,
             queue_delay: buffer.queue_delay(),
             draining: buffer.is_draining(),

@@ -275,7 +275,7 @@ impl Entry {
         let line = &*self.line;
         let begun = self.begun();
         let active = self.grants.active().saturating_add(begun);
-        if self.grants.live().saturating_add(begun) >= self.max_grants() {
+        if self.grants.unfinished().saturating_add(begun) >= self.max_grants() {
             return (false, false);
         }
         let below = |bound: &AtomicU64, taken| taken < bound.load(Ordering::Relaxed);

@@ -48,6 +48,8 @@ pub(crate) struct Grants {
     shards: Box<[Padded<Mutex<Shard>>]>,
     /// Grants in the table.
     live: AtomicU64,
+    /// Those of them that have finished, and make room when it is needed.
+    finished: AtomicU64,
     /// Those of them that are in progress: neither finished nor ended nor silent.
     active: AtomicU64,
     /// After how many nanoseconds without a call a grant counts as silent.
@@ -59,6 +61,7 @@ impl Grants {
         Self {
             shards: (0..SHARDS).map(|_| Padded(Mutex::new(Shard::new()))).collect(),
             live: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
             active: AtomicU64::new(0),
             silence: AtomicU64::new(u64::MAX),
         }
@@ -67,6 +70,11 @@ impl Grants {
     /// Grants in the table, whatever became of them.
     pub(crate) fn live(&self) -> u64 {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// Grants in the table that nobody is done with.
+    pub(crate) fn unfinished(&self) -> u64 {
+        self.live().saturating_sub(self.finished.load(Ordering::Relaxed))
     }
 
     /// Grants in progress.
@@ -85,6 +93,7 @@ impl Grants {
 
     /// A new grant; its entry was its first call. Not noted if there are `max` already.
     pub(crate) fn begin(&self, nonce: u64, expires: Timestamp, max: u64, pace: Pace) {
+        self.make_room(max);
         self.with(nonce, pace, |shard, live| shard.begin(nonce, expires, live < max, pace));
     }
 
@@ -96,6 +105,7 @@ impl Grants {
         (calls, max): (u32, u64),
         pace: Pace,
     ) -> Result<(), Ended> {
+        self.make_room(max);
         self.with(nonce, pace, |shard, live| shard.call(nonce, expires, calls, live < max, pace))
     }
 
@@ -106,7 +116,16 @@ impl Grants {
 
     /// The grant, which expires by `expires`, is good for nothing any more.
     pub(crate) fn end(&self, nonce: u64, expires: Timestamp, max: u64, pace: Pace) {
+        self.make_room(max);
         self.with(nonce, pace, |shard, live| shard.end(nonce, expires, live < max, pace));
+    }
+
+    /// Forgets a grant that has finished if there are `max`: somebody else may need its place.
+    fn make_room(&self, max: u64) {
+        if self.live() >= max {
+            let mut shards = self.shards.iter();
+            shards.any(|shard| self.change(&mut lock(shard), Shard::make_room));
+        }
     }
 
     /// Clears up everywhere, and tells what was heard since the last time.
@@ -132,7 +151,7 @@ impl Grants {
 
     /// Brings the sums up to what `act` does to one shard.
     fn change<T>(&self, shard: &mut Shard, act: impl FnOnce(&mut Shard) -> T) -> T {
-        let before = (shard.live(), shard.active());
+        let before = (shard.live(), shard.active(), shard.finished());
         let done = act(shard);
         // Wrapping: a difference below zero is added as what it is modulo 2^64.
         let add = |sum: &AtomicU64, before: u64, after: u64| {
@@ -142,6 +161,7 @@ impl Grants {
         };
         add(&self.live, before.0, shard.live());
         add(&self.active, before.1, shard.active());
+        add(&self.finished, before.2, shard.finished());
         done
     }
 

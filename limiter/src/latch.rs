@@ -77,6 +77,8 @@ struct Book {
     open: Chain,
     /// Those that are out, likewise.
     out: Chain,
+    /// How many there are of each state.
+    counts: [usize; 4],
     /// The latest change among the SKUs that had to make room: nothing that was asked before counts for one that is new
     /// here, since it may be one of those.
     forgotten: Timestamp,
@@ -93,6 +95,7 @@ impl Latches {
             records: Vec::new(),
             open: Chain::EMPTY,
             out: Chain::EMPTY,
+            counts: [0; 4],
             forgotten: Timestamp::default(),
         };
         Self {
@@ -201,6 +204,12 @@ impl Latches {
         order.into_iter().rev().map(|record| records[record].status()).collect()
     }
 
+    /// How many SKUs are in this state, of those that something is known of. Costs the same however many they are.
+    #[must_use]
+    pub fn count(&self, stock: Stock) -> usize {
+        lock(&self.book).counts[stock.index()]
+    }
+
     /// How many SKUs are out.
     #[must_use]
     pub fn latched(&self) -> usize {
@@ -273,6 +282,7 @@ impl Latches {
             };
             chain.remove(records, index);
             let leaves = &records[index];
+            book.counts[leaves.stock.index()] -= 1;
             book.forgotten = book.forgotten.max(leaves.since);
             if let Some(entry) = self.index.find(leaves.tag) {
                 self.index.remove(entry.at);
@@ -280,6 +290,7 @@ impl Latches {
             records[index] = Record::new(tag, name, since);
             index
         };
+        book.counts[Stock::Open.index()] += 1;
         book.open.push(&mut book.records, index);
         self.index.insert(tag, index);
         self.index.find(tag).map(|entry| entry.at)
@@ -306,6 +317,8 @@ impl Latches {
         if stock == before {
             return None;
         }
+        book.counts[before.index()] -= 1;
+        book.counts[stock.index()] += 1;
         self.index.set(at, stock, now + book.settings.ttl);
         self.changes.fetch_add(1, Ordering::Release);
         Some(stock)

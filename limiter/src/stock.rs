@@ -17,6 +17,9 @@ pub enum Stock {
 }
 
 impl Stock {
+    /// All of them, from plenty to nothing.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Low, Self::ReservedOut, Self::SoldOut];
+
     /// Whether nobody gets it now.
     #[must_use]
     pub const fn is_out(self) -> bool {
@@ -37,9 +40,12 @@ impl Stock {
     /// The state of that name, as [`as_str`](Self::as_str) gives it; letters of either case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Open, Self::Low, Self::ReservedOut, Self::SoldOut]
-            .into_iter()
-            .find(|stock| stock.as_str().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|stock| stock.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Position in [`Stock::ALL`], for tables.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
     }
 
     pub(crate) const fn bits(self) -> u64 {

@@ -414,7 +414,24 @@ fn whatever_threads_do_at_once_the_sums_close() {
     });
     let status = entry.status(at(3_000));
     assert_eq!((status.begun, status.in_progress), (0, 0));
-    assert_eq!(status.live, status.given);
+    // In a full table one may lose the place that was made for it to another.
+    assert!(status.given > 1_000 && (900..=1_000).contains(&status.live), "{status:?}");
+}
+
+#[test]
+fn who_has_finished_makes_room_in_a_full_table() {
+    let entry = informed(EntrySettings { max_grants: 3, ..settings() });
+    let expires = at(1_000 + TTL_MILLIS);
+    for nonce in 0..1_000 {
+        holder(&entry, nonce, at(1_000));
+        assert!(entry.status(at(1_000)).live <= 3);
+        // Its calls are counted: it has its place.
+        assert_eq!((0..9).filter(|_| entry.call(nonce, expires, at(1_000)).is_ok()).count(), 3);
+        entry.finish(nonce, at(1_000));
+    }
+    assert!(entry.peek(Standing::OnTime, true, at(1_000)));
+    entry.tick(&[load(450, 5)], expires);
+    assert_eq!(entry.status(expires).live, 0);
 }
 
 #[derive(Clone, Debug)]
@@ -496,8 +513,9 @@ proptest! {
 
     #[test]
     fn the_table_says_what_a_plain_one_says(acts in acts()) {
-        // Time stands still for entry control, which is not asked; so nothing goes silent.
-        let entry = informed(EntrySettings { max_grants: 30, ..settings() });
+        // Time stands still for entry control, which is not asked; so nothing goes silent. There is room for
+        // all of them.
+        let entry = informed(settings());
         let mut known: HashMap<u64, Known> = HashMap::new();
         let mut now = 1_000;
         for act in acts {
@@ -505,12 +523,10 @@ proptest! {
             entry.tick(&[load(450, 5)], at(now));
             known.retain(|_, grant| grant.expires > now);
             let fresh = Known { expires: now + TTL_MILLIS, calls: 1, over: false, ended: false };
-            let has_room = known.len() < 30;
             match act {
                 Act::Advance(millis) => now += millis,
                 Act::Grant(nonce) => {
                     let begun = entry.take(Standing::OnTime, true, at(now));
-                    prop_assert!(begun.is_none() || has_room);
                     if let Some(begun) = begun {
                         begun.grant(nonce, at(now));
                         known.entry(nonce).or_insert(fresh);
@@ -519,18 +535,14 @@ proptest! {
                 Act::Call(nonce) => {
                     let expires = known.get(&nonce).map_or(fresh.expires, |grant| grant.expires);
                     let said = entry.call(nonce, at(expires), at(now));
-                    if known.contains_key(&nonce) || has_room {
-                        let grant = known.entry(nonce).or_insert(fresh);
-                        let expected = match *grant {
-                            Known { ended: true, .. } => Err(Ended::Over),
-                            Known { calls: 4.., .. } => Err(Ended::Calls),
-                            _ => Ok(()),
-                        };
-                        grant.calls += u32::from(expected.is_ok());
-                        prop_assert_eq!(said, expected);
-                    } else {
-                        prop_assert_eq!(said, Ok(()));
-                    }
+                    let grant = known.entry(nonce).or_insert(fresh);
+                    let expected = match *grant {
+                        Known { ended: true, .. } => Err(Ended::Over),
+                        Known { calls: 4.., .. } => Err(Ended::Calls),
+                        _ => Ok(()),
+                    };
+                    grant.calls += u32::from(expected.is_ok());
+                    prop_assert_eq!(said, expected);
                 }
                 Act::Finish(nonce) => {
                     entry.finish(nonce, at(now));
@@ -540,9 +552,7 @@ proptest! {
                 }
                 Act::End(nonce) => {
                     entry.end(nonce, at(now));
-                    if known.contains_key(&nonce) || has_room {
-                        known.entry(nonce).or_insert(fresh).ended = true;
-                    }
+                    known.entry(nonce).or_insert(fresh).ended = true;
                 }
             }
             let status = entry.status(at(now));

@@ -201,6 +201,7 @@ fn another_size_keeps_what_is_known() {
     latches.observe(SKU << 8, "hat", left(5), at(1), at(1));
     let larger = latches.resized(LatchSettings { max_skus: 1_000, ..SETTINGS });
     assert_eq!(larger.list(), latches.list());
+    assert_eq!(Stock::ALL.map(|stock| larger.count(stock)), [1, 0, 0, 1]);
     assert_eq!(larger.look(SKU, at(1_999)), Look::Refuse(Stock::SoldOut));
     assert_eq!(larger.look(SKU, at(2_000)), Look::Canary(Stock::SoldOut));
     let smaller = latches.resized(LatchSettings { max_skus: 1, ..SETTINGS });

@@ -227,6 +227,10 @@ fn live(seed: u64) {
         }
         let out = model.skus.iter().filter(|known| known.stock.is_out()).count();
         assert_eq!((latches.list().len(), latches.latched()), (model.skus.len(), out));
+        for stock in Stock::ALL {
+            let of_this = model.skus.iter().filter(|known| known.stock == stock).count();
+            assert_eq!(latches.count(stock), of_this, "{stock}");
+        }
     }
 }
 

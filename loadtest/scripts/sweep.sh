@@ -43,6 +43,8 @@ envoy=
 case $targets in
     *envoy*) find_envoy "$built/peers/envoy" ;;
 esac
+[ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 20000 ] \
+    || echo "warning: at fifty times the load 20000 open files are needed (ulimit -n)" >&2
 find_origin
 # Workers of nginx run as another user.
 chmod 755 "$work"

@@ -274,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gateway_tells_of_journeys_changes_no_figure() {
+        let more = "# TYPE floodgate_grants_total counter\n\
+                    floodgate_grants_total{journey=\"a } \\\" b\",event=\"given\"} 12\n\
+                    floodgate_grants_in_progress{journey=\"sale\"} 7\n\
+                    floodgate_holders_wait_seconds{journey=\"sale\"} 0.0005\n\
+                    floodgate_replays_total{route=\"pay\",tier=\"l1\"} 3\n\
+                    floodgate_purchases{state=\"in_flight\"} 2\nfloodgate_purchases_bytes 4096\n";
+        let page = format!("{PAGE}{more}");
+        assert_eq!(gauges(&page), gauges(PAGE));
+        assert_eq!(totals(&page), totals(PAGE));
+        assert_eq!(text::samples(more).count(), 6);
+        let mut second = GatewaySecond::default();
+        add_status(
+            &mut second,
+            r#"{"upstreams":{"a":{"buffer":10}},"journeys":{"sale":{"live":3}}}"#,
+        );
+        assert_eq!(second.buffer, 10);
+    }
+
+    #[test]
     fn only_what_happened_during_the_run_is_counted() {
         let before = totals("floodgate_rejections_total{reason=\"rate\"} 5\n");
         let after = totals(

@@ -3,6 +3,8 @@
 
 mod answer;
 mod config;
+mod explain;
+mod latch;
 mod query;
 mod shadow;
 mod status;
@@ -35,6 +37,8 @@ use token::Role;
 
 pub(crate) use token::Tokens;
 
+/// What the path of a decision begins with.
+const EXPLAIN: &str = "/api/explain/";
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 256;
 /// Time for a head, and between two requests of a connection.
@@ -177,11 +181,20 @@ impl Admin {
                 _ => &["confirm_within", "mode", "persist"],
             },
             "/api/config/rollback" => &["to"],
+            "/api/latch" => &["limit"],
+            _ if path.starts_with(latch::ONE) && method == Method::PUT => &["state"],
             _ => &[],
         };
         if let Some(name) = query.unknown(known) {
             let sentence = format!("`{name}` means nothing here; known: {}", known.join(", "));
             return problem(StatusCode::BAD_REQUEST, "bad_request", &sentence);
+        }
+        if let Some(sku) = path.strip_prefix(latch::ONE) {
+            return match method.as_str() {
+                "GET" => latch::show(&self.shared, sku, clock::now()),
+                "PUT" => latch::set(&self.shared, sku, query, asker, clock::now()),
+                _ => Answer::method_not_allowed("GET, PUT"),
+            };
         }
         match (path, method.as_str()) {
             ("/metrics", "GET") => self.metrics(),
@@ -197,10 +210,14 @@ impl Admin {
             ("/api/config/history", "GET") => config::history(control),
             ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
             ("/api/config/confirm", "POST") => config::confirm(control, asker),
+            ("/api/latch", "GET") => latch::list(&self.shared, query, clock::now()),
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
             ("/api/shadow/promote", "POST") => shadow::promote(control, watch, asker),
-            ("/metrics" | "/api/status" | "/api/config/history", _) => {
+            (_, "GET") if path.starts_with(EXPLAIN) => {
+                explain::show(&self.shared, &path[EXPLAIN.len()..])
+            }
+            ("/metrics" | "/api/status" | "/api/config/history" | "/api/latch", _) => {
                 Answer::method_not_allowed("GET")
             }
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
@@ -208,10 +225,12 @@ impl Admin {
             ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {
                 Answer::method_not_allowed("POST")
             }
+            _ if path.starts_with(EXPLAIN) => Answer::method_not_allowed("GET"),
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history or /api/shadow",
+                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/latch, \
+                 /api/shadow or /api/explain/{id}",
             ),
         }
     }

@@ -3,6 +3,9 @@
 use floodgate_limiter::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::latch;
+use crate::grant::token::Invalid;
+use crate::journey::JourneyStatus;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -15,12 +18,57 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         .iter()
         .map(|upstream| (upstream.name.clone(), one_upstream(&snapshot, upstream, now)))
         .collect();
+    let journeys: Map<_, _> = snapshot
+        .journeys
+        .iter()
+        .map(|journey| (journey.name.clone(), one_journey(&journey.status(now))))
+        .collect();
+    let purchases = snapshot.purchases.status();
     json!({
         "generation": snapshot.generation,
         "draining": shared.is_draining(),
         "active_requests": shared.active(),
         "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
         "upstreams": upstreams,
+        "journeys": journeys,
+        "stock": latch::counts(&snapshot),
+        "purchases": {
+            "in_flight": purchases.in_flight,
+            "kept": purchases.finished,
+            "bytes": purchases.used,
+            "evicted": purchases.evicted,
+        },
+    })
+}
+
+fn one_journey(seen: &JourneyStatus) -> Value {
+    let entry = &seen.entry;
+    let invalid: Map<_, _> = Invalid::ALL
+        .iter()
+        .zip(seen.invalid)
+        .map(|(why, count)| (why.as_str().to_owned(), count.into()))
+        .collect();
+    json!({
+        "sticky": seen.sticky,
+        "keys": seen.keys.as_ref().map(|(source, number)| {
+            json!({ "source": source.to_string(), "number": number })
+        }),
+        "rate": entry.rate,
+        "capacity": entry.capacity,
+        "factor": entry.factor,
+        "calls_per_grant": entry.calls_per_grant,
+        "begun": entry.begun,
+        "in_progress": entry.in_progress,
+        "wanted_in_progress": entry.wanted_in_progress,
+        "live": entry.live,
+        "given": seen.given,
+        "finished": seen.finished,
+        "ended": seen.ended,
+        "calls": seen.calls,
+        "invalid": invalid,
+        "holders_wait_ms": entry.holders_wait.as_secs_f64() * 1e3,
+        "silence_ms": entry.silence.as_secs_f64() * 1e3,
+        "return_memory_bytes": seen.return_memory,
     })
 }
 

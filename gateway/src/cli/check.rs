@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use floodgate_config::{LoadError, Loaded};
-use floodgate_gateway::gateway::check_admin;
+use floodgate_gateway::gateway::{check_admin, check_keys};
 
 use super::run::environment;
 use super::{complain, say};
@@ -53,10 +53,13 @@ fn good(file: &Path, loaded: &Loaded, json: bool, explain: Explain) -> ExitCode 
         say(&format!("warning: it would not start here: {sentence}\n"));
     }
     let config = &loaded.config;
-    let (upstreams, tiers, routes) =
-        (config.upstreams.len(), config.tiers.len(), config.routes.len());
+    for sentence in check_keys(config) {
+        say(&format!("warning: {sentence}\n"));
+    }
+    let (upstreams, tiers, routes, journeys) =
+        (config.upstreams.len(), config.tiers.len(), config.routes.len(), config.journeys.len());
     say(&format!(
-        "{}: good ({upstreams} upstreams, {tiers} tiers, {routes} routes)",
+        "{}: good ({upstreams} upstreams, {tiers} tiers, {routes} routes, {journeys} journeys)",
         file.display()
     ))
 }

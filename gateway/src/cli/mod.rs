@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use floodgate_gateway::demo::Scenario;
+use floodgate_gateway::gateway;
 
 /// Floodgate: a flash-sale admission gateway.
 ///
@@ -52,6 +53,23 @@ enum Command {
         #[arg(long, hide = true, conflicts_with = "seconds_per_phase")]
         short: bool,
     },
+    /// Print a new key, as a journey's `keys` names them
+    ///
+    /// Put it into a file that only the gateway's user can read:
+    ///
+    ///   (umask 077; floodgate key > grant.keys)
+    ///
+    /// A key file has a key a line. The first signs, what either of two has signed is good. Every gateway has the
+    /// same file, and reads it again within a few seconds. To change the key without anybody losing a grant:
+    ///
+    ///   1. append a new one as the second line:    floodgate key >> grant.keys
+    ///   2. when every gateway has read that, swap the two lines: the new one signs
+    ///   3. after the journey's `ttl`, remove the old one
+    ///
+    /// Each gateway says on its log when the keys have changed, and tells in /api/status how many it has. Keys
+    /// from the environment are read at the start only.
+    #[command(verbatim_doc_comment)]
+    Key,
     /// Run the gateway until it is told to stop (SIGTERM or SIGINT drain, a second one stops at once)
     Run {
         /// The configuration
@@ -81,6 +99,10 @@ impl Cli {
                     if short { Scenario::short() } else { Scenario::new(seconds_per_phase) };
                 demo::demo(&scenario, serve)
             }
+            Command::Key => match gateway::new_key() {
+                Ok(key) => say(&key),
+                Err(sentence) => complain(&sentence),
+            },
             Command::Run { config, shadow, print_addresses } => {
                 run::run(&config, shadow.as_deref(), print_addresses)
             }

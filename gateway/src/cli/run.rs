@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use floodgate_config::{LoadError, Loaded};
+use floodgate_config::{Config, KeySource, LoadError, Loaded};
 use floodgate_gateway::control::{SetLog, Start};
 use floodgate_gateway::gateway::Gateway;
 use tracing_subscriber::EnvFilter;
@@ -32,7 +32,7 @@ pub(super) fn run(file: &Path, shadow: Option<&Path>, print_addresses: bool) -> 
         Err(sentence) => return complain(&sentence),
     };
     let set_log = log_to_stderr(&loaded.config.server.log);
-    for name in unknown_variables() {
+    for name in unknown_variables(&loaded.config) {
         tracing::warn!(
             name,
             "this environment variable means nothing; keys are FLOODGATE__SECTION__KEY, with two underscores"
@@ -75,11 +75,15 @@ pub(super) fn environment() -> Vec<(String, String)> {
     all.filter(|(name, _)| name.starts_with(OVERRIDE)).collect()
 }
 
-/// Variables that look as if they were meant for us and are not.
-fn unknown_variables() -> Vec<String> {
+/// Variables that look as if they were meant for us and are not, and hold no keys of `config` either.
+fn unknown_variables(config: &Config) -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let ours = names.filter(|name| name.starts_with("FLOODGATE_") && !name.starts_with(OVERRIDE));
-    ours.filter(|name| !KNOWN_VARIABLES.contains(&name.as_str())).collect()
+    let holds_keys = |name: &str| {
+        let named = |keys: &KeySource| matches!(keys, KeySource::Env(one) if one == name);
+        config.journeys.iter().any(|journey| named(&journey.keys))
+    };
+    ours.filter(|name| !KNOWN_VARIABLES.contains(&name.as_str()) && !holds_keys(name)).collect()
 }
 
 fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, String> {

@@ -127,6 +127,11 @@ impl Keys {
         Ok(Self { newest, other: keys.next() })
     }
 
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        1 + usize::from(self.other.is_some())
+    }
+
     /// The one that signs.
     pub(super) fn newest(&self) -> &Key {
         &self.newest

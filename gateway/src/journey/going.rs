@@ -6,7 +6,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, Response, request};
 
 use super::Part;
-use crate::grant::cookie::GRANT_HEADER;
+use crate::outbound::GrantWord;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::snapshot::{Route, Snapshot};
@@ -101,12 +101,14 @@ impl Going {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         let is_finished = journey.is_finished_by(self.step, response.status());
-        let is_ended =
-            response.headers_mut().remove(GRANT_HEADER).is_some_and(|value| value == DONE);
-        if is_finished {
-            shard.finished.increment();
-        }
-        let Place::Holds { nonce, fields } = self.place else { return };
+        let word = response.extensions_mut().remove::<GrantWord>();
+        let is_ended = word.is_some_and(|GrantWord(word)| word == DONE);
+        let Place::Holds { nonce, fields } = self.place else {
+            if is_finished {
+                shard.finished.increment();
+            }
+            return;
+        };
         if is_finished {
             journey.entry.finish(nonce, now);
         }

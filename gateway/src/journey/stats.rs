@@ -9,14 +9,12 @@ use crate::metrics::Counter;
 pub(crate) struct JourneyShard {
     /// Grants that were given.
     pub granted: Counter,
-    /// Calls that were let in by a grant.
+    /// Calls that were let in by a grant, or by their step.
     pub calls: Counter,
-    /// Journeys that came to their end.
+    /// Journeys by step that came to their end; of grants, entry control knows.
     pub finished: Counter,
     /// Grants that the origin ended.
     pub ended: Counter,
-    /// Purchases that were answered with an answer that was here.
-    pub replayed: Counter,
     /// Grants that were shown and count as none, by [`Invalid::index`].
     pub invalid: [Counter; Invalid::ALL.len()],
 }
@@ -32,7 +30,6 @@ pub(crate) struct JourneySums {
     pub calls: u64,
     pub finished: u64,
     pub ended: u64,
-    pub replayed: u64,
     pub invalid: [u64; Invalid::ALL.len()],
 }
 
@@ -59,7 +56,6 @@ impl JourneyStats {
             calls: sum(|shard| &shard.calls),
             finished: sum(|shard| &shard.finished),
             ended: sum(|shard| &shard.ended),
-            replayed: sum(|shard| &shard.replayed),
             invalid: std::array::from_fn(|index| {
                 self.0.iter().map(|shard| shard.invalid[index].value()).sum()
             }),

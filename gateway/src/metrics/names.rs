@@ -34,6 +34,32 @@ pub(crate) const SERVER_EJECTED: &str = "floodgate_server_ejected";
 pub(crate) const SHADOW_REQUESTS: &str = "floodgate_shadow_requests_total";
 /// What it would have refused, by reason.
 pub(crate) const SHADOW_REJECTIONS: &str = "floodgate_shadow_rejections_total";
+/// Grants by what became of them: `given`, `finished`, `ended` by the origin.
+pub(crate) const GRANTS: &str = "floodgate_grants_total";
+/// Calls that were let in by a grant, the entry not among them.
+pub(crate) const GRANT_CALLS: &str = "floodgate_grant_calls_total";
+/// Grants that were shown and count as none, by why.
+pub(crate) const GRANTS_INVALID: &str = "floodgate_grants_invalid_total";
+/// Grants in the table.
+pub(crate) const GRANTS_LIVE: &str = "floodgate_grants_live";
+/// Those of them whose customers are on their way.
+pub(crate) const GRANTS_IN_PROGRESS: &str = "floodgate_grants_in_progress";
+/// Planned entries per second.
+pub(crate) const GRANT_RATE: &str = "floodgate_grant_rate";
+/// What a grant costs.
+pub(crate) const CALLS_PER_GRANT: &str = "floodgate_calls_per_grant";
+/// Mean wait of holders for a permit.
+pub(crate) const HOLDERS_WAIT: &str = "floodgate_holders_wait_seconds";
+/// Memory for when refused customers were told to come back.
+pub(crate) const RETURN_MEMORY: &str = "floodgate_return_memory_bytes";
+/// SKUs that something is known of, by state.
+pub(crate) const SKUS: &str = "floodgate_skus";
+/// Requests that were answered with an answer that was here.
+pub(crate) const REPLAYS: &str = "floodgate_replays_total";
+/// Purchases that are remembered: `in_flight`, `kept`.
+pub(crate) const PURCHASES: &str = "floodgate_purchases";
+/// Memory that they take.
+pub(crate) const PURCHASES_BYTES: &str = "floodgate_purchases_bytes";
 /// Number of the live configuration.
 pub(crate) const CONFIG_GENERATION: &str = "floodgate_config_generation";
 /// Loads of a configuration by result: `applied`, `rejected`, `unchanged`.

@@ -1,5 +1,7 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
+mod journeys;
+
 use std::fmt::{Display, Write};
 
 use super::{Totals, names};
@@ -16,6 +18,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    journeys::render(snapshot, &mut page);
 }
 
 fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {
@@ -103,6 +106,10 @@ fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
                 count,
             );
         }
+    }
+    page.family(names::REPLAYS, "counter", "Requests that were answered as the same before.");
+    for (route, tier, sums) in &rows {
+        page.sample(names::REPLAYS, &[("route", route), ("tier", tier)], sums.replayed);
     }
     page.family(names::REJECTIONS, "counter", "Refused requests by reason.");
     for (route, tier, sums) in &rows {

@@ -15,6 +15,8 @@ pub(crate) struct RouteShard {
     pub admitted: Counter,
     /// Answered to the last byte.
     pub completed: Counter,
+    /// Of these, answered with an answer that was here.
+    pub replayed: Counter,
     /// Left before there was a permit.
     pub abandoned: Counter,
     /// Admitted and not answered to the last byte, whoever's fault.
@@ -52,6 +54,7 @@ pub(crate) struct Sums {
     pub arrivals: u64,
     pub admitted: u64,
     pub completed: u64,
+    pub replayed: u64,
     pub abandoned: u64,
     pub failed: u64,
     pub rejected: [u64; REASONS],
@@ -66,6 +69,7 @@ impl Default for RouteShard {
             arrivals: Counter::new(),
             admitted: Counter::new(),
             completed: Counter::new(),
+            replayed: Counter::new(),
             abandoned: Counter::new(),
             failed: Counter::new(),
             rejected: [const { Counter::new() }; REASONS],
@@ -105,6 +109,7 @@ impl RouteStats {
             std::array::from_fn(|at| self.0.iter().map(|shard| field(shard)[at].value()).sum())
         };
         Sums {
+            replayed: sum(|shard| &shard.replayed),
             completed: sum(|shard| &shard.completed),
             failed: sum(|shard| &shard.failed),
             rejected: table(|shard| &shard.rejected),

@@ -8,6 +8,7 @@ use http::{Response, StatusCode, response};
 use hyper::ext::ReasonPhrase;
 
 use super::body_reader::BodyReader;
+use crate::grant::cookie::GRANT_HEADER;
 use crate::headers;
 use crate::http1::elements;
 
@@ -28,6 +29,10 @@ pub(crate) struct Answer {
     /// The connection may carry another request afterwards.
     pub keeps_alive: bool,
 }
+
+/// What the origin says to its customer's grant, an extension of its answer: not for the customer.
+#[derive(Clone, Debug)]
+pub(crate) struct GrantWord(pub HeaderValue);
 
 /// What stands at the beginning of some bytes.
 pub(super) enum Parsed {
@@ -52,6 +57,7 @@ struct Fields<'b> {
     connection: Vec<&'b [u8]>,
     closes: bool,
     upgrade: Option<HeaderValue>,
+    grant: Option<GrantWord>,
 }
 
 /// Reads the head at the beginning of `bytes`, the answer to a HEAD request or to any other, and puts
@@ -100,6 +106,9 @@ pub(super) fn parse(
     {
         head.extensions.insert(phrase);
     }
+    if let Some(word) = fields.grant {
+        head.extensions.insert(word);
+    }
     let upgrade = fields.upgrade;
     // A server of HTTP/1.0 closes unless it says otherwise, and what it says is not worth the doubt.
     let keeps_alive = is_http_11 && !fields.closes && status != StatusCode::SWITCHING_PROTOCOLS;
@@ -128,6 +137,9 @@ fn read_fields<'b>(
             }
             "connection" => fields.add_connection(line.value),
             "upgrade" => fields.upgrade = value(bytes, line.value).ok(),
+            _ if name == GRANT_HEADER => {
+                fields.grant = value(bytes, line.value).ok().map(GrantWord)
+            }
             _ => {}
         }
         if !headers::ends_at_gateway(name.as_str()) {

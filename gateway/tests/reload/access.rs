@@ -11,9 +11,17 @@ fn guarded(text: &str) -> Launch {
 }
 
 /// Everything that looks, and everything that changes.
-const LOOKS: [&str; 5] =
-    ["/metrics", "/api/status", "/api/config", "/api/config/history", "/api/shadow"];
-const CHANGES: [(&str, &str); 6] = [
+const LOOKS: [&str; 7] = [
+    "/metrics",
+    "/api/status",
+    "/api/config",
+    "/api/config/history",
+    "/api/latch",
+    "/api/latch/shoe",
+    "/api/shadow",
+];
+const CHANGES: [(&str, &str); 7] = [
+    ("PUT", "/api/latch/shoe?state=sold_out"),
     ("PUT", "/api/config"),
     ("PUT", "/api/config?mode=shadow"),
     ("POST", "/api/config/rollback"),

@@ -5,6 +5,7 @@
 mod access;
 mod carried;
 mod history;
+mod journeys;
 mod live;
 mod rates;
 mod refused;

@@ -39,7 +39,6 @@ enum Stage {
 
 #[derive(Debug)]
 struct Grant {
-    nonce: u64,
     expires: Timestamp,
     /// By the clock that stands still with the upstream.
     seen: Duration,
@@ -56,8 +55,12 @@ pub(crate) struct Shard {
     index: HashMap<u64, u32>,
     slab: Vec<Grant>,
     free: Vec<u32>,
-    /// Every grant once, by about when it expires.
-    expiring: VecDeque<(Timestamp, u32)>,
+    /// Every grant once, by about when it expires; some that had to make room before.
+    expiring: VecDeque<(Timestamp, u64)>,
+    /// Those that have finished, in that order, and what has become of them since.
+    done: VecDeque<u64>,
+    /// How many of them are in the table.
+    finished: u64,
     /// Ends of the list of active grants.
     oldest: u32,
     newest: u32,
@@ -72,6 +75,8 @@ impl Shard {
             slab: Vec::new(),
             free: Vec::new(),
             expiring: VecDeque::new(),
+            done: VecDeque::new(),
+            finished: 0,
             oldest: NONE,
             newest: NONE,
             active: 0,
@@ -81,6 +86,11 @@ impl Shard {
 
     pub(super) fn live(&self) -> u64 {
         self.index.len() as u64
+    }
+
+    /// Those that have finished.
+    pub(super) fn finished(&self) -> u64 {
+        self.finished
     }
 
     pub(super) fn active(&self) -> u64 {
@@ -93,7 +103,7 @@ impl Shard {
 
     pub(super) fn begin(&mut self, nonce: u64, expires: Timestamp, has_room: bool, pace: Pace) {
         // A nonce that is known already goes on as it is.
-        if has_room && !self.index.contains_key(&nonce) {
+        if !self.index.contains_key(&nonce) && has_room {
             self.insert(nonce, expires, true, pace);
         }
     }
@@ -109,8 +119,8 @@ impl Shard {
         if expires <= pace.now {
             return Err(Ended::Over);
         }
-        let at = match self.index.get(&nonce) {
-            Some(&at) => at,
+        let at = match self.index.get(&nonce).copied() {
+            Some(at) => at,
             None if !has_room => {
                 self.heard.calls += 1;
                 return Ok(());
@@ -156,12 +166,13 @@ impl Shard {
         {
             self.heard.finished += 1;
             self.leave(at, Stage::Finished);
+            self.done.push_back(nonce);
         }
     }
 
     pub(super) fn end(&mut self, nonce: u64, expires: Timestamp, has_room: bool, pace: Pace) {
-        let at = match self.index.get(&nonce) {
-            Some(&at) => at,
+        let at = match self.index.get(&nonce).copied() {
+            Some(at) => at,
             None if !has_room => return,
             None => self.insert(nonce, expires, false, pace),
         };
@@ -189,21 +200,43 @@ impl Shard {
     }
 
     fn expire_one(&mut self, pace: Pace) -> bool {
-        let Some(&(due, at)) = self.expiring.front() else { return false };
+        let Some(&(due, nonce)) = self.expiring.front() else { return false };
         if due > pace.now {
             return false;
         }
         self.expiring.pop_front();
+        let Some(&at) = self.index.get(&nonce) else { return true };
         let expires = self.slab[at as usize].expires;
         if expires > pace.now {
             // Was renewed.
-            self.expiring.push_back((expires, at));
+            self.expiring.push_back((expires, nonce));
         } else {
-            self.leave(at, Stage::Ended);
-            self.index.remove(&self.slab[at as usize].nonce);
-            self.free.push(at);
+            self.remove(nonce, at);
         }
         true
+    }
+
+    /// Forgets the grant that finished first: its holder has what it was for. Whether there was one.
+    pub(super) fn make_room(&mut self) -> bool {
+        while let Some(nonce) = self.done.pop_front() {
+            if let Some(&at) = self.index.get(&nonce)
+                && self.slab[at as usize].stage == Stage::Finished
+            {
+                self.remove(nonce, at);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn remove(&mut self, nonce: u64, at: u32) {
+        self.leave(at, Stage::Ended);
+        self.index.remove(&nonce);
+        self.free.push(at);
+        // What is behind one that is still here goes with it.
+        while self.done.front().is_some_and(|nonce| !self.index.contains_key(nonce)) {
+            self.done.pop_front();
+        }
     }
 
     fn silence_one(&mut self, pace: Pace) -> bool {
@@ -219,6 +252,9 @@ impl Shard {
     fn leave(&mut self, at: u32, stage: Stage) {
         let grant = &mut self.slab[at as usize];
         let was = std::mem::replace(&mut grant.stage, stage);
+        self.finished -= u64::from(was == Stage::Finished);
+        self.finished += u64::from(stage == Stage::Finished);
+        let grant = &mut self.slab[at as usize];
         if was == Stage::Active {
             if grant.whole {
                 self.heard.ended += 1;
@@ -230,7 +266,6 @@ impl Shard {
 
     fn insert(&mut self, nonce: u64, expires: Timestamp, whole: bool, pace: Pace) -> u32 {
         let grant = Grant {
-            nonce,
             expires,
             seen: pace.clock,
             // The entry.
@@ -249,7 +284,7 @@ impl Shard {
             (self.slab.len() - 1) as u32
         };
         self.index.insert(nonce, at);
-        self.expiring.push_back((expires, at));
+        self.expiring.push_back((expires, nonce));
         self.link(at);
         at
     }

@@ -1,9 +1,9 @@
 //! One client's connection, and one request and answer on it.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 
@@ -135,9 +135,23 @@ impl Line {
     }
 }
 
+/// From an address of its own as far as there are some: the ports of a single one run out when thousands
+/// of customers come and go, since each is kept for a minute behind its connection.
+async fn open(venue: &Venue) -> io::Result<TcpStream> {
+    let SocketAddr::V4(target) = venue.plan.target else {
+        return TcpStream::connect(venue.plan.target).await;
+    };
+    let socket = TcpSocket::new_v4()?;
+    if target.ip().is_loopback() {
+        // Where the loopback has one address only, that one has to do.
+        drop(socket.bind(SocketAddr::from((venue.source(), 0))));
+    }
+    socket.connect(target.into()).await
+}
+
 async fn connect(venue: &Venue, until: Instant) -> Result<Wire, Reached> {
     venue.traffic(|traffic| traffic.fresh += 1);
-    match timeout_at(until, TcpStream::connect(venue.plan.target)).await {
+    match timeout_at(until, open(venue)).await {
         Ok(Ok(stream)) => Ok(Wire::new(stream, venue.scratch.clone())),
         Ok(Err(_)) => Err(Reached::NoConnection),
         Err(_) => Err(Reached::Timeout),

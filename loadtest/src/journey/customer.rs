@@ -38,6 +38,8 @@ pub(super) struct Shopper {
 #[derive(Debug)]
 struct Customer {
     calls: u32,
+    /// When the first step was granted.
+    let_in: Option<Instant>,
     class: ClientClass,
     shopper: Shopper,
     venue: Rc<Venue>,
@@ -61,10 +63,11 @@ pub(super) async fn live(venue: Rc<Venue>, class: ClientClass, index: u64, inten
     if !class.is_browser() {
         shopper.carry.clone_from(&venue.plan.carry);
     }
-    let mut customer = Customer { calls: 0, class, shopper, venue: Rc::clone(&venue) };
+    let mut customer =
+        Customer { calls: 0, let_in: None, class, shopper, venue: Rc::clone(&venue) };
     venue.started(class);
     let ending = customer.go(intended).await;
-    venue.ended(class, ending, intended, customer.calls);
+    venue.ended(class, ending, (intended, customer.let_in), customer.calls);
 }
 
 // === impl Customer ===
@@ -99,6 +102,7 @@ impl Customer {
                 return Ok(next);
             }
             self.calls += 1;
+            self.let_in.get_or_insert(*due);
         }
         Ok(Next::Step)
     }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::Ipv4Addr,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -23,6 +24,8 @@ use super::{client::ClientClass, plan::JourneyPlan};
 
 /// Room for what one read takes in.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// Addresses that customers come from: 28,000 ports each, a minute long.
+const SOURCES: u8 = 64;
 /// Width of a bucket of [`Traffic::completions`].
 pub(crate) const BUCKET: Duration = Duration::from_millis(100);
 
@@ -32,6 +35,8 @@ pub(super) struct Venue {
     pub(super) plan: Arc<JourneyPlan>,
     pub(super) start: Instant,
     pub(super) drained: Notify,
+    /// Connections so far.
+    connections: Cell<u8>,
     live: Cell<usize>,
     recorder: RefCell<Recorder>,
     pub(super) reasons: RefCell<Reasons>,
@@ -46,10 +51,17 @@ pub(super) struct Venue {
 pub struct JourneyTally {
     /// Intents.
     pub started: u64,
-    /// Whose first step succeeded.
+    /// Whose first step succeeded while others still came.
     pub admitted: u64,
+    /// Of these, were through before patience ran out.
+    pub admitted_completed: u64,
     /// Of these, gave up all the same.
     pub admitted_gave_up: u64,
+    /// Whose first step succeeded after the last intent: room is left then for those who come back, with
+    /// what patience they have left.
+    pub late_admitted: u64,
+    /// Of these, were through before patience ran out.
+    pub late_completed: u64,
     /// Were through before patience ran out.
     pub completed: u64,
     /// Left of their own accord.
@@ -131,6 +143,7 @@ impl Venue {
         Self {
             start,
             drained: Notify::new(),
+            connections: Cell::new(0),
             live: Cell::new(0),
             recorder: RefCell::new(Recorder::new(&plan.ledger())),
             reasons: RefCell::new(Reasons::default()),
@@ -154,6 +167,13 @@ impl Venue {
     /// An instant as milliseconds since 1970.
     pub(super) fn unix_ms(&self, at: Instant) -> u64 {
         self.unix_start_ms + at.saturating_duration_since(self.start).as_millis() as u64
+    }
+
+    /// The loopback's address that the next connection comes from.
+    pub(super) fn source(&self) -> Ipv4Addr {
+        let next = self.connections.get();
+        self.connections.set((next + 1) % SOURCES);
+        Ipv4Addr::new(127, 0, 0, 2 + next)
     }
 
     pub(super) fn traffic(&self, change: impl FnOnce(&mut Traffic)) {
@@ -202,14 +222,34 @@ impl Venue {
         });
     }
 
-    pub(super) fn ended(&self, class: ClientClass, ending: Ending, intended: Instant, calls: u32) {
+    /// A customer who wanted something from when it was `intended` on, made so many `calls` and got the
+    /// first of them answered when it was `let_in`, is done.
+    pub(super) fn ended(
+        &self,
+        class: ClientClass,
+        ending: Ending,
+        (intended, let_in): (Instant, Option<Instant>),
+        calls: u32,
+    ) {
         let now = self.now();
+        let last_intent = self.start + self.plan.duration;
         let length = Instant::now().saturating_duration_since(intended);
         self.traffic(|traffic| {
             let tally = &mut traffic.customers[class as usize];
             tally.count(ending);
-            tally.admitted += u64::from(calls > 0);
-            tally.admitted_gave_up += u64::from(calls > 0 && ending == Ending::GaveUp);
+            let completed = u64::from(ending == Ending::Completed);
+            match let_in {
+                Some(at) if at < last_intent => {
+                    tally.admitted += 1;
+                    tally.admitted_completed += completed;
+                    tally.admitted_gave_up += u64::from(ending == Ending::GaveUp);
+                }
+                Some(_) => {
+                    tally.late_admitted += 1;
+                    tally.late_completed += completed;
+                }
+                None => {}
+            }
             if ending != Ending::Completed {
                 traffic.wasted_calls += u64::from(calls);
                 return;
@@ -277,7 +317,10 @@ impl JourneyTally {
     pub fn add(&mut self, other: &Self) {
         self.started += other.started;
         self.admitted += other.admitted;
+        self.admitted_completed += other.admitted_completed;
         self.admitted_gave_up += other.admitted_gave_up;
+        self.late_admitted += other.late_admitted;
+        self.late_completed += other.late_completed;
         self.completed += other.completed;
         self.abandoned += other.abandoned;
         self.gave_up += other.gave_up;

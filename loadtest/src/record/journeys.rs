@@ -28,12 +28,21 @@ pub struct Journeys {
 pub struct JourneyCounts {
     /// Intents.
     pub started: u64,
-    /// Whose first step succeeded.
+    /// Whose first step succeeded while others still came.
     #[serde(default)]
     pub admitted: u64,
+    /// Of these, paid before patience ran out.
+    #[serde(default)]
+    pub admitted_completed: u64,
     /// Of these, gave up all the same.
     #[serde(default)]
     pub admitted_gave_up: u64,
+    /// Whose first step succeeded after the last intent, with what patience they had left.
+    #[serde(default)]
+    pub late_admitted: u64,
+    /// Of these, paid before patience ran out.
+    #[serde(default)]
+    pub late_completed: u64,
     /// Paid before patience ran out.
     pub completed: u64,
     /// Left of their own accord between two steps.
@@ -51,12 +60,12 @@ pub struct JourneyCounts {
 // === impl JourneyCounts ===
 
 impl JourneyCounts {
-    /// Of the customers whose first step succeeded and who did not leave of their own accord or find
-    /// nothing left: the share that completed.
+    /// Of the customers whose first step succeeded while others still came, and who did not leave of their
+    /// own accord or find nothing left: the share that completed.
     #[must_use]
     pub fn completion(&self) -> Option<f64> {
-        let decided = self.completed + self.admitted_gave_up;
-        (decided > 0).then(|| self.completed as f64 / decided as f64)
+        let decided = self.admitted_completed + self.admitted_gave_up;
+        (decided > 0).then(|| self.admitted_completed as f64 / decided as f64)
     }
 
     /// Journeys that ended, in whichever way.

@@ -234,6 +234,13 @@ fn write_table(out: &mut String, record: &Record) -> std::fmt::Result {
             let (admitted, through) = (total.admitted, figure::share(completion, 1.0));
             writeln!(out, "admitted: {admitted}, of whom {through} got through")?;
         }
+        if total.late_admitted > 0 {
+            let (late, completed) = (total.late_admitted, total.late_completed);
+            writeln!(
+                out,
+                "admitted after the last had come: {late}, of whom {completed} had the time"
+            )?;
+        }
     }
     let health = &record.generator;
     writeln!(

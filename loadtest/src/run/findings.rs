@@ -285,7 +285,10 @@ fn counts(tally: &JourneyTally) -> JourneyCounts {
     JourneyCounts {
         started: tally.started,
         admitted: tally.admitted,
+        admitted_completed: tally.admitted_completed,
         admitted_gave_up: tally.admitted_gave_up,
+        late_admitted: tally.late_admitted,
+        late_completed: tally.late_completed,
         completed: tally.completed,
         abandoned: tally.abandoned,
         gave_up: tally.gave_up,
