@@ -9,9 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use floodgate_limiter::{Calendar, Standing, Timestamp};
-use http::HeaderValue;
 
 use crate::decide::Refused;
+use crate::grant::device::SignedDevice;
 use crate::journey::Part;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
@@ -29,8 +29,8 @@ const SPREAD_MS: u64 = 500;
 pub(crate) struct Told {
     /// How long to wait, if that may help.
     pub wait: Option<Duration>,
-    /// By which the customer is known again, if by nothing else.
-    pub cookie: Option<HeaderValue>,
+    /// What is to be known again by a cookie, since the customer is by nothing else.
+    pub device: Option<SignedDevice>,
 }
 
 /// The calendars of one worker.
@@ -74,7 +74,7 @@ impl Calendars {
                 at.saturating_since(now)
             }
         };
-        Told { wait: Some(wait), cookie: None }
+        Told { wait: Some(wait), device: None }
     }
 
     /// Books for a customer who would begin a journey, and remembers what that one is told.
@@ -89,16 +89,16 @@ impl Calendars {
         let journey = &snapshot.journeys[index];
         let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
         let at = self.book(&self.entries, index, calls_per_s / journey.steps, now);
-        let mut cookie = None;
+        let mut device = None;
         let customer = customer.or_else(|| {
-            let (customer, introduced) = journey.introduce(false)?;
-            cookie = Some(introduced);
+            let (customer, introduced) = journey.introduce()?;
+            device = Some(introduced);
             Some(customer.digest())
         });
         if let Some(customer) = customer {
             journey.returns.tell(customer, now, at);
         }
-        Told { wait: Some(at.saturating_since(now)), cookie }
+        Told { wait: Some(at.saturating_since(now)), device }
     }
 
     /// Books in calendar number `index` of those of something that can take so many a second.

@@ -23,7 +23,7 @@ use crate::fields::Fields;
 use crate::forward::{self, Forwarded};
 use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Going, Part, set_device};
 use crate::link::Link;
 use crate::outbound::Outgoing;
 use crate::purchase::{self, Purchase, Receipt};
@@ -483,8 +483,8 @@ fn refuse(
 ) -> Response<ResponseBody> {
     let told = worker.come_back(snapshot, refused, now);
     let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(cookie) = told.cookie {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+    if let Some(device) = told.device {
+        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
     }
     if let Some((case, outcome)) = case {
         case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());

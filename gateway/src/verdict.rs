@@ -12,7 +12,7 @@ use crate::decide::{Decided, Refused, decide};
 use crate::explain::{Case, Line as DecisionLine, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::Part;
+use crate::journey::{Part, set_device};
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -137,11 +137,18 @@ impl Moment {
         let outcome = Outcome::Refused(reason);
         let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
         let decision = decision.as_ref().map(DecisionLine::as_bytes).unwrap_or_default();
-        // The usual one needs no memory of its own.
-        let introduced = told
-            .cookie
-            .map(|cookie| [b"set-cookie: ", cookie.as_bytes(), b"\r\n", decision].concat());
-        let fields = introduced.as_deref().unwrap_or(decision);
+        let mut lines = worker.lines.borrow_mut();
+        let fields = match told.device {
+            Some(device) => {
+                lines.clear();
+                lines.extend_from_slice(b"set-cookie: ");
+                set_device(&device, false).write(&mut lines);
+                lines.extend_from_slice(b"\r\n");
+                lines.extend_from_slice(decision);
+                &lines[..]
+            }
+            None => decision,
+        };
         let refusal = Refusal { reason, wait, is_last, is_head, fields };
         self.snapshot.refusals.write(refusal, &worker.date.text(), answers);
     }

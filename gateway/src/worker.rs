@@ -43,6 +43,8 @@ pub(crate) struct Worker {
     pub date: Date,
     /// How full the upstreams were when it last looked.
     pub levels: Levels,
+    /// Lines of a refusal that are not ready-made, in memory that is kept.
+    pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
     live: RefCell<SnapshotRef>,
     shadow: RefCell<ShadowCache>,
@@ -69,6 +71,7 @@ impl Worker {
             index,
             pool: Rc::default(),
             wheel: Wheel::new(),
+            lines: RefCell::default(),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),

@@ -13,7 +13,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 
@@ -55,6 +55,31 @@ name = "read"
 path = "/read"
 methods = ["GET"]
 upstream = "checkout"
+"#;
+
+/// A journey that nobody can begin once one customer has, and goods.
+const JOURNEY: &str = r#"
+[latch]
+ttl = "1h"
+[[journeys]]
+name = "sale"
+identity = "header:x-user-id"
+steps = ["enter", "cart"]
+max_grants = 1
+max_customers = 100
+[[tiers]]
+name = "l1"
+[[routes]]
+name = "enter"
+path = "/enter"
+[[routes]]
+name = "cart"
+path = "/cart"
+once = true
+[[routes]]
+name = "goods"
+path = "/goods/{sku}"
+sku = "path:sku"
 "#;
 
 /// Refusals that shall cost no allocation: what is sent, and how many answers come of it.
@@ -261,6 +286,52 @@ fn a_refused_request_costs_no_allocation() {
 #[test]
 fn a_refused_request_with_a_body_costs_no_allocation() {
     alone(|gateway| cost_nothing(gateway, &REFUSED_WITH_BODY));
+}
+
+#[test]
+fn who_may_not_begin_or_has_not_and_who_asks_for_what_is_gone_costs_no_allocation() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    IS_TRACING.store(std::env::var_os("ALLOCATIONS_TRACE").is_some(), SeqCst);
+    let text = Settings::upstream("max_in_flight = 8").rest(JOURNEY).text(&[sold_out()]);
+    let gateway = &Running::start(&text);
+    let anna = "host: a\r\nx-user-id: anna\r\n";
+    Client::connect(gateway).exchange(&format!("GET /enter HTTP/1.1\r\n{anna}\r\n"), 1, Some(200));
+    Client::connect(gateway).exchange("GET /goods/hot HTTP/1.1\r\nhost: a\r\n\r\n", 1, Some(200));
+    let forged = format!("x-floodgate-grant: AQ{}", "A".repeat(66));
+    let refused = [
+        ("no grant", format!("GET /enter HTTP/1.1\r\n{anna}\r\n"), 503),
+        ("nobody", "GET /enter HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 503),
+        ("stranger", format!("GET /cart HTTP/1.1\r\n{anna}\r\n"), 403),
+        ("forged", format!("GET /cart HTTP/1.1\r\n{anna}{forged}\r\n\r\n"), 403),
+        ("click", format!("POST /cart HTTP/1.1\r\n{anna}idempotency-key: 7\r\n\r\n"), 403),
+        ("sold out", "GET /goods/h%6ft HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 410),
+    ];
+    let costly: Vec<String> = refused
+        .iter()
+        .map(|(what, wire, status)| (what, allocations(gateway, wire, 1, Some(*status))))
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{count} allocations in {COUNTED} times {what}"))
+        .collect();
+    assert!(costly.is_empty(), "{costly:#?}");
+}
+
+/// An upstream of which everything is sold out. Its threads end with the process.
+fn sold_out() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let answer =
+                    b"HTTP/1.1 200 OK\r\nx-stock-state: sold_out\r\ncontent-length: 0\r\n\r\n";
+                let mut head = [0; 4096];
+                while stream.read(&mut head).is_ok_and(|read| read > 0) {
+                    stream.write_all(answer).unwrap();
+                }
+            });
+        }
+    });
+    addr
 }
 
 #[test]

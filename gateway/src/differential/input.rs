@@ -1,9 +1,14 @@
 //! Inputs by a grammar: what well-behaved clients send, what odd ones do, and pipelines of both.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::mutate::mutate;
 use super::random::Random;
+use crate::grant::journey::JourneyId;
+use crate::grant::keys::Keys;
+use crate::grant::token::Grant;
 
 /// What one connection is sent.
 #[derive(Clone)]
@@ -16,6 +21,17 @@ pub(super) struct Input {
     /// The client ends its side behind the last byte, without waiting for an answer.
     pub leaves: bool,
 }
+
+/// What grants are signed with.
+pub(super) const KEY: &str = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a";
+
+/// A grant of the customer `anna`.
+static GRANT: LazyLock<String> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let grant = Grant::new(7, since.as_millis() as u64, Duration::from_secs(3600));
+    let token = Keys::parse(KEY).unwrap().mint(grant, &JourneyId::new("sale"), b"anna");
+    String::from_utf8(token.as_bytes().to_vec()).unwrap()
+});
 
 const METHODS: [&str; 8] = ["GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE"];
 const ODD_METHODS: [&str; 14] = [
@@ -33,6 +49,17 @@ const ODD_METHODS: [&str; 14] = [
     "PRI",
     "GET ",
     "A-METHOD-OF-MORE-THAN-THIRTY-LETTERS",
+];
+/// Targets of a sale.
+const SALE: [&str; 8] = [
+    "/enter",
+    "/enter?x",
+    "/cart",
+    "/cart",
+    "/goods/gone",
+    "/goods/g%6Fne",
+    "/goods/there",
+    "/buy",
 ];
 const TARGETS: [&str; 18] = [
     "/open",
@@ -221,6 +248,10 @@ impl Input {
         let requests = 1 + random.below(6).min(random.below(6));
         let tidy = random.chance(35);
         for _ in 0..requests {
+            if random.chance(20) {
+                sale(random, seed, &mut wire);
+                continue;
+            }
             let odd = if tidy { 0 } else { random.pick(&[0, 4, 12, 30]) };
             request(random, odd, &mut wire);
         }
@@ -265,6 +296,37 @@ fn cuts(random: &mut Random, wire: &[u8]) -> Vec<usize> {
     cuts.sort_unstable();
     cuts.dedup();
     cuts
+}
+
+/// One step of a checkout, with everything that may be said of a grant. Keys of purchases are of this
+/// input alone.
+fn sale(random: &mut Random, seed: u64, out: &mut Vec<u8>) {
+    let method = random.pick(&["GET", "GET", "POST", "HEAD"]);
+    let mut text = format!("{method} {} HTTP/1.1\r\nhost: a\r\n", random.pick(&SALE));
+    let good = GRANT.as_str();
+    let forged = format!("{}{}", &good[1..], &good[..1]);
+    let user =
+        ["x-user-id: anna", "x-user-id: anna", "x-user-id: bert", "X-User-Id:anna", "x-a: 1"];
+    text += &format!("{}\r\n", random.pick(&user));
+    text += &match random.below(7) {
+        0 => format!("x-floodgate-grant: {good}\r\n"),
+        1 => format!("cookie: a=b; floodgate-grant-sale={good}; c=\"d\"\r\n"),
+        2 => format!("Cookie: floodgate-grant-sale={good}\r\n"),
+        3 => format!("X-Floodgate-Grant: {forged}\r\n"),
+        4 => format!("x-floodgate-grant: {good}\r\nx-floodgate-grant: {forged}\r\n"),
+        5 => format!("cookie: floodgate-grant-sale={forged}; floodgate-device=x\r\n"),
+        _ => String::new(),
+    };
+    if random.chance(30) {
+        text += &format!("idempotency-key: {seed}\r\n");
+    }
+    if method == "POST" {
+        let body = random.pick(&["", "hello", "other"]);
+        text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    } else {
+        text += "\r\n";
+    }
+    out.extend(text.bytes());
 }
 
 /// One request, of which each part is odd in so many of a hundred cases.

@@ -145,6 +145,9 @@ fn told(head: &Head, data: &[u8]) -> String {
     let mut fields = head.fields.clone();
     for (name, value) in &mut fields {
         match name.as_str() {
+            "set-cookie" if value.starts_with("floodgate-device=") => {
+                *value = "floodgate-device".to_owned();
+            }
             "date" if value.len() == 29 && value.ends_with(" GMT") => *value = "now".to_owned(),
             "retry-after" => {
                 let seconds: Option<u64> = value.parse().ok();

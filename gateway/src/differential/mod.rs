@@ -53,6 +53,15 @@ servers = ["UPSTREAM"]
 max_in_flight = 0
 [upstreams.nobody]
 servers = ["NOBODY"]
+[latch]
+ttl = "1h"
+[[journeys]]
+name = "sale"
+identity = "header:x-user-id"
+steps = ["enter", "cart"]
+keys = "file:KEYS"
+max_grants = 1
+ttl = "1h"
 [[tiers]]
 name = "l1"
 max_wait = "20s"
@@ -82,6 +91,24 @@ path = "/read"
 methods = ["GET", "HEAD"]
 upstream = "open"
 [[routes]]
+name = "enter"
+path = "/enter"
+upstream = "open"
+[[routes]]
+name = "cart"
+path = "/cart"
+upstream = "open"
+[[routes]]
+name = "goods"
+path = "/goods/{sku}"
+sku = "path:sku"
+upstream = "open"
+[[routes]]
+name = "buy"
+path = "/buy"
+once = true
+upstream = "open"
+[[routes]]
 name = "nobody"
 path = "/nobody"
 upstream = "nobody"
@@ -103,7 +130,11 @@ impl Both {
         let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         nobody.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let nowhere = nobody.local_addr().unwrap().as_socket().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        std::fs::write(&keys, input::KEY).unwrap();
         let text = CONFIG
+            .replace("KEYS", &keys.display().to_string())
             .replace("UPSTREAM", &upstream.addr.to_string())
             .replace("NOBODY", &nowhere.to_string());
         let (turnstile, hyper) = (Side::start(&text, false), Side::start(&text, true));
@@ -249,8 +280,8 @@ fn the_turnstile_and_hyper_alone_never_disagree() {
     let kinds = compare(&Both::start(), seeds);
     // The inputs have to be worth it.
     for kind in [
-        "200", "204", "304", "400", "404", "405", "413", "414", "417", "431", "500", "501", "502",
-        "503", "505", "Closed", "Open", "upstream",
+        "200", "204", "304", "400", "403", "404", "405", "410", "413", "414", "417", "431", "500",
+        "501", "502", "503", "505", "Closed", "Open", "upstream",
     ] {
         assert!(!is_whole_run || kinds.contains_key(kind), "no {kind}: {kinds:?}");
     }

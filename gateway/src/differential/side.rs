@@ -18,7 +18,7 @@ use crate::http1::HeadLimits;
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{accept, clock, listener};
+use crate::{accept, clock, journey, listener};
 
 /// Upper bound of all waiting for an answer. Reached only by a test that fails.
 const BOUND: Duration = Duration::from_secs(8);
@@ -61,7 +61,8 @@ impl Side {
     /// With one rule for everything if `hyper_only`, else with the turnstile in front.
     pub(super) fn start(text: &str, hyper_only: bool) -> Self {
         let config = floodgate_config::parse("differential", text).unwrap();
-        let snapshot = Snapshot::compile(config, Vec::new(), None, 1, clock::now());
+        let keys = journey::open_keys(&config, None).unwrap();
+        let snapshot = Snapshot::compile(config, keys, None, 1, clock::now());
         let shared = Shared::new(snapshot, 1, 1000);
         shared.hyper_only.store(hyper_only, Relaxed);
         let listener =
@@ -71,7 +72,17 @@ impl Side {
         let of_worker = Arc::clone(&shared);
         let thread =
             std::thread::spawn(move || accept::run(0, of_worker, listener, stopped).unwrap());
-        Self { shared, addr, stop, thread: Some(thread) }
+        let side = Self { shared, addr, stop, thread: Some(thread) };
+        // From here on nobody can begin, and something is sold out: what comes of an input does not depend
+        // on what came before.
+        for target in ["/enter", "/goods/gone"] {
+            let mut stream = TcpStream::connect(addr).unwrap();
+            write!(stream, "GET {target} HTTP/1.1\r\nhost: a\r\nx-user-id: first\r\n\r\n").unwrap();
+            let mut came = Vec::new();
+            read(&stream, &mut came, |came| message::count(came, &[false]) == 1);
+            assert!(came.starts_with(b"HTTP/1.1 200"), "{}", came.escape_ascii());
+        }
+        side
     }
 
     /// Refuses what comes from now on.

@@ -31,10 +31,10 @@ impl Upstream {
                 std::thread::spawn(move || serve(&stream, &log));
             }
         });
-        Self { addr, seen, clients: AtomicU32::new(1) }
+        Self { addr, seen, clients: AtomicU32::new(2) }
     }
 
-    /// An address that no client had so far. It stays on its requests, so that what comes late, from a
+    /// An address that no client had so far, nor whoever comes from the usual one. It stays on its requests, so that what comes late, from a
     /// client that has left, is nobody else's.
     pub(super) fn new_client(&self) -> Ipv4Addr {
         let [_, a, b, c] = self.clients.fetch_add(1, Relaxed).to_be_bytes();
@@ -101,6 +101,7 @@ fn answer(target: &str, is_head: bool) -> String {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
                 .to_owned()
         }
+        _ if target.ends_with("gone") => whole("200 OK", "x-stock-state: sold_out\r\n", ""),
         _ if target.contains("empty") => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
         _ if target.contains("unmodified") => {
             "HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n".to_owned()

@@ -13,7 +13,7 @@ mod stats;
 mod status;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floodgate_config::{Config, Identity, KeySource, Problems, Sticky};
@@ -23,7 +23,7 @@ use http::{StatusCode, request};
 
 use crate::fields::Fields;
 use crate::grant::cookie::{GRANT_HEADER, SetCookie, grant_text};
-use crate::grant::device::{DEVICE_COOKIE, DeviceId};
+use crate::grant::device::{DEVICE_COOKIE, DeviceId, SignedDevice};
 use crate::grant::identity::{self, Customer};
 use crate::grant::journey::JourneyId;
 use crate::grant::keyring::Keyring;
@@ -72,6 +72,8 @@ pub(crate) struct Journey {
     finish: (usize, Vec<u16>),
     /// Indices of the upstreams that its steps go to, and how many go there.
     upstreams: Vec<(usize, u32)>,
+    /// What these have done as of the last look: one at a time, in memory that is kept.
+    loads: Mutex<Vec<Load>>,
 }
 
 /// The keys of a journey, which cannot be used.
@@ -212,6 +214,7 @@ impl Journey {
             identity: meant.identity.clone(),
             ttl: meant.ttl,
             finish: (meant.finish.step, meant.finish.status.clone()),
+            loads: Mutex::new(Vec::with_capacity(upstreams.len())),
             upstreams,
         }
     }
@@ -308,8 +311,8 @@ impl Journey {
                 customer
             }
             None => {
-                let Some((customer, cookie)) = self.introduce(is_secure) else { return told };
-                told.append(SET_COOKIE, cookie);
+                let Some((customer, device)) = self.introduce() else { return told };
+                told.append(SET_COOKIE, set_device(&device, is_secure).into());
                 customer
             }
         };
@@ -322,11 +325,9 @@ impl Journey {
 
     /// Makes somebody of whom nobody knows anything a customer, who is known again by a cookie; `None` if
     /// the system has no random numbers.
-    pub(crate) fn introduce(&self, is_secure: bool) -> Option<(Customer, HeaderValue)> {
+    pub(crate) fn introduce(&self) -> Option<(Customer, SignedDevice)> {
         let device = DeviceId::random().ok()?;
-        let text = self.keyring.keys().sign_device(device);
-        let (name, value, max_age) = (DEVICE_COOKIE, text.as_bytes(), DEVICE_AGE);
-        Some((device.into(), SetCookie { name, value, max_age, is_secure }.into()))
+        Some((device.into(), self.keyring.keys().sign_device(device)))
     }
 
     /// Has the customer forget a grant.
@@ -340,11 +341,14 @@ impl Journey {
 
     /// Lets entry control see what the upstreams have done.
     pub(crate) fn tick(&self, upstreams: &[Arc<Upstream>], now: Timestamp) {
-        let loads: Vec<_> = self
-            .upstreams
-            .iter()
-            .map(|&(index, steps)| Load { totals: upstreams[index].limiter.totals(), steps })
-            .collect();
+        // Somebody else is at it.
+        let Ok(mut loads) = self.loads.try_lock() else { return };
+        loads.clear();
+        loads.extend(
+            self.upstreams
+                .iter()
+                .map(|&(index, steps)| Load { totals: upstreams[index].limiter.totals(), steps }),
+        );
         self.entry.tick(&loads, now);
     }
 
@@ -352,6 +356,11 @@ impl Journey {
     pub(crate) const fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
+}
+
+/// Has a device be known again.
+pub(crate) fn set_device(device: &SignedDevice, is_secure: bool) -> SetCookie<'_> {
+    SetCookie { name: DEVICE_COOKIE, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
 }
 
 /// The keys of all journeys of `config`: those of `previous` where they come from the same place.

@@ -88,6 +88,8 @@ async fn five_clicks_at_once_are_one_purchase_and_five_equal_answers() {
             // One more, much later.
             assert_eq!(lasting(post(&gateway, target, lines, "a=b").await), answers[0]);
             assert_eq!(upstream.count(target), before + 1, "{target}");
+            let made = upstream.asked().pop().unwrap();
+            assert_eq!((made.method.as_str(), &made.body[..]), ("POST", &b"a=b"[..]));
             upstream.says(fine());
         }
         gateway.quiet().await;
