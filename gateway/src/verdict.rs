@@ -8,8 +8,9 @@ use floodgate_limiter::Timestamp;
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
+use crate::come_back::Told;
 use crate::decide::{Decided, Refused, decide};
-use crate::explain::{Case, Line as DecisionLine, Outcome};
+use crate::explain::{Case, Line as Decision, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
 use crate::journey::{Part, set_device};
@@ -131,19 +132,49 @@ impl Moment {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
         let told = worker.come_back(&self.snapshot, turned.refused, self.now);
-        let wait = told.wait.unwrap_or_default();
-        let (is_last, is_head) = (turned.is_last, turned.is_head);
+        if self.snapshot.config.explain.header {
+            self.write_with_decision(worker, turned, &told, answers);
+        } else {
+            self.write(worker, turned, &told, b"", answers);
+        }
+    }
+
+    /// The answer, which says how it was decided upon. Apart, since the usual one shall not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn write_with_decision(
+        &self,
+        worker: &Worker,
+        turned: &Turned<'_>,
+        told: &Told,
+        answers: &mut Vec<u8>,
+    ) {
+        let outcome = Outcome::Refused(turned.refused.reason);
         let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
-        let outcome = Outcome::Refused(reason);
         let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
-        let decision = decision.as_ref().map(DecisionLine::as_bytes).unwrap_or_default();
+        let decision = decision.as_ref().map(Decision::as_bytes).unwrap_or_default();
+        self.write(worker, turned, told, decision, answers);
+    }
+
+    /// The answer, with the lines of `decision`.
+    fn write(
+        &self,
+        worker: &Worker,
+        turned: &Turned<'_>,
+        told: &Told,
+        decision: &[u8],
+        answers: &mut Vec<u8>,
+    ) {
+        let (is_last, is_head) = (turned.is_last, turned.is_head);
+        let (reason, wait) = (turned.refused.reason, told.wait.unwrap_or_default());
         let mut lines = worker.lines.borrow_mut();
         let fields = match told.device {
             Some(device) => {
                 lines.clear();
                 lines.extend_from_slice(b"set-cookie: ");
                 set_device(&device, false).write(&mut lines);
-                lines.extend_from_slice(b"\r\n");
+                lines.extend_from_slice(b"
+");
                 lines.extend_from_slice(decision);
                 &lines[..]
             }
