@@ -58,6 +58,7 @@ mod refusals;
 mod request_body;
 mod respond;
 mod response_body;
+mod service;
 mod shadow;
 mod shared;
 mod snapshot;

@@ -1,5 +1,6 @@
 //! The life of a request, in order.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,12 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
-use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
-use http::{Request, Response, StatusCode, request};
+use http::header::EXPECT;
+use http::{Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission::{self, Admitted};
+use crate::admission;
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing;
@@ -20,24 +21,18 @@ use crate::decide::{Decided, Refused, decide};
 use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
-use crate::forward::{self, Forwarded};
-use crate::grant::cookie::GRANT_HEADER;
-use crate::headers::{self, Hop, Peer};
-use crate::journey::{Going, Part, set_device};
+use crate::headers::{self, Peer};
+use crate::journey::{Going, Part};
 use crate::link::Link;
-use crate::outbound::Outgoing;
-use crate::purchase::{self, Purchase, Receipt};
+use crate::purchase::{self, Receipt};
 use crate::reason::Reason;
-use crate::request_body::{Fault, ReadAhead, RequestBody};
+use crate::request_body::ReadAhead;
 use crate::respond;
 use crate::response_body::ResponseBody;
+use crate::service::{Errand, Go, Service, finish, refuse};
 use crate::shadow::{Opinion, Shadow};
-use crate::snapshot::Snapshot;
-use crate::stock::{Said, Sku};
-use crate::tunnel::Tunnel;
+use crate::stock::Sku;
 use crate::worker::{SnapshotRef, Worker};
-
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// What a connection gives to each of its requests.
 #[derive(Clone, Debug)]
@@ -93,27 +88,46 @@ enum Step {
     Replay(Arc<Receipt>),
 }
 
-/// What a request is beside a request.
-#[derive(Default)]
-struct Errand {
-    /// Its way through its journey.
-    going: Option<Going>,
-    /// What it is about.
-    sku: Option<Sku>,
-    /// It is to be made once, and this is the time.
-    purchase: Option<Purchase>,
+/// A purchase that is being made: once nobody waits for it, it counts as active by itself.
+struct Alone {
+    worker: Rc<Worker>,
+    is_alone: Cell<bool>,
+    has_ended: Cell<bool>,
 }
 
-/// A request of `route` goes to its upstream, and has to be answered by `deadline`.
-struct Go {
-    route: usize,
-    ahead: ReadAhead,
-    admitted: Admitted,
-    /// What it is beside a request, if it is more.
-    errand: Option<Box<Errand>>,
-    /// When it was admitted.
-    now: Timestamp,
-    deadline: Timestamp,
+/// Whoever waits for a purchase.
+struct Waits(Rc<Alone>);
+
+// === impl Alone ===
+
+impl Alone {
+    fn new(worker: Rc<Worker>) -> Self {
+        Self { worker, is_alone: Cell::new(false), has_ended: Cell::new(false) }
+    }
+
+    fn end(&self) {
+        self.has_ended.set(true);
+        if self.is_alone.take() {
+            self.worker.leave();
+        }
+    }
+}
+
+impl Drop for Alone {
+    /// Also if it ends by a panic.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+// === impl Waits ===
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if !self.0.has_ended.get() && !self.0.is_alone.replace(true) {
+            self.0.worker.enter();
+        }
+    }
 }
 
 // === impl Answering ===
@@ -213,8 +227,18 @@ impl Arrival {
         if service.go.errand.as_ref().is_none_or(|errand| errand.purchase.is_none()) {
             return service.run().await;
         }
-        // It is made to its end, whether or not its customer waits for it: the next click is for the same.
-        match tokio::task::spawn_local(service.run()).await {
+        // It is made to its end, whether or not its customer waits for it: the next click is for the same,
+        // and a drain waits for it.
+        let alone = Rc::new(Alone::new(Rc::clone(&service.exchange.client().worker)));
+        let waits = Waits(Rc::clone(&alone));
+        let made = async move {
+            let response = service.run().await;
+            alone.end();
+            response
+        };
+        let made = tokio::task::spawn_local(made).await;
+        drop(waits);
+        match made {
             Ok(response) => response,
             Err(_) => respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None),
         }
@@ -246,6 +270,12 @@ impl Arrival {
         let route = &snapshot.routes[index];
         let upstream = &snapshot.upstreams[route.upstream];
         let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
+        let meant = &snapshot.config.routes[index];
+        let length = self.body.size_hint().lower();
+        let key = match meant.once {
+            true => purchase::key(&snapshot, index, view(&self.head, length)),
+            false => None,
+        };
         let (ahead, now) = if self.body.is_end_stream() {
             (ReadAhead::none(), self.now)
         } else if self.head.headers.contains_key(EXPECT) {
@@ -254,27 +284,25 @@ impl Arrival {
             let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
             // In a box of its own, as everything here that holds a timer: timers are large and want a
             // cache line of their own, and most requests need none.
-            let ahead =
-                Box::pin(ReadAhead::of(&mut self.body, route.max_body, link, upstream, until));
+            // What tells one purchase from another is awaited whatever it takes.
+            let prompt = if key.is_some() { until } else { ReadAhead::prompt() };
+            let (body, max) = (&mut self.body, route.max_body);
+            let ahead = Box::pin(ReadAhead::of(body, max, link, upstream, prompt, until));
             (ahead.await?, clock::now())
         };
-        let length = self.body.size_hint().lower();
-        let meant = &snapshot.config.routes[index];
-        let purchase = if meant.once {
-            let head = view(&self.head, length);
-            match purchase::key(&snapshot, index, head) {
-                Some(key) => {
-                    let fingerprint = purchase::fingerprint(ahead.bytes(), length);
-                    match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                        purchase::Begun::First(purchase) => Some(purchase),
-                        purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
-                    }
-                }
-                None => None,
+        let mut purchase = None;
+        if let Some(key) = key {
+            let fingerprint = purchase::fingerprint(&ahead, length);
+            match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
+                purchase::Begun::First(first) => purchase = Some(first),
+                purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
             }
-        } else {
-            None
-        };
+        }
+        let is_secure = headers::came_by_tls(
+            &self.head.headers,
+            snapshot.trusts(self.exchange.client().peer.address),
+        );
+        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let sku = match &meant.sku {
             Some(source) => Sku::of(source, &meant.path, view(&self.head, length)),
             None => None,
@@ -283,11 +311,6 @@ impl Arrival {
             Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
             None => None,
         };
-        let is_secure = headers::came_by_tls(
-            &self.head.headers,
-            snapshot.trusts(self.exchange.client().peer.address),
-        );
-        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let admit = admission::admit(&snapshot, route, part, now, deadline);
         let (admitted, now) = match watched {
             Some(sku) => {
@@ -317,177 +340,4 @@ fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
         fields: Fields::Map(&head.headers),
         body,
     }
-}
-
-/// The answer as it goes out; it keeps the exchange until it is gone.
-fn finish(mut response: Response<ResponseBody>, exchange: Exchange) -> Response<ResponseBody> {
-    let client = exchange.client();
-    let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if client.worker.shared.is_draining() && !is_switching {
-        response.headers_mut().insert(CONNECTION, CLOSE);
-    }
-    // No other option is ever ours.
-    if response.headers().contains_key(CONNECTION) {
-        client.link.set_last();
-    }
-    response.map(|body| body.keep(exchange))
-}
-
-/// A request that has its permit.
-struct Service {
-    snapshot: SnapshotRef,
-    part: Part,
-    /// What it met, if answers say it.
-    case: Option<Box<Case>>,
-    go: Go,
-    head: request::Parts,
-    body: Incoming,
-    exchange: Exchange,
-}
-
-// === impl Service ===
-
-impl Service {
-    /// To the upstream and back, and what is learnt on the way.
-    async fn run(mut self) -> Response<ResponseBody> {
-        let worker = Rc::clone(&self.exchange.client().worker);
-        let snapshot = Rc::clone(&self.snapshot);
-        let Errand { going, sku, purchase } =
-            self.go.errand.take().map(|errand| *errand).unwrap_or_default();
-        let Go { route, now: asked, deadline, .. } = self.go;
-        let is_change = !self.head.method.is_safe();
-        let mut exchange = self.exchange;
-        let mut case = self.case;
-        let answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
-        let (mut answer, mut receipt) = (answer, None);
-        if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
-            match response.body_mut().collect(purchase::MAX_BODY).await {
-                Ok(Some(body)) => {
-                    exchange.complete(clock::now());
-                    exchange.client().link.set_deadline(None);
-                    receipt = Receipt::of(response, body);
-                }
-                Ok(None) => {}
-                // Nothing has been said yet: it need not break off in the middle.
-                Err(_) => {
-                    let is_late = clock::now() >= deadline;
-                    let reason =
-                        if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
-                    exchange.fail(reason);
-                    exchange.client().link.set_deadline(None);
-                    answer = Err(reason);
-                }
-            }
-        }
-        if let Some(purchase) = purchase {
-            purchase.finish(receipt);
-        }
-        let (mut response, is_upstreams) = match answer {
-            Ok(Some(response)) => (response, true),
-            Ok(None) => (respond::no_content(), false),
-            Err(reason) => {
-                let refused = Refused { route: Some(route), reason, part: self.part };
-                let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
-                (refuse(&worker, &snapshot, refused, case, clock::now()), false)
-            }
-        };
-        if is_upstreams {
-            let now = clock::now();
-            if let Some(sku) = &sku {
-                let said = Said {
-                    is_change,
-                    status: response.status(),
-                    headers: response.headers(),
-                    body: response.body().whole().map(|body| &body[..]),
-                };
-                snapshot.stocks.observe(sku, said, asked, now);
-            }
-        }
-        match going {
-            Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
-            // Whatever it says of a grant, there is none.
-            None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
-            None => {}
-        }
-        if let Some(case) = case {
-            case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());
-        }
-        finish(response, exchange)
-    }
-}
-
-/// To the upstream and back; `None` if it ends here instead, and all is well.
-///
-/// # Errors
-/// The reason why there is no answer of the upstream's.
-async fn pass(
-    snapshot: &Snapshot,
-    go: Go,
-    head: request::Parts,
-    body: Incoming,
-    exchange: &mut Exchange,
-) -> Result<Option<Response<ResponseBody>>, Reason> {
-    let Go { route: index, ahead, admitted, now, deadline, .. } = go;
-    let route = &snapshot.routes[index];
-    let upstream = &snapshot.upstreams[route.upstream];
-    if headers::ends_here(&head) {
-        exchange.complete(now);
-        return Ok(None);
-    }
-    let client = exchange.client();
-    let fault = Rc::<Fault>::default();
-    let body = RequestBody::new(ahead, body, route.max_body, upstream, &client.link, &fault);
-    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
-    let hop = Hop {
-        peer: &client.peer,
-        is_trusted: snapshot.trusts(client.peer.address),
-        via: &snapshot.via,
-        upgrade: upgrade.as_ref(),
-        default_host: &|| upstream.host(),
-        left: deadline.saturating_since(now),
-    };
-    let outgoing = Outgoing::new(head, &hop, body);
-    let pool = &client.worker.pool;
-    let forwarded =
-        match forward::forward(pool, upstream, outgoing, &fault, admitted, now, deadline).await {
-            Ok(Forwarded::Switched(answer, lease)) if upgrade.is_some() => {
-                Tunnel::open(&client.link, upstream, *answer, lease)
-                    .map(|response| Forwarded::Whole(response, clock::now()))
-            }
-            forwarded => forwarded,
-        };
-    let reason = match forwarded {
-        Ok(Forwarded::Whole(response, ended)) => {
-            exchange.complete(ended);
-            return Ok(Some(response));
-        }
-        Ok(Forwarded::Streaming(response)) => {
-            client.link.set_deadline(Some(clock::instant(deadline)));
-            return Ok(Some(response));
-        }
-        // Nobody asked to switch: whatever this is, it is not an answer.
-        Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
-        Err(reason) => reason,
-    };
-    exchange.fail(reason);
-    Err(reason)
-}
-
-/// The answer to who is refused at `now`; with a case, it says how that came about.
-fn refuse(
-    worker: &Worker,
-    snapshot: &Snapshot,
-    refused: Refused,
-    case: Option<(Case, Outcome)>,
-    now: Timestamp,
-) -> Response<ResponseBody> {
-    let told = worker.come_back(snapshot, refused, now);
-    let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(device) = told.device {
-        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
-    }
-    if let Some((case, outcome)) = case {
-        case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());
-    }
-    response
 }

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::grant::cookie::GRANT_HEADER;
 use crate::grant::identity::Customer;
 use crate::reason::Reason;
+use crate::request_body::ReadAhead;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
@@ -139,9 +140,10 @@ pub(crate) async fn begin(
     }
 }
 
-/// Stands for a body: the same key with another body is a mistake.
-pub(crate) fn fingerprint(body: &[u8], length: u64) -> u64 {
-    seeds()[0].hash_one((body, length))
+/// Stands for a body that was announced with this length, or none, by its beginning: the same key with
+/// another body is a mistake.
+pub(crate) fn fingerprint(body: &ReadAhead, length: u64) -> u64 {
+    seeds()[0].hash_one((body.beginning(), length))
 }
 
 fn digest(key: &impl std::hash::Hash) -> u128 {

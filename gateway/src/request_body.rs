@@ -89,7 +89,12 @@ impl ReadAhead {
         Ok(Self { upload, ..Self::default() })
     }
 
-    /// Reads `body` to its end if that comes promptly; otherwise until it may be sent while a permit
+    /// Until when most bodies are awaited.
+    pub(crate) fn prompt() -> Instant {
+        Instant::now() + PROMPT
+    }
+
+    /// Reads `body` to its end if that comes by `prompt`; otherwise until it may be sent while a permit
     /// is held.
     ///
     /// # Errors
@@ -100,11 +105,11 @@ impl ReadAhead {
         max: u64,
         link: &Link,
         upstream: &Upstream,
+        prompt: Instant,
         deadline: Instant,
     ) -> Result<Self, Reason> {
         let mut this = Self::default();
-        let prompt = tokio::time::timeout(PROMPT, this.read(body, max, link)).await;
-        if let Ok(read) = prompt {
+        if let Ok(read) = tokio::time::timeout_at(prompt, this.read(body, max, link)).await {
             read?;
         }
         if !this.whole {
@@ -120,9 +125,9 @@ impl ReadAhead {
         Ok(this)
     }
 
-    /// What has come so far.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The beginning of the body, the same of the same body: however much of it has come.
+    pub(crate) fn beginning(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len().min(READ_AHEAD)]
     }
 
     /// Reads until the body is whole or enough of it is here. May be given up at any time.

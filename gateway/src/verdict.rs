@@ -173,8 +173,7 @@ impl Moment {
                 lines.clear();
                 lines.extend_from_slice(b"set-cookie: ");
                 set_device(&device, false).write(&mut lines);
-                lines.extend_from_slice(b"
-");
+                lines.extend_from_slice(b"\r\n");
                 lines.extend_from_slice(decision);
                 &lines[..]
             }

@@ -64,6 +64,7 @@ tier = "l1"
 [[journeys]]
 name = "sale"
 steps = ["cart", "pay"]
+finish = { step = "pay", status = [201] }
 max_grants = 1
 "#;
 

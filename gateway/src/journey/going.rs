@@ -1,7 +1,7 @@
 //! A request's way through its journey from the gate on: what its answer says to the journey, and what
 //! the journey adds to it.
 
-use floodgate_limiter::{Begun, Timestamp};
+use floodgate_limiter::{Begun, Standing, Timestamp};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Response, request};
 
@@ -60,8 +60,16 @@ impl Going {
                 Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
             }
             Part::Holder { nonce, expires, .. } => {
-                journey.entry.call(nonce, expires, now).map_err(|_| Reason::CallLimit)?;
-                Place::Holds { nonce, fields: HeaderMap::new() }
+                match journey.entry.call(nonce, expires, now) {
+                    Ok(()) => Place::Holds { nonce, fields: HeaderMap::new() },
+                    // Whoever has used one grant up may begin anew, as everybody.
+                    Err(_) if step == 0 => {
+                        let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
+                        let begun = journey.entry.take(Standing::New, spare, now);
+                        Place::New(begun.ok_or(Reason::NoGrant)?)
+                    }
+                    Err(_) => return Err(Reason::CallLimit),
+                }
             }
         };
         Ok(Some(Self { journey: index, step, place, is_secure }))

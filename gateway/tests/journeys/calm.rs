@@ -53,17 +53,18 @@ async fn the_refused_are_spread() {
     let Full { gateway, upstream: _upstream, _held } = full(BY_NAME).await;
     let begin = Instant::now();
     let mut at = Vec::new();
-    for n in 0..60 {
+    for n in 0..30 {
         let answer = get(&gateway, "/enter", &user(&n.to_string())).await;
         at.push(begin.elapsed() + Duration::from_millis(told(&answer)));
     }
     at.sort();
-    // 20 requests a second are assumed of one permit, a tenth of it for those who come back: two a second.
-    let most = (0..60).map(|from| {
+    // 20 requests a second are assumed of one permit. A journey costs several of them, and of those that
+    // can begin a tenth is for those who come back: one a second at least.
+    let most = (0..30).map(|from| {
         at[from..].iter().take_while(|t| **t < at[from] + Duration::from_secs(1)).count()
     });
-    assert!(most.max().unwrap() <= 6, "{at:?}");
-    assert!(at[59] - at[0] > Duration::from_secs(20), "{at:?}");
+    assert!(most.max().unwrap() <= 3, "{at:?}");
+    assert!(at[29] - at[0] > Duration::from_secs(20), "{at:?}");
 }
 
 #[tokio::test]
