@@ -194,7 +194,7 @@ table! {
         default calls: Integer<1, 10_000> = Integer(40),
         /// Share of the permits of its upstreams that is kept for its customers; the largest where journeys share an upstream.
         default reserve: Fraction<false, 9> = Fraction(0.2),
-        /// Grants live at once; nobody is let in beyond it.
+        /// Grants that have neither finished nor ended, at once; nobody is let in beyond it.
         default max_grants: Integer<1, 10_000_000> = Integer(100_000),
         /// Refused customers whose time to come back is remembered; 16 bytes each.
         default max_customers: Integer<1, 100_000_000> = Integer(1_000_000),

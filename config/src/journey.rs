@@ -31,7 +31,7 @@ pub enum Sticky {
     Grant,
     /// By the step: the later, the sooner served, whoever asks.
     Stage,
-    /// Not at all: a journey is watched, nothing more.
+    /// Not at all: its steps are requests as any other, and nothing is counted of it.
     Off,
 }
 

@@ -49,6 +49,23 @@ path = "/closed/{*rest}"
 tier = "l1"
 rate = "0/s"
 
+# Whoever comes first has the only grant.
+[[journeys]]
+name = "sale"
+identity = "header:x-user-id"
+steps = ["enter", "pay"]
+max_grants = 1
+
+[[routes]]
+name = "enter"
+path = "/enter"
+tier = "l1"
+
+[[routes]]
+name = "pay"
+path = "/pay"
+tier = "l1"
+
 [[routes]]
 path = "/{*rest}"
 tier = "l1"
@@ -60,15 +77,22 @@ count() {
         "$floodgate" run --config "$work/floodgate.toml" >"$work/log" 2>&1 &
     gateway=$!
     listen=$(address "$work/log" '"listen":"')
-    "$target/release/examples/ask" "$listen" "$1" 8 "$2"
+    "$target/release/examples/ask" "$listen" "$1" 8 "$2" "x-user-id: $3"
     kill "$gateway"
     wait "$gateway" || true
     sed -n 's/.*Collected : *//p' "$work/log"
 }
 
-for job in refuse:/closed/goods proxy:/goods; do
-    once=$(count "${job#*:}" 2000)
-    often=$(count "${job#*:}" 12000)
-    printf '%-8s %6d\n' "${job%%:*}" $(((often - once) / 10000))
-done
+# job NAME PATH CUSTOMER: {} in a customer's name is the number of the request.
+job() {
+    once=$(count "$2" 2000 "$3")
+    often=$(count "$2" 12000 "$3")
+    printf '%-10s %6d\n' "$1" $(((often - once) / 10000))
+}
+
+job refused /closed/goods a{}
+job newcomer /enter a{}      # refused at the entry of a journey, and told a time of its own
+job early /enter always      # the same customer again and again
+job stranger /pay a{}        # a later step without a grant
+job proxied /goods a{}
 

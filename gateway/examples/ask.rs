@@ -7,11 +7,14 @@ use std::net::{SocketAddr, TcpStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [address, path, connections, requests] = args.as_slice() else {
-        return Err("usage: ask ADDRESS PATH CONNECTIONS REQUESTS".into());
+    let [address, path, connections, requests, more @ ..] = args.as_slice() else {
+        return Err("usage: ask ADDRESS PATH CONNECTIONS REQUESTS [FIELD]".into());
     };
     let (address, connections) = (address.parse::<SocketAddr>()?, connections.parse::<usize>()?);
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    // In a field, {} is the number of the request.
+    let field = more.first().map(|field| format!("{field}\r\n")).unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{field}\r\n");
+    let mut number = 0;
     let mut open = Vec::new();
     for _ in 0..connections {
         open.push(TcpStream::connect(address)?);
@@ -19,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut buffer = vec![0; 64 * 1024];
     for _ in 0..requests.parse::<usize>()?.div_ceil(connections) {
         for stream in &mut open {
-            stream.write_all(request.as_bytes())?;
+            number += 1;
+            stream.write_all(request.replace("{}", &format!("{number:06}")).as_bytes())?;
         }
         for stream in &mut open {
             read_answer(stream, &mut buffer)?;

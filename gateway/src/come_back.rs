@@ -21,6 +21,8 @@ use crate::snapshot::{Route, Snapshot};
 const SHARE: f64 = 0.1;
 /// When they come back who are on their way, and those who only have to wait for somebody else's answer.
 const SOON: Duration = Duration::from_secs(1);
+/// As far ahead as a calendar books.
+const LONGEST: Duration = Duration::from_secs(31);
 /// So that they do not come together either.
 const SPREAD_MS: u64 = 500;
 
@@ -60,7 +62,9 @@ impl Calendars {
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
         let wait = match (reason, part) {
-            (Reason::ReservedOut, _) => snapshot.config.latch.ttl.max(SOON),
+            (Reason::ReservedOut, _) => {
+                snapshot.config.latch.ttl.clamp(SOON, LONGEST) + self.spread()
+            }
             (Reason::InProgress, _) | (_, Part::Holder { .. }) => self.soon(),
             (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
                 told.saturating_since(now)
@@ -117,7 +121,11 @@ impl Calendars {
     }
 
     fn soon(&self) -> Duration {
-        SOON + Duration::from_millis(self.random() % SPREAD_MS)
+        SOON + self.spread()
+    }
+
+    fn spread(&self) -> Duration {
+        Duration::from_millis(self.random() % SPREAD_MS)
     }
 
     /// xorshift64, good enough to spread people.

@@ -1,5 +1,6 @@
-//! What the head alone says about a request: the one order of looks, cheapest first. Nothing is
-//! written, taken or waited for; a storm is refused by this.
+//! What the head alone says about a request: the one order of looks, cheapest first. Nothing is written
+//! or taken; a storm is refused by this. Only a route that is made once waits for a lock, that of its shard
+//! of purchases, which is held for one look.
 
 use floodgate_limiter::Timestamp;
 
@@ -72,6 +73,14 @@ fn look(
     if head.body > route.max_body {
         return Err(Reason::BodyTooLarge);
     }
+    // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
+    if head.line.method == "OPTIONS" {
+        return admission::look(snapshot, route, Part::None, now);
+    }
+    // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
+    if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
+        return Err(Reason::BadRequest);
+    }
     let meant = &snapshot.config.routes[index];
     if let Some((journey, step)) = meant.journey {
         *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
@@ -94,4 +103,65 @@ fn look(
         snapshot.stocks.look(&sku, now)?;
     }
     admission::look(snapshot, route, *part, now)
+}
+
+/// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded
+/// slash, no empty segment but at the end, no dot segment.
+fn is_plain(path: &[u8]) -> bool {
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        match byte {
+            b'/' => match behind {
+                [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => {
+                    return false;
+                }
+                _ => {}
+            },
+            b'\\' => return false,
+            b'%' => {
+                let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+                let Some(decoded) = digit(0).zip(digit(1)).map(|(a, b)| (a * 16 + b) as u8) else {
+                    return false;
+                };
+                if decoded.is_ascii_alphanumeric() || b"-._~/\\%".contains(&decoded) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        rest = behind;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_second_spelling_is_not_plain() {
+        for path in ["/", "/orders", "/orders/", "/a/.b/..c", "/a%20b", "/%C3%BC", "*", "/a.b"] {
+            assert!(is_plain(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "//orders",
+            "/a//b",
+            "/./a",
+            "/a/.",
+            "/a/../b",
+            "/a/..",
+            "/%6Frders",
+            "/a%2Fb",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/%2e%2e/a",
+            "/a%25",
+            "/a\\b",
+        ] {
+            assert!(!is_plain(path.as_bytes()), "{path}");
+        }
+    }
 }

@@ -5,16 +5,17 @@
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
-//! accept        turnstile    decide      request_body    forward          exchange
-//! worker        verdict      classify    admission       upstream, pool   metrics
-//! connections   refusals                 (limiter)       headers
-//! connection    http1                    come_back       outbound
-//! wheel         inlet, link              respond         response_body
-//! closing                                                tunnel
+//! accept        turnstile    decide      request_body    service          exchange
+//! worker        verdict      classify    admission       forward          metrics
+//! connections   refusals     fields      (limiter)       upstream, pool   explain
+//! connection    http1        journey     come_back       headers
+//! wheel         inlet, link  grant       capacity        outbound
+//! closing                    stock       respond         response_body
+//!                            purchase                    tunnel
 //! ```
 //!
-//! How each was decided upon is told by `explain`. What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin`
-//! shows it, and [`gateway`] is the process.
+//! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
+//! [`gateway`] is the process.
 
 pub mod control;
 pub mod demo;

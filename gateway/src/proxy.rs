@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use floodgate_limiter::Timestamp;
 use http::header::EXPECT;
-use http::{Request, Response, request};
+use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -246,6 +246,9 @@ impl Arrival {
 
     /// Answers as the same request was answered before.
     fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
+        let Some(mut response) = receipt.replay() else {
+            return self.refuse(Reason::AlreadyMade);
+        };
         let now = clock::now();
         let case = self.case(part, now);
         self.exchange.replay(now);
@@ -255,7 +258,6 @@ impl Arrival {
         if !self.head.headers.contains_key(EXPECT) {
             closing::discard(self.body);
         }
-        let mut response = receipt.replay();
         if let Some(case) = case {
             let worker = &self.exchange.client().worker;
             case.tell(worker, &self.snapshot, Outcome::Replayed, None, response.headers_mut());
@@ -278,7 +280,7 @@ impl Arrival {
         };
         let (ahead, now) = if self.body.is_end_stream() {
             (ReadAhead::none(), self.now)
-        } else if self.head.headers.contains_key(EXPECT) {
+        } else if self.head.headers.contains_key(EXPECT) && key.is_none() {
             (ReadAhead::nothing(upstream)?, self.now)
         } else {
             let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
@@ -292,7 +294,8 @@ impl Arrival {
         };
         let mut purchase = None;
         if let Some(key) = key {
-            let fingerprint = purchase::fingerprint(&ahead, length);
+            let head = view(&self.head, length);
+            let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
                 purchase::Begun::First(first) => purchase = Some(first),
                 purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
@@ -304,8 +307,10 @@ impl Arrival {
         );
         let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let sku = match &meant.sku {
-            Some(source) => Sku::of(source, &meant.path, view(&self.head, length)),
-            None => None,
+            Some(source) if self.head.method != Method::OPTIONS => {
+                Sku::of(source, &meant.path, view(&self.head, length))
+            }
+            _ => None,
         };
         let watched = match &sku {
             Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),

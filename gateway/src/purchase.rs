@@ -37,7 +37,8 @@ pub(crate) struct Receipt {
     status: StatusCode,
     phrase: Option<ReasonPhrase>,
     headers: HeaderMap,
-    body: Bytes,
+    /// Not kept if it was too long.
+    body: Option<Bytes>,
 }
 
 /// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
@@ -93,9 +94,10 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     }
     let journey = meant.journey.map(|(journey, step)| (&snapshot.journeys[journey], step));
     let customer = journey.and_then(|(journey, _)| journey.customer(head.fields));
+    // A purchase is its customer's own: the same from somebody else, or with another proof of who it is, is
+    // another.
+    let login = head.fields.only("authorization");
     if let Some(key) = head.fields.only(KEY) {
-        // A key is its customer's own: the same one from somebody else is another.
-        let login = head.fields.only("authorization");
         return Some(digest(&(
             meant.name.as_str(),
             method,
@@ -108,7 +110,7 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
     // However a SKU is written it is the same; without one, what is bought may stand in the target.
     let what = sku.map(|sku| sku.digest()).ok_or((path, head.query));
-    Some(digest(&(journey.name.as_str(), step, method, customer.as_bytes(), what)))
+    Some(digest(&(journey.name.as_str(), step, method, customer.as_bytes(), login, what)))
 }
 
 /// Begins a purchase, or waits until whoever did has an answer, until `deadline`.
@@ -140,10 +142,11 @@ pub(crate) async fn begin(
     }
 }
 
-/// Stands for a body that was announced with this length, or none, by its beginning: the same key with
-/// another body is a mistake.
-pub(crate) fn fingerprint(body: &ReadAhead, length: u64) -> u64 {
-    seeds()[0].hash_one((body.beginning(), length))
+/// Stands for a request whose body was announced with this length, or none, by the beginning of that and,
+/// if the request brings a key of its own, by its target: the same key with another is a mistake.
+pub(crate) fn fingerprint(head: HeadView<'_>, body: &ReadAhead, length: u64) -> u64 {
+    let target = has_key(head).then_some((head.line.path, head.query));
+    seeds()[0].hash_one((body.beginning(), length, target))
 }
 
 fn digest(key: &impl std::hash::Hash) -> u128 {
@@ -157,12 +160,22 @@ fn seeds() -> &'static [RandomState; 2] {
     SEEDS.get_or_init(|| [RandomState::new(), RandomState::new()])
 }
 
+/// Whether such an answer says that it is done.
+fn is_made(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection()
+}
+
 // === impl Purchase ===
 
 impl Purchase {
     /// It is answered: with what is to be kept, or with what is not.
+    ///
+    /// Only what succeeded was made. Anything else is told to those who wait for it, and forgotten: to ask
+    /// again may end better, and makes nothing twice.
     pub(crate) fn finish(self, receipt: Option<Receipt>) {
-        let size = receipt.as_ref().map_or(0, Receipt::size);
+        let size = receipt
+            .as_ref()
+            .map_or(0, |receipt| if is_made(receipt.status) { receipt.size() } else { usize::MAX });
         self.0.finish(receipt.map(Arc::new), size, clock::now());
     }
 }
@@ -170,8 +183,9 @@ impl Purchase {
 // === impl Receipt ===
 
 impl Receipt {
-    /// What is to be kept of an answer; `None` if asking again may end better.
-    pub(crate) fn of(response: &Response<ResponseBody>, body: Bytes) -> Option<Self> {
+    /// What is to be told to whoever asks for the same; `None` if they are to ask themselves. Without a
+    /// `body`, which was too long, only that it was made.
+    pub(crate) fn of(response: &Response<ResponseBody>, body: Option<Bytes>) -> Option<Self> {
         let status = response.status();
         let is_final = !status.is_server_error()
             && !matches!(
@@ -181,11 +195,15 @@ impl Receipt {
                     | StatusCode::TOO_MANY_REQUESTS
                     | StatusCode::SWITCHING_PROTOCOLS
             );
+        let is_told = is_final && (body.is_some() || is_made(status));
         let phrase = response.extensions().get().cloned();
-        is_final.then(|| {
+        is_told.then(|| {
             let mut headers = response.headers().clone();
             // It is for the gateway, and said once.
             headers.remove(GRANT_HEADER);
+            if body.is_none() {
+                headers.clear();
+            }
             Self { status, phrase, headers, body }
         })
     }
@@ -194,17 +212,17 @@ impl Receipt {
     pub(crate) fn size(&self) -> usize {
         let fields =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
-        size_of::<Self>() + fields.sum::<usize>() + self.body.len()
+        size_of::<Self>() + fields.sum::<usize>() + self.body.as_ref().map_or(0, Bytes::len)
     }
 
-    /// The answer once more.
-    pub(crate) fn replay(&self) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::full(self.body.clone()));
+    /// The answer once more; `None` if it was too long to be kept.
+    pub(crate) fn replay(&self) -> Option<Response<ResponseBody>> {
+        let mut response = Response::new(ResponseBody::full(self.body.clone()?));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         if let Some(phrase) = &self.phrase {
             response.extensions_mut().insert(phrase.clone());
         }
-        response
+        Some(response)
     }
 }

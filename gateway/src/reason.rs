@@ -29,11 +29,14 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The purchase was made, and its answer was too long to be kept.
+    AlreadyMade = 409 "already_made",
     /// Malformed, or framed so that two readers might disagree.
     BadRequest = 400 "bad_request",
     /// The body is longer than the route allows.
     BodyTooLarge = 413 "body_too_large",
-    /// The buffer has no place left, or a higher tier needed this one.
+    /// The buffer has no place left, or a higher tier needed this one; or the memory of purchases is full of
+    /// those being made.
     BufferFull = 503 "buffer_full",
     /// The grant is spent: it has made as many calls as it is good for, or the origin has ended it.
     CallLimit = 429 "call_limit",

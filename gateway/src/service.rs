@@ -104,16 +104,17 @@ impl Service {
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let mut case = self.case;
-        let answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
-        let (mut answer, mut receipt) = (answer, None);
+        let mut answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
+        let mut receipt = None;
         if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
             match response.body_mut().collect(purchase::MAX_BODY).await {
-                Ok(Some(body)) => {
-                    exchange.complete(clock::now());
-                    exchange.client().link.set_deadline(None);
+                Ok(body) => {
+                    if body.is_some() {
+                        exchange.complete(clock::now());
+                        exchange.client().link.set_deadline(None);
+                    }
                     receipt = Receipt::of(response, body);
                 }
-                Ok(None) => {}
                 // Nothing has been said yet: it need not break off in the middle.
                 Err(_) => {
                     let is_late = clock::now() >= deadline;
@@ -219,7 +220,6 @@ async fn pass(
     Err(reason)
 }
 
-/// The answer to who is refused at `now`; with a case, it says how that came about.
 /// The answer to a request that is refused at `now`, which says how it was decided upon if there is a case.
 pub(crate) fn refuse(
     worker: &Worker,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::Config;
+use floodgate_config::{Config, Sticky};
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
@@ -42,6 +42,8 @@ pub(crate) struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// In the order of the file.
     pub journeys: Vec<Journey>,
+    /// One of them goes by grants.
+    pub grants: bool,
     /// What is left of what is sold.
     pub stocks: Arc<Stocks>,
     /// What is being bought, and what was.
@@ -154,6 +156,7 @@ impl Snapshot {
         let snapshot = Self {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
+            grants: config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant),
             journeys: journeys.collect(),
             stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),
             purchases: purchase::carry(&config.once, previous.map(|p| &p.purchases)),

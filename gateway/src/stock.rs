@@ -19,6 +19,8 @@ const REMAINING: &str = "x-stock-remaining";
 const STATE: &str = "x-stock-state";
 /// What a refusing answer has in its body, if that is why.
 const SOLD_OUT: &[u8] = b"sold_out";
+/// Which SKU the upstream speaks of, if it says so: a word about another one than was asked for says nothing.
+const NAME: &str = "x-stock-sku";
 /// Longest name of a SKU; a longer one is nobody's.
 const MAX_NAME: usize = 64;
 
@@ -90,7 +92,8 @@ impl Stocks {
     }
 
     /// The same for a request that is about to be let in: of those who are to find out whether something
-    /// has come back, one may go. Whether it goes only as long as something is left: that one goes anyway.
+    /// has come back, one may go. `true`: to be sent away if it sells out while it waits; `false`: it is the
+    /// one that asks, and goes anyway.
     ///
     /// # Errors
     /// The reason to refuse with.
@@ -125,6 +128,10 @@ impl Stocks {
     /// changes something at the upstream, if it succeeds, has found something left; a page says nothing.
     pub(crate) fn observe(&self, sku: &Sku, answer: Said<'_>, asked: Timestamp, now: Timestamp) {
         let Said { is_change, status, headers, body } = answer;
+        let named = headers.get(NAME).map(|value| Sku::parse(value.as_bytes()));
+        if named.is_some_and(|named| named.is_none_or(|named| named.digest != sku.digest)) {
+            return;
+        }
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let says_no = matches!(status, StatusCode::CONFLICT | StatusCode::GONE)
             && body.is_some_and(|body| contains(body, SOLD_OUT));
@@ -172,8 +179,14 @@ impl Sku {
             }
             SkuSource::Header(name) => Self::parse(head.fields.only(name)?),
             SkuSource::Query(name) => {
-                let mut pairs = head.query.split('&').filter_map(|pair| pair.split_once('='));
-                Self::parse(pairs.find(|(key, _)| key == name)?.1.as_bytes())
+                let pairs = head.query.split('&').filter_map(|pair| pair.split_once('='));
+                // However the name is written: an upstream would understand it, too.
+                let is_ours =
+                    |key: &str| Self::parse(key.as_bytes()).is_some_and(|key| key.name() == name);
+                let mut values = pairs.filter(|(key, _)| is_ours(key)).map(|(_, value)| value);
+                let value = values.next()?;
+                // Which of two the upstream takes is not known.
+                values.next().is_none().then(|| Self::parse(value.as_bytes()))?
             }
         }
     }

@@ -130,12 +130,12 @@ impl Worker {
         }
     }
 
-    /// A connection owes its client something.
+    /// Something is to be finished before the process may end: what a connection owes its client, or a purchase.
     pub(crate) fn enter(&self) {
         self.shared.active[self.index].enter();
     }
 
-    /// A connection owes its client nothing any more.
+    /// It is finished.
     pub(crate) fn leave(&self) {
         self.shared.active[self.index].leave();
     }

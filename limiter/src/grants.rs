@@ -48,8 +48,8 @@ pub(crate) struct Grants {
     shards: Box<[Padded<Mutex<Shard>>]>,
     /// Grants in the table.
     live: AtomicU64,
-    /// Those of them that have finished, and make room when it is needed.
-    finished: AtomicU64,
+    /// Those of them that have finished or were ended: nobody is kept out for their sake.
+    over: AtomicU64,
     /// Those of them that are in progress: neither finished nor ended nor silent.
     active: AtomicU64,
     /// After how many nanoseconds without a call a grant counts as silent.
@@ -61,7 +61,7 @@ impl Grants {
         Self {
             shards: (0..SHARDS).map(|_| Padded(Mutex::new(Shard::new()))).collect(),
             live: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
+            over: AtomicU64::new(0),
             active: AtomicU64::new(0),
             silence: AtomicU64::new(u64::MAX),
         }
@@ -74,7 +74,7 @@ impl Grants {
 
     /// Grants in the table that nobody is done with.
     pub(crate) fn unfinished(&self) -> u64 {
-        self.live().saturating_sub(self.finished.load(Ordering::Relaxed))
+        self.live().saturating_sub(self.over.load(Ordering::Relaxed))
     }
 
     /// Grants in progress.
@@ -151,7 +151,7 @@ impl Grants {
 
     /// Brings the sums up to what `act` does to one shard.
     fn change<T>(&self, shard: &mut Shard, act: impl FnOnce(&mut Shard) -> T) -> T {
-        let before = (shard.live(), shard.active(), shard.finished());
+        let before = (shard.live(), shard.active(), shard.over());
         let done = act(shard);
         // Wrapping: a difference below zero is added as what it is modulo 2^64.
         let add = |sum: &AtomicU64, before: u64, after: u64| {
@@ -161,7 +161,7 @@ impl Grants {
         };
         add(&self.live, before.0, shard.live());
         add(&self.active, before.1, shard.active());
-        add(&self.finished, before.2, shard.finished());
+        add(&self.over, before.2, shard.over());
         done
     }
 

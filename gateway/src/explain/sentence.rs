@@ -15,6 +15,10 @@ pub(crate) struct Advice {
 /// About `reason`.
 pub(crate) const fn advice(reason: Reason) -> Advice {
     let (means, change) = match reason {
+        Reason::AlreadyMade => (
+            "The same purchase was made before, and its answer was too long to be kept.",
+            "Nothing here: the client may look its order up, and answers of up to 8 KiB are given again.",
+        ),
         Reason::BadRequest => (
             "What came was no HTTP, or could be read in two ways.",
             "Nothing here: the client, or a proxy in front, sends it so.",
@@ -24,7 +28,7 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "Raise `max_body` of the route if such bodies are meant to come.",
         ),
         Reason::BufferFull => (
-            "All permits were out and all places to wait were taken, or somebody more important needed the place.",
+            "All permits were out and all places to wait were taken, or somebody more important needed the place, or the memory of purchases was full of those being made.",
             "Raise `max_in_flight` if the upstream can take more at once, or `buffer` if `max_wait` leaves time for more to wait.",
         ),
         Reason::CallLimit => (

@@ -1,8 +1,8 @@
 //! A request's way through its journey from the gate on: what its answer says to the journey, and what
 //! the journey adds to it.
 
-use floodgate_limiter::{Begun, Standing, Timestamp};
-use http::header::SET_COOKIE;
+use floodgate_limiter::{Begun, Timestamp};
+use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, request};
 
 use super::Part;
@@ -60,16 +60,8 @@ impl Going {
                 Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
             }
             Part::Holder { nonce, expires, .. } => {
-                match journey.entry.call(nonce, expires, now) {
-                    Ok(()) => Place::Holds { nonce, fields: HeaderMap::new() },
-                    // Whoever has used one grant up may begin anew, as everybody.
-                    Err(_) if step == 0 => {
-                        let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
-                        let begun = journey.entry.take(Standing::New, spare, now);
-                        Place::New(begun.ok_or(Reason::NoGrant)?)
-                    }
-                    Err(_) => return Err(Reason::CallLimit),
-                }
+                journey.entry.call(nonce, expires, now).map_err(|_| Reason::CallLimit)?;
+                Place::Holds { nonce, fields: HeaderMap::new() }
             }
         };
         Ok(Some(Self { journey: index, step, place, is_secure }))
@@ -125,6 +117,11 @@ impl Going {
             journey.entry.end(nonce, now);
             response.headers_mut().append(SET_COOKIE, journey.forget(self.is_secure));
             return;
+        }
+        if !fields.is_empty() {
+            // It is this customer's, whatever the upstream says of the rest (RFC 9111 §7.3).
+            let private = HeaderValue::from_static("private, no-store");
+            response.headers_mut().insert(CACHE_CONTROL, private);
         }
         for (name, value) in &fields {
             response.headers_mut().append(name, value.clone());

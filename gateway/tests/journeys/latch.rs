@@ -116,8 +116,9 @@ async fn what_is_reserved_may_come_back() {
         assert_eq!(get(&gateway, target, &[]).await.status, 200);
         let answer = get(&gateway, target, &[]).await;
         assert_eq!(answer.verdict(), (409, "reserved_out"), "{field}");
-        assert_eq!(answer.header("retry-after"), Some("3"));
-        assert_eq!(retry_after_ms(&answer), Some(3_000));
+        // Not for everybody at the same moment.
+        assert!(["3", "4"].contains(&answer.header("retry-after").unwrap()));
+        assert!((3_000..3_500).contains(&retry_after_ms(&answer).unwrap()));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
 }

@@ -203,32 +203,50 @@ async fn who_leaves_before_its_turn_has_bought_nothing_and_the_next_click_does()
 }
 
 #[tokio::test]
-async fn what_may_end_better_the_next_time_and_what_is_long_is_not_kept() {
+async fn what_failed_was_not_made_and_may_be_asked_again() {
     let upstream = Upstream::start().await;
     let gateway = shop().start(&upstream);
-    let long = "x".repeat(8 * 1024 + 1);
-    for (n, status) in ["500 Oh", "503 No", "429 Slow", "200 OK"].into_iter().enumerate() {
-        let body = if status.starts_with("200") { &long } else { "short" };
-        upstream.says(whole(status, "", body));
+    let statuses = ["500 Oh", "503 No", "429 Slow", "402 Declined", "401 Who", "409 Conflict"];
+    for (n, status) in statuses.into_iter().enumerate() {
+        upstream.says(whole(status, "", "short"));
         let lines = [format!("idempotency-key: {n}")];
         for _ in 0..2 {
             let answer = post(&gateway, "/buy", &lines, "a").await;
             assert_eq!(
-                (answer.status.to_string().as_str(), answer.text().as_str()),
-                (&status[..3], body)
+                (answer.status.to_string().as_str(), &answer.text()[..]),
+                (&status[..3], "short")
             );
         }
         assert_eq!(upstream.asked().len(), 2 * (n + 1), "{status}");
     }
-    // As long as may be, and a refusal that is final.
-    for (n, status) in ["200 OK", "409 Conflict", "404 Not Found"].into_iter().enumerate() {
-        upstream.says(whole(status, "", &long[1..]));
-        let lines = [format!("idempotency-key: kept {n}")];
-        for _ in 0..3 {
-            assert_eq!(post(&gateway, "/buy", &lines, "a").await.body.len(), 8 * 1024);
-        }
-        assert_eq!(upstream.asked().len(), 8 + n + 1, "{status}");
+}
+
+#[tokio::test]
+async fn what_was_made_is_not_made_again_however_long_its_answer() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().start(&upstream);
+    let long = "x".repeat(8 * 1024 + 1);
+    upstream.says(whole("201 Created", "", &long[1..]));
+    for _ in 0..3 {
+        assert_eq!(post(&gateway, "/buy", &key(), "a").await.body.len(), 8 * 1024);
     }
+    assert_eq!(upstream.asked().len(), 1);
+    upstream.says(whole("201 Created", "", &long));
+    let lines = ["idempotency-key: long".to_owned()];
+    assert_eq!(post(&gateway, "/buy", &lines, "a").await.text(), long);
+    for _ in 0..2 {
+        assert_eq!(post(&gateway, "/buy", &lines, "a").await.verdict(), (409, "already_made"));
+    }
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_target() {
+    let upstream = Upstream::start().await;
+    upstream.says(whole("201 Created", "", "made"));
+    let gateway = shop().start(&upstream);
+    assert_eq!(post(&gateway, "/buy", &key(), "a").await.status, 201);
+    assert_eq!(post(&gateway, "/buy?n=2", &key(), "a").await.verdict(), (422, "key_reused"));
 }
 
 #[tokio::test]

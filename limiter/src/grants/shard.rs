@@ -59,8 +59,8 @@ pub(crate) struct Shard {
     expiring: VecDeque<(Timestamp, u64)>,
     /// Those that have finished, in that order, and what has become of them since.
     done: VecDeque<u64>,
-    /// How many of them are in the table.
-    finished: u64,
+    /// Grants in the table that nobody is done with any more: finished or ended.
+    over: u64,
     /// Ends of the list of active grants.
     oldest: u32,
     newest: u32,
@@ -76,7 +76,7 @@ impl Shard {
             free: Vec::new(),
             expiring: VecDeque::new(),
             done: VecDeque::new(),
-            finished: 0,
+            over: 0,
             oldest: NONE,
             newest: NONE,
             active: 0,
@@ -88,9 +88,9 @@ impl Shard {
         self.index.len() as u64
     }
 
-    /// Those that have finished.
-    pub(super) fn finished(&self) -> u64 {
-        self.finished
+    /// Those that have finished, or were ended.
+    pub(super) fn over(&self) -> u64 {
+        self.over
     }
 
     pub(super) fn active(&self) -> u64 {
@@ -231,6 +231,7 @@ impl Shard {
 
     fn remove(&mut self, nonce: u64, at: u32) {
         self.leave(at, Stage::Ended);
+        self.over -= 1;
         self.index.remove(&nonce);
         self.free.push(at);
         // What is behind one that is still here goes with it.
@@ -252,8 +253,9 @@ impl Shard {
     fn leave(&mut self, at: u32, stage: Stage) {
         let grant = &mut self.slab[at as usize];
         let was = std::mem::replace(&mut grant.stage, stage);
-        self.finished -= u64::from(was == Stage::Finished);
-        self.finished += u64::from(stage == Stage::Finished);
+        let is_over = |stage| matches!(stage, Stage::Finished | Stage::Ended);
+        self.over -= u64::from(is_over(was));
+        self.over += u64::from(is_over(stage));
         let grant = &mut self.slab[at as usize];
         if was == Stage::Active {
             if grant.whole {
