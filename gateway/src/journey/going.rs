@@ -81,7 +81,6 @@ impl Going {
             Place::New(begun) => {
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
-                shard.granted.increment();
                 let fields = journey.grant(nonce, head, worker, self.is_secure);
                 self.place = Place::Holds { nonce, fields };
             }

@@ -7,8 +7,6 @@ use crate::metrics::Counter;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct JourneyShard {
-    /// Grants that were given.
-    pub granted: Counter,
     /// Calls that were let in by a grant, or by their step.
     pub calls: Counter,
     /// Journeys by step that came to their end; of grants, entry control knows.
@@ -26,7 +24,6 @@ pub(crate) struct JourneyStats(Box<[JourneyShard]>);
 /// A journey's counters, added up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JourneySums {
-    pub granted: u64,
     pub calls: u64,
     pub finished: u64,
     pub ended: u64,
@@ -52,7 +49,6 @@ impl JourneyStats {
             self.0.iter().map(|shard| counter(shard).value()).sum()
         };
         JourneySums {
-            granted: sum(|shard| &shard.granted),
             calls: sum(|shard| &shard.calls),
             finished: sum(|shard| &shard.finished),
             ended: sum(|shard| &shard.ended),

@@ -39,7 +39,7 @@ impl Journey {
         JourneyStatus {
             sticky: self.sticky.as_str(),
             keys: (self.sticky == Sticky::Grant).then(keys),
-            given: counted.granted,
+            given: entry.given,
             finished: counted.finished + entry.finished,
             ended: counted.ended,
             calls: counted.calls,
