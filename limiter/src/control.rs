@@ -23,6 +23,7 @@ impl Limiter {
         {
             let mut buffer = lock(&self.buffer);
             buffer.apply(limits, from);
+            self.count_shares(&mut buffer);
             self.counters.limit.store(Limit::new(limits).0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
@@ -66,7 +67,11 @@ impl Limiter {
     pub fn status(&self, now: Timestamp) -> Status {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
-        let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        let is_counted = buffer.has_guarantees();
+        let in_flight = |counter| is_counted.then(|| self.shares.in_flight(counter));
+        let tiers: Vec<TierStatus> = (buffer.tiers().iter())
+            .map(|tier| TierStatus { in_flight: in_flight(tier.counter), ..tier.status() })
+            .collect();
         let limit = self.counters.limit();
         Status {
             in_flight: self.counters.word().in_flight(),
