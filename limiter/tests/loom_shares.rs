@@ -19,7 +19,7 @@ const NOW: Timestamp = Timestamp::from_nanos(0);
 /// Preemptions beyond this find nothing new in practice (Musuvathi and Qadeer, 2007) and take hours.
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(4);
+    builder.preemption_bound = Some(3);
     builder.check(f);
 }
 
