@@ -204,9 +204,9 @@ impl Buffer {
     /// Gives the waiter that is `next`, off its queue, a permit; and how long it waited.
     pub(crate) fn grant(&mut self, next: Next, given: Given) -> (Option<Waker>, Duration) {
         let entry = self.slab.entry(next.entry);
-        let (tier, wait) = (usize::from(entry.tier), given.since.saturating_since(entry.since));
+        let (tier, wait) = (usize::from(entry.tier), given.since().saturating_since(entry.since));
         let waker = entry.settle(State::Granted(given));
-        self.waits.record(wait, given.since);
+        self.waits.record(wait, given.since());
         // The weights divide what is left beyond the guarantees.
         if !next.is_guaranteed {
             self.charge(tier);
@@ -303,6 +303,7 @@ impl Buffer {
     }
 
     /// Expected wait of a newcomer of tier `index` and `rank`.
+    #[inline]
     pub(crate) fn estimate(&self, index: usize, rank: Rank, service: Service) -> Duration {
         if self.has_guarantees {
             return self.guaranteed_estimate(index, rank, service);

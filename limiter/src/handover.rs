@@ -123,7 +123,7 @@ impl Limiter {
     fn grant(&self, buffer: &mut Buffer, next: Next, now: Timestamp) -> Option<Waker> {
         let share = buffer.share(next.entry);
         self.shares.enter(share);
-        let (waker, wait) = buffer.grant(next, Given { since: now, share });
+        let (waker, wait) = buffer.grant(next, Given::new(now, share));
         self.counters.count(buffer.entry(next.entry).rank, wait);
         waker
     }

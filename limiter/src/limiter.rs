@@ -204,7 +204,7 @@ impl Limiter {
         self.shares.enter(share);
         self.counters.see(now);
         self.counters.count(class.rank, Duration::ZERO);
-        Decision::Admit(Permit::new(Arc::clone(self), Given { since: now, share }))
+        Decision::Admit(Permit::new(Arc::clone(self), Given::new(now, share)))
     }
 
     /// Takes a place in the buffer, or what else is right by the time the lock is held.

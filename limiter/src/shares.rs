@@ -19,13 +19,16 @@ const ONE: u64 = 1;
 /// One of those in flight who is above the ordinary rank.
 const PREFERRED: u64 = 1 << 32;
 
-/// Where each tier is counted, a byte for each; [`u8::MAX`]: nowhere.
+/// Where each tier is counted: a byte for each, the [`Share`] of its ordinary rank.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Places(pub(crate) u64);
 
-/// Where a permit was counted.
+/// Where a permit was counted: twice the number of the counter, and one more if it is above the ordinary rank.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Share(u8);
+
+// Whatever is counted has a number below that of what is not.
+const _: () = assert!(2 * COUNTERS < 1 << Share::BITS);
 
 /// How many are in flight, by counter.
 #[derive(Debug)]
@@ -35,14 +38,14 @@ pub(crate) struct Shares([AtomicU64; COUNTERS]);
 
 impl Places {
     /// Nobody is counted.
-    pub(crate) const NOWHERE: Self = Self(u64::MAX);
+    pub(crate) const NOWHERE: Self = Self(u64::from_le_bytes([Share::NOWHERE.0; MAX_TIERS]));
 
     /// Each tier at its counter; tiers that do not exist at that of the last one.
     pub(crate) fn new(counters: impl Iterator<Item = u8>) -> Self {
-        let (mut bytes, mut last) = ([u8::MAX; MAX_TIERS], u8::MAX);
+        let (mut bytes, mut last) = ([0; MAX_TIERS], Share::NOWHERE.0);
         let mut counters = counters.fuse();
         for byte in &mut bytes {
-            last = counters.next().unwrap_or(last);
+            last = counters.next().map_or(last, |counter| counter << 1);
             *byte = last;
         }
         Self(u64::from_le_bytes(bytes))
@@ -50,21 +53,36 @@ impl Places {
 
     /// Where one of `tier`, an index below [`MAX_TIERS`], and `rank` is counted.
     pub(crate) const fn of(self, tier: usize, rank: Rank) -> Share {
-        let counter = (self.0 >> (8 * tier)) as u8;
-        Share(if counter == u8::MAX { counter } else { counter << 1 | rank.is_preferred() as u8 })
+        // What is nowhere has this bit already.
+        Share((self.0 >> (8 * tier)) as u8 | rank.is_preferred() as u8)
     }
 }
 
 // === impl Share ===
 
 impl Share {
-    /// The counter, and what one permit is there; `None`: it is not counted.
-    const fn counter(self) -> Option<(usize, u64)> {
-        if self.0 == u8::MAX {
-            return None;
-        }
-        let one = if self.0 & 1 == 0 { ONE } else { ONE | PREFERRED };
-        Some(((self.0 >> 1) as usize, one))
+    const NOWHERE: Self = Self((1 << Self::BITS) - 1);
+
+    /// The bits that it takes.
+    pub(crate) const BITS: u32 = 6;
+
+    /// What stands in these bits.
+    pub(crate) const fn from_bits(word: u64) -> Self {
+        Self(word as u8 & Self::NOWHERE.0)
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The counter.
+    const fn counter(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+
+    /// What one permit is there.
+    const fn one(self) -> u64 {
+        if self.0 & 1 == 0 { ONE } else { ONE | PREFERRED }
     }
 }
 
@@ -77,19 +95,27 @@ impl Shares {
     }
 
     /// A permit was taken.
+    #[inline]
     pub(crate) fn enter(&self, share: Share) {
-        if let Some((counter, one)) = share.counter() {
-            // Relaxed, and the same below: the numbers stand for themselves. What is given back is taken off before
-            // the state word says so, which releases it.
-            self.0[counter].fetch_add(one, Ordering::Relaxed);
+        if share != Share::NOWHERE {
+            self.change(share, u64::wrapping_add);
         }
     }
 
     /// It is about to be given back.
+    #[inline]
     pub(crate) fn leave(&self, share: Share) {
-        if let Some((counter, one)) = share.counter() {
-            self.0[counter].fetch_sub(one, Ordering::Relaxed);
+        if share != Share::NOWHERE {
+            self.change(share, u64::wrapping_sub);
         }
+    }
+
+    /// Apart, since most limiters never come here.
+    #[inline(never)]
+    fn change(&self, share: Share, by: fn(u64, u64) -> u64) {
+        // Relaxed: the numbers stand for themselves. What is given back is taken off before the state word says so,
+        // which releases it.
+        self.0[share.counter()].fetch_add(by(0, share.one()), Ordering::Relaxed);
     }
 
     /// How many are counted at `counter`.

@@ -14,6 +14,10 @@ pub(crate) const FAILURES: &str = "floodgate_failures_total";
 pub(crate) const IN_FLIGHT: &str = "floodgate_in_flight";
 /// How many may be there at once.
 pub(crate) const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+/// Of those at an upstream, by tier; where tiers are guaranteed some.
+pub(crate) const TIER_IN_FLIGHT: &str = "floodgate_tier_in_flight";
+/// Permits that a tier is guaranteed.
+pub(crate) const TIER_GUARANTEED: &str = "floodgate_tier_guaranteed";
 /// Upgraded connections now, apart from the permits.
 pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.

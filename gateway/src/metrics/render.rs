@@ -158,6 +158,20 @@ fn upstreams(snapshot: &Snapshot, page: &mut Page<'_>) {
     for (upstream, tier, row) in &tiers {
         page.sample(names::QUEUE_DEPTH, &[("upstream", upstream), ("tier", tier)], row.waiting);
     }
+    if tiers.iter().any(|(.., row)| row.in_flight.is_some()) {
+        page.family(names::TIER_IN_FLIGHT, "gauge", "Requests of a tier at an upstream now.");
+        for (upstream, tier, row) in &tiers {
+            if let Some(in_flight) = row.in_flight {
+                let labels = [("upstream", upstream.as_str()), ("tier", tier.as_str())];
+                page.sample(names::TIER_IN_FLIGHT, &labels, in_flight);
+            }
+        }
+        page.family(names::TIER_GUARANTEED, "gauge", "Permits that a tier is guaranteed.");
+        for (upstream, tier, row) in &tiers {
+            let labels = [("upstream", upstream.as_str()), ("tier", tier.as_str())];
+            page.sample(names::TIER_GUARANTEED, &labels, row.guaranteed);
+        }
+    }
     page.family(names::BREAKER_STATE, "gauge", "0 closed, 1 open.");
     for (upstream, tier, row) in &tiers {
         page.sample(

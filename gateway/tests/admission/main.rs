@@ -9,5 +9,6 @@ mod order;
 mod permits;
 mod rate;
 mod refusal;
+mod shares;
 #[path = "../support/mod.rs"]
 mod support;

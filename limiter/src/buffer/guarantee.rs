@@ -98,6 +98,8 @@ impl Buffer {
     }
 
     /// The first tier, from `index` downwards, before whom are as many as there are places.
+    // Apart from what calls it, as the next: most limiters never come here.
+    #[inline(never)]
     fn first_full(&self, index: usize) -> Option<usize> {
         let kept: u32 = self.tiers.iter().map(|tier| tier.guarantee.places).sum();
         let mut before = kept;
@@ -124,6 +126,7 @@ impl Buffer {
 
     /// Expected wait of a newcomer of tier `index` and `rank`: the first tier is served with what the others are not
     /// guaranteed; the others with that, and by weight with what the first leaves when it is served.
+    #[inline(never)]
     pub(super) fn guaranteed_estimate(
         &self,
         index: usize,
