@@ -6,6 +6,7 @@ use floodgate_limiter::Timestamp;
 
 use crate::admission;
 use crate::classify::{HeadView, classify};
+use crate::deadline::Deadline;
 use crate::journey::Part;
 use crate::purchase;
 use crate::reason::Reason;
@@ -22,6 +23,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// How long its answer is worth waiting for.
+    pub deadline: Deadline,
 }
 
 /// A request that goes no further.
@@ -49,11 +52,20 @@ pub(crate) fn decide(
         return Err(Refused { route: None, reason: Reason::NoRoute, part: Part::None });
     };
     let mut part = Part::None;
-    match look(worker, snapshot, index, head, &mut part, now) {
-        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part }),
+    let refused = |part, reason| Refused { route: Some(index), reason, part };
+    let is_answered = look(worker, snapshot, index, head, &mut part, now)
+        .map_err(|reason| refused(part, reason))?;
+    let route = &snapshot.routes[index];
+    let deadline = Deadline::of(head.fields, snapshot.tiers[route.tier.index()].deadline);
+    if !is_answered {
+        let shard = route.stats.shard(worker.index);
+        let look = deadline.look(snapshot, (route, shard), part, now);
+        look.map_err(|reason| refused(part, reason))?;
     }
+    Ok(Decided { route: index, generation: snapshot.generation, part, deadline })
 }
+
+/// Whether there is an answer already, which needs no upstream.
 
 fn look(
     worker: &Worker,
@@ -62,7 +74,7 @@ fn look(
     head: HeadView<'_>,
     part: &mut Part,
     now: Timestamp,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
         return Err(Reason::Draining);
@@ -75,7 +87,7 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, now);
+        return admission::look(snapshot, route, Part::None, now).map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -92,7 +104,7 @@ fn look(
         && (!is_stranger || purchase::has_key(head))
         && purchase::is_known(snapshot, index, head, now)
     {
-        return Ok(());
+        return Ok(true);
     }
     if is_stranger {
         return Err(Reason::GrantRequired);
@@ -102,7 +114,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, now)
+    admission::look(snapshot, route, *part, now).map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

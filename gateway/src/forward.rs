@@ -51,6 +51,8 @@ struct Held {
     is_measured: bool,
     /// The connection may carry another request after this answer.
     keeps_alive: bool,
+    /// The deadline is the client's own: that it passes says nothing of the upstream.
+    hurries: bool,
 }
 
 /// Why one attempt failed.
@@ -83,7 +85,7 @@ pub(crate) async fn forward(
         Err(reason) => {
             let is_late = reason == Reason::UpstreamTimeout;
             let spoiled = if is_late { fault.reason_at_deadline() } else { fault.reason() };
-            if is_late && spoiled.is_none() && !fault.is_delayed() {
+            if is_late && spoiled.is_none() && !fault.is_delayed() && !fault.hurries() {
                 admitted.served(clock::now());
             }
             return Err(spoiled.unwrap_or(reason));
@@ -93,7 +95,8 @@ pub(crate) async fn forward(
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
-    let mut held = Held { lease, admitted, is_measured: !fault.is_delayed(), keeps_alive };
+    let is_measured = !fault.is_delayed();
+    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries: fault.hurries() };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
@@ -265,7 +268,8 @@ impl UpstreamBody {
         }
         let polled = self.reader.poll_frame(connection, cx);
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
-            if let Some(held) = self.held.take() {
+            if let Some(mut held) = self.held.take() {
+                held.is_measured &= !held.hurries;
                 held.settle(clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));

@@ -12,6 +12,7 @@
 //! wheel         inlet, link  grant       capacity        outbound
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
+//!                            deadline
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -33,6 +34,7 @@ mod come_back;
 mod connection;
 mod connections;
 mod date;
+mod deadline;
 mod decide;
 mod descriptors;
 #[cfg(test)]

@@ -267,11 +267,12 @@ impl Arrival {
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
     async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
-        let Decided { route: index, part, .. } = decided;
+        let Decided { route: index, part, deadline: said, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
         let upstream = &snapshot.upstreams[route.upstream];
-        let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
+        let deadline = self.now + said.left;
+        self.exchange.count_deadline(said);
         let meant = &snapshot.config.routes[index];
         let length = self.body.size_hint().lower();
         let key = match meant.once {
@@ -333,7 +334,8 @@ impl Arrival {
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
         let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let is_own = said.is_shorter;
+        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline, is_own }))
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct Fault {
     awaits: Cell<bool>,
     /// That was so at some time.
     awaited: Cell<bool>,
+    /// It asked for an answer sooner than its tier allows for.
+    hurries: bool,
 }
 
 // === impl ReadAhead ===
@@ -258,6 +260,16 @@ impl Stream {
 // === impl Fault ===
 
 impl Fault {
+    /// None yet, of a client that asks for an answer sooner than its tier allows for, or not.
+    pub(crate) fn new(hurries: bool) -> Self {
+        Self { hurries, ..Self::default() }
+    }
+
+    /// Whether the client's own deadline is the one that ends the request: that it has passed says nothing of the upstream.
+    pub(crate) const fn hurries(&self) -> bool {
+        self.hurries
+    }
+
     /// What the client did wrong, if it did.
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.reason.get()

@@ -54,6 +54,8 @@ pub(crate) struct Go {
     pub now: Timestamp,
     /// When its answer has to be complete.
     pub deadline: Timestamp,
+    /// That is the client's own word: an upstream that takes longer is not slow for it.
+    pub is_own: bool,
 }
 
 /// The answer as it goes out; it keeps the exchange until it is gone.
@@ -174,7 +176,7 @@ async fn pass(
     body: Incoming,
     exchange: &mut Exchange,
 ) -> Result<Option<Response<ResponseBody>>, Reason> {
-    let Go { route: index, ahead, admitted, now, deadline, .. } = go;
+    let Go { route: index, ahead, admitted, now, deadline, is_own, .. } = go;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
     if headers::ends_here(&head) {
@@ -182,7 +184,7 @@ async fn pass(
         return Ok(None);
     }
     let client = exchange.client();
-    let fault = Rc::<Fault>::default();
+    let fault = Rc::new(Fault::new(is_own));
     let body = RequestBody::new(ahead, body, route.max_body, upstream, &client.link, &fault);
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
     let hop = Hop {
@@ -216,6 +218,9 @@ async fn pass(
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
         Err(reason) => reason,
     };
+    if is_own && reason == Reason::UpstreamTimeout {
+        exchange.give_up(clock::now());
+    }
     exchange.fail(reason);
     Err(reason)
 }

@@ -352,8 +352,8 @@ impl Buffer {
         let is_full = self.is_full(index);
         // A breaker sheds those who are too many. The preferred are few: they may use what is left above its mark.
         let sheds = !rank.is_preferred()
-            && !self.is_guaranteed_a_place(index)
-            && self.tiers[..=index].iter().any(Tier::is_shedding);
+            && self.tiers[..=index].iter().any(Tier::is_shedding)
+            && !self.is_guaranteed_a_place(index);
         let has_no_place = (is_full || !rank.is_preferred())
             && self.is_blocked(index, rank)
             && self.newest_below(index, rank).is_none();

@@ -6,6 +6,8 @@ pub(crate) const ARRIVALS: &str = "floodgate_arrivals_total";
 pub(crate) const ADMITTED: &str = "floodgate_admitted_total";
 /// Requests by how they ended: `completed`, `failed`, `rejected`, `abandoned`.
 pub(crate) const REQUESTS: &str = "floodgate_requests_total";
+/// Requests that said how long they wait, by what became of that: `shorter` than their tier's deadline, `ignored`.
+pub(crate) const CLIENT_DEADLINES: &str = "floodgate_client_deadlines_total";
 /// Refusals by reason.
 pub(crate) const REJECTIONS: &str = "floodgate_rejections_total";
 /// Admitted requests that failed, by reason.

@@ -111,6 +111,14 @@ fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
     for (route, tier, sums) in &rows {
         page.sample(names::REPLAYS, &[("route", route), ("tier", tier)], sums.replayed);
     }
+    page.family(names::CLIENT_DEADLINES, "counter", "Requests that said how long they wait.");
+    for (route, tier, sums) in &rows {
+        let kinds = [("shorter", sums.deadlines_shorter), ("ignored", sums.deadlines_ignored)];
+        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = [("route", *route), ("tier", *tier), ("kind", kind)];
+            page.sample(names::CLIENT_DEADLINES, &labels, count);
+        }
+    }
     page.family(names::REJECTIONS, "counter", "Refused requests by reason.");
     for (route, tier, sums) in &rows {
         page.by_reason(names::REJECTIONS, route, tier, &sums.rejected);

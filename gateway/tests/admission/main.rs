@@ -4,6 +4,7 @@
 
 mod breaker;
 mod capacity;
+mod deadline;
 mod ledger;
 mod order;
 mod permits;
