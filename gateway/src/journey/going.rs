@@ -87,7 +87,8 @@ impl Going {
             Part::None => return Ok(None),
             Part::Stranger { .. } => return Err(Reason::GrantRequired),
             Part::Stage { .. } => Place::Stage,
-            Part::Entry { standing, .. } => {
+            Part::Entry { customer, standing, .. } => {
+                let standing = journey.redeem(customer, standing, now);
                 let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
                 Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
             }

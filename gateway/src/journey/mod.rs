@@ -289,6 +289,21 @@ impl Journey {
         }
     }
 
+    /// How a customer stands who is to be let in with this `standing`: to have come on time gives precedence once,
+    /// however many requests say so at once.
+    fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
+        match customer {
+            Some(customer) if standing == Standing::OnTime => {
+                if self.returns.redeem(customer, now) {
+                    Standing::OnTime
+                } else {
+                    Standing::New
+                }
+            }
+            _ => standing,
+        }
+    }
+
     /// Whether an answer of this status to step number `step` finishes it.
     pub(crate) fn is_finished_by(&self, step: usize, status: StatusCode) -> bool {
         self.finish.0 == step && self.finish.1.contains(&status.as_u16())
@@ -306,7 +321,7 @@ impl Journey {
         let keys = self.keyring.keys();
         let customer = match self.customer(Fields::Map(&head.headers)) {
             Some(customer) => {
-                // To have kept to a return time counts once.
+                // Whatever it was told, it is here.
                 self.returns.forget(customer.digest());
                 customer
             }
