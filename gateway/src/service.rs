@@ -15,7 +15,7 @@ use crate::explain::{Case, Outcome};
 use crate::forward::{self, Forwarded};
 use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop};
-use crate::journey::{Going, Part, set_device};
+use crate::journey::{Going, Part};
 use crate::outbound::Outgoing;
 use crate::purchase::{self, Purchase, Receipt};
 use crate::reason::Reason;
@@ -230,8 +230,9 @@ pub(crate) fn refuse(
 ) -> Response<ResponseBody> {
     let told = worker.come_back(snapshot, refused, now);
     let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(device) = told.device {
-        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
+    if let Some((journey, device)) = told.device {
+        let cookie = snapshot.journeys[journey].set_returning(&device);
+        response.headers_mut().insert(SET_COOKIE, cookie.into());
     }
     if let Some((case, outcome)) = case {
         case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());
