@@ -23,7 +23,7 @@ use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
-use crate::stock::{Said, Sku};
+use crate::stock::{Canary, Said, Sku};
 use crate::tunnel::Tunnel;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -36,6 +36,8 @@ pub(crate) struct Errand {
     pub going: Option<Going>,
     /// What it is about.
     pub sku: Option<Sku>,
+    /// It is to find out whether there is something left of it again.
+    pub canary: Option<Canary>,
     /// It is to be made once, and this is the time.
     pub purchase: Option<Purchase>,
 }
@@ -98,7 +100,7 @@ impl Service {
     pub(crate) async fn run(mut self) -> Response<ResponseBody> {
         let worker = Rc::clone(&self.exchange.client().worker);
         let snapshot = Rc::clone(&self.snapshot);
-        let Errand { going, sku, purchase } =
+        let Errand { going, sku, canary, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
         let Go { route, now: asked, deadline, .. } = self.go;
         let is_change = !self.head.method.is_safe();
@@ -147,7 +149,11 @@ impl Service {
                     headers: response.headers(),
                     body: response.body().whole().map(|body| &body[..]),
                 };
-                snapshot.stocks.observe(sku, said, asked, now);
+                if snapshot.stocks.observe(sku, said, asked, now)
+                    && let Some(canary) = canary
+                {
+                    canary.hear();
+                }
             }
         }
         match going {

@@ -17,7 +17,7 @@ struct Full {
 
 async fn full(journey: &str) -> Full {
     let upstream = Upstream::start().await;
-    let gateway = Shop::new(journey).upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    let gateway = Shop::new(journey).upstream("max_in_flight = 1\nbuffer = 32").start(&upstream);
     let mut held = busy(&gateway, &upstream, 1).await;
     held.push(gateway.waiting("/enter/first", 1).await);
     Full { gateway, upstream, _held: held }
