@@ -43,7 +43,12 @@ pub(crate) fn informed(settings: EntrySettings) -> Arc<Entry> {
     entry
 }
 
-pub(crate) fn admit(entry: &Arc<Entry>, standing: Standing, spare: bool, now: Timestamp) -> Vec<Begun> {
+pub(crate) fn admit(
+    entry: &Arc<Entry>,
+    standing: Standing,
+    spare: bool,
+    now: Timestamp,
+) -> Vec<Begun> {
     let mut all = Vec::new();
     while let Some(begun) = entry.take(standing, spare, now) {
         all.push(begun);
