@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     let alarm = worker.wheel.alarm();
     let peer = peer.ip();
     let mut socket = socket;
-    let mut turnstile = Turnstile::new();
+    let mut turnstile = Turnstile::new(peer);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {
@@ -57,6 +57,8 @@ pub(crate) async fn serve(
                 socket = returned;
                 turnstile.put_back(pending);
             }
+            // Nothing more can come that would turn the end into a reset.
+            Exit::Ended => return,
             Exit::Close => return Box::pin(closing::close(socket)).await,
             Exit::Reset => return closing::reset(&socket),
         }
