@@ -66,7 +66,9 @@ pub(crate) fn decide(
 }
 
 /// Whether there is an answer already, which needs no upstream.
-
+///
+/// # Errors
+/// Something speaks against it.
 fn look(
     worker: &Worker,
     snapshot: &Snapshot,
