@@ -52,24 +52,6 @@ fn class(route: &Route, part: Part) -> Class {
     Class { tier: route.tier, rank: part.rank() }
 }
 
-/// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
-/// after waiting its turn. With the permit comes the time at which it was given.
-///
-/// # Errors
-/// The reason to refuse it with. Dropping the future gives the place in the buffer back at once.
-pub(crate) async fn admit(
-    snapshot: &Snapshot,
-    route: &Route,
-    part: Part,
-    now: Timestamp,
-    deadline: Timestamp,
-) -> Result<(Admitted, Timestamp), Reason> {
-    match ask(snapshot, route, part, now, deadline)? {
-        Turn::Now(admitted) => Ok((admitted, now)),
-        Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
-    }
-}
-
 /// The gate, for whom a [`look`] has not refused.
 ///
 /// # Errors

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{Ticket, Timestamp};
 use http::header::EXPECT;
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission;
+use crate::admission::{self, Admitted, Turn};
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing;
@@ -24,13 +24,15 @@ use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Going, Part};
 use crate::link::Link;
-use crate::purchase::{self, Receipt};
+use crate::purchase::{self, Begun, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::respond;
 use crate::response_body::ResponseBody;
-use crate::service::{Errand, Go, Service, finish, refuse};
+use crate::service::{self, Errand, Go, finish, refuse};
+
 use crate::shadow::{Opinion, Shadow};
+use crate::snapshot::Snapshot;
 use crate::stock::Sku;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -67,12 +69,16 @@ pub(crate) enum Answering {
     Now(Option<Response<ResponseBody>>),
 }
 
-/// A request that has come and is not decided upon.
-struct Arrival {
-    exchange: Exchange,
-    snapshot: SnapshotRef,
-    head: request::Parts,
-    body: Incoming,
+/// A request that has come.
+pub(crate) struct Arrival {
+    /// Its entry in the ledger.
+    pub exchange: Exchange,
+    /// The rules it came under.
+    pub snapshot: SnapshotRef,
+    /// As it came.
+    pub head: request::Parts,
+    /// Its body, until that is read or sent on.
+    pub body: Option<Incoming>,
     /// What its head alone says.
     decided: Result<Decided, Refused>,
     /// What a shadow configuration says.
@@ -167,11 +173,11 @@ impl Arrival {
             Err(refused) => refused.route,
         };
         let exchange = Exchange::begin(client, &snapshot, route, now);
-        Self { exchange, snapshot, head, body, decided, opinion, now }
+        Self { exchange, snapshot, head, body: Some(body), decided, opinion, now }
     }
 
     /// What would be refused, and as what.
-    fn refused(&self, reason: Reason) -> Refused {
+    pub(crate) fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
             Ok(Decided { route, part, .. }) => Refused { route: Some(route), reason, part },
             Err(refused) => refused,
@@ -185,8 +191,10 @@ impl Arrival {
             opinion.differ();
         }
         // A client that waits for our 100 has sent nothing that could be thrown away.
-        if !self.head.headers.contains_key(EXPECT) {
-            closing::discard(self.body);
+        if !self.head.headers.contains_key(EXPECT)
+            && let Some(body) = self.body.take()
+        {
+            closing::discard(body);
         }
         let worker = &self.exchange.client().worker;
         worker.count_invalid(&self.snapshot, refused.route, refused.part);
@@ -205,34 +213,34 @@ impl Arrival {
         Some(case.after(now.saturating_since(self.now)))
     }
 
-    async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
-        let go = match self.admit(decided).await {
-            Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
-            Err(reason) => return self.refuse(reason),
-        };
-        let case = self.case(decided.part, go.now).map(Box::new);
-        let worker = &self.exchange.client().worker;
-        worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
-        self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
-        let service = Service {
-            snapshot: self.snapshot,
-            part: decided.part,
-            case,
-            go,
-            head: self.head,
-            body: self.body,
-            exchange: self.exchange,
-        };
-        if service.go.errand.as_ref().is_none_or(|errand| errand.purchase.is_none()) {
-            return service.run().await;
+    #[expect(clippy::manual_async_fn, reason = "an async fn would keep all of it twice")]
+    fn serve(mut self, decided: Decided) -> impl Future<Output = Response<ResponseBody>> {
+        async move {
+            let go = match self.admit(decided).await {
+                Ok(Step::Go(go)) => go,
+                Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
+                Err(reason) => return self.refuse(reason),
+            };
+            let case = self.case(decided.part, go.now).map(Box::new);
+            let worker = &self.exchange.client().worker;
+            worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
+            self.exchange.admit(self.opinion.take().and_then(Opinion::agree), go.now);
+            if go.errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
+                return Box::pin(self.make(go, case)).await;
+            }
+            let response = service::run(&mut self, go, case).await;
+            finish(response, self.exchange)
         }
-        // It is made to its end, whether or not its customer waits for it: the next click is for the same,
-        // and a drain waits for it.
-        let alone = Rc::new(Alone::new(Rc::clone(&service.exchange.client().worker)));
+    }
+
+    /// Makes a purchase to its end, whether or not its customer waits for it: the next click is for the same,
+    /// and a drain waits for it.
+    async fn make(mut self, go: Go, case: Option<Box<Case>>) -> Response<ResponseBody> {
+        let alone = Rc::new(Alone::new(Rc::clone(&self.exchange.client().worker)));
         let waits = Waits(Rc::clone(&alone));
         let made = async move {
-            let response = service.run().await;
+            let response = service::run(&mut self, go, case).await;
+            let response = finish(response, self.exchange);
             alone.end();
             response
         };
@@ -255,8 +263,10 @@ impl Arrival {
         if let Some(opinion) = self.opinion {
             opinion.differ();
         }
-        if !self.head.headers.contains_key(EXPECT) {
-            closing::discard(self.body);
+        if !self.head.headers.contains_key(EXPECT)
+            && let Some(body) = self.body.take()
+        {
+            closing::discard(body);
         }
         if let Some(case) = case {
             let worker = &self.exchange.client().worker;
@@ -266,74 +276,135 @@ impl Arrival {
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
+    ///
+    /// What few requests have to wait for has a box of its own, here and further on: the future of the
+    /// others is small, and so is what moving it costs.
     async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
         let Decided { route: index, part, .. } = decided;
-        let snapshot = Rc::clone(&self.snapshot);
-        let route = &snapshot.routes[index];
-        let upstream = &snapshot.upstreams[route.upstream];
-        let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
-        let meant = &snapshot.config.routes[index];
-        let length = self.body.size_hint().lower();
-        let key = match meant.once {
-            true => purchase::key(&snapshot, index, view(&self.head, length)),
-            false => None,
+        let is_once = self.snapshot.config.routes[index].once;
+        let deadline = {
+            let tier = self.snapshot.routes[index].tier;
+            self.now + self.snapshot.tiers[tier.index()].deadline
         };
-        let (ahead, now) = if self.body.is_end_stream() {
-            (ReadAhead::none(), self.now)
-        } else if self.head.headers.contains_key(EXPECT) && key.is_none() {
-            (ReadAhead::nothing(upstream)?, self.now)
+        let (ahead, begun, now) = if is_once || self.has_body() {
+            Box::pin(self.read(index, deadline)).await?
         } else {
-            let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
-            // In a box of its own, as everything here that holds a timer: timers are large and want a
-            // cache line of their own, and most requests need none.
-            // What tells one purchase from another is awaited whatever it takes.
-            let prompt = if key.is_some() { until } else { ReadAhead::prompt() };
-            let (body, max) = (&mut self.body, route.max_body);
-            let ahead = Box::pin(ReadAhead::of(body, max, link, upstream, prompt, until));
-            (ahead.await?, clock::now())
+            (ReadAhead::none(), None, self.now)
         };
-        let mut purchase = None;
-        if let Some(key) = key {
-            let head = view(&self.head, length);
-            let fingerprint = purchase::fingerprint(head, &ahead, length);
-            match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                purchase::Begun::First(first) => purchase = Some(first),
-                purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
-            }
+        let purchase = match begun {
+            None => None,
+            Some(Begun::First(purchase)) => Some(purchase),
+            Some(Begun::Replay(receipt)) => return Ok(Step::Replay(receipt)),
+        };
+        let mut errand = self.errand(index, part, purchase, now)?;
+        let watched = match errand.as_ref().and_then(|errand| errand.sku.as_ref()) {
+            Some(sku) => self.snapshot.stocks.claim(sku, now)?.then_some(sku),
+            None => None,
+        };
+        let snapshot = &*self.snapshot;
+        let route = &snapshot.routes[index];
+        let (admitted, now) = match admission::ask(snapshot, route, part, now, deadline)? {
+            Turn::Now(admitted) => (admitted, now),
+            Turn::Later(ticket) => (Box::pin(wait(snapshot, ticket, watched)).await?, clock::now()),
+        };
+        if let Some(errand) = &mut errand
+            && let Some(going) = errand.going.take()
+        {
+            let worker = &self.exchange.client().worker;
+            errand.going = Some(going.admitted(snapshot, worker, &self.head, now));
         }
-        let is_secure = headers::came_by_tls(
-            &self.head.headers,
-            snapshot.trusts(self.exchange.client().peer.address),
-        );
-        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
+        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+    }
+
+    /// What it is beside a request, which is begun at `now`; nothing, for most.
+    fn errand(
+        &self,
+        index: usize,
+        part: Part,
+        purchase: Option<Purchase>,
+        now: Timestamp,
+    ) -> Result<Option<Box<Errand>>, Reason> {
+        let snapshot = &*self.snapshot;
+        let route = &snapshot.routes[index];
+        let meant = &snapshot.config.routes[index];
+        if route.journey.is_none() && meant.sku.is_none() && purchase.is_none() {
+            return Ok(None);
+        }
+        let is_trusted = snapshot.trusts(self.exchange.client().peer.address);
+        let is_secure = headers::came_by_tls(&self.head.headers, is_trusted);
+        let going = Going::begin(snapshot, route, part, is_secure, now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
-                Sku::of(source, &meant.path, view(&self.head, length))
+                Sku::of(source, &meant.path, self.view())
             }
             _ => None,
         };
-        let watched = match &sku {
-            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
-            None => None,
+        let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
+        Ok((!is_plain).then(|| Box::new(Errand { going, sku, purchase })))
+    }
+
+    /// Reads what comes of the body in time, and begins the purchase if it is one.
+    async fn read(
+        &mut self,
+        index: usize,
+        deadline: Timestamp,
+    ) -> Result<(ReadAhead, Option<Begun>, Timestamp), Reason> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let route = &snapshot.routes[index];
+        let upstream = &snapshot.upstreams[route.upstream];
+        let length = self.length();
+        let key = match snapshot.config.routes[index].once {
+            true => purchase::key(&snapshot, index, self.view()),
+            false => None,
         };
-        let admit = admission::admit(&snapshot, route, part, now, deadline);
-        let (admitted, now) = match watched {
-            Some(sku) => {
-                let admit = Box::pin(admit);
-                tokio::select! {
-                    biased;
-                    admitted = admit => admitted?,
-                    // Who waits for what is gone is told at once.
-                    reason = snapshot.stocks.gone(sku, clock::now) => return Err(reason),
+        let (ahead, now) = match &mut self.body {
+            Some(body) if !body.is_end_stream() => {
+                if self.head.headers.contains_key(EXPECT) && key.is_none() {
+                    (ReadAhead::nothing(upstream)?, self.now)
+                } else {
+                    let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
+                    // What tells one purchase from another is awaited whatever it takes.
+                    let prompt = if key.is_some() { until } else { ReadAhead::prompt() };
+                    let max = route.max_body;
+                    let ahead = ReadAhead::of(body, max, link, upstream, prompt, until);
+                    (ahead.await?, clock::now())
                 }
             }
-            None => admit.await?,
+            _ => (ReadAhead::none(), self.now),
         };
-        let worker = &self.exchange.client().worker;
-        let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
-        let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let Some(key) = key else { return Ok((ahead, None, now)) };
+        let head = view(&self.head, length);
+        let fingerprint = purchase::fingerprint(head, &ahead, length);
+        let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
+        Ok((ahead, Some(begun), now))
+    }
+
+    fn has_body(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| !body.is_end_stream())
+    }
+
+    /// Bytes of its body, as far as they are known.
+    fn length(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.size_hint().lower())
+    }
+
+    /// What decides about it.
+    fn view(&self) -> HeadView<'_> {
+        view(&self.head, self.length())
+    }
+}
+
+/// Waits for its turn, or until what it is about is gone: then it is told at once.
+async fn wait(
+    snapshot: &Snapshot,
+    ticket: Ticket,
+    watched: Option<&Sku>,
+) -> Result<Admitted, Reason> {
+    let Some(sku) = watched else { return admission::wait(ticket).await };
+    tokio::select! {
+        biased;
+        admitted = admission::wait(ticket) => admitted,
+        reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }
 

@@ -41,8 +41,8 @@ impl ResponseBody {
     }
 
     /// What still comes from an upstream.
-    pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
+    pub(crate) const fn upstream(body: Box<UpstreamBody>) -> Self {
+        Self { kind: Kind::Upstream(body), exchange: None }
     }
 
     /// Waits for all of it, if it is no longer than `max`; otherwise it stays as it was.

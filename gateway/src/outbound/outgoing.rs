@@ -14,7 +14,7 @@ use crate::request_body::RequestBody;
 const HEAD: usize = 1024;
 
 /// A request on its way to a server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     /// The head and, if it is here, the body; kept until there is an answer.
     first: Vec<u8>,
@@ -53,15 +53,15 @@ pub(crate) enum SendError {
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// A request with this `head`, sent on as `hop` says, and this `body`.
-    pub(crate) fn new(head: request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
+    /// A request with this `head`, sent on as `hop` says, and this `body`. Takes the fields' table.
+    pub(crate) fn new(head: &mut request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
         let framing = framing(&head.headers, &body);
         let is_chunked = framing == OutgoingFraming::Chunked;
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let is_repeatable = is_safe && body.is_empty();
         let is_head = head.method == Method::HEAD;
         let mut first = Vec::with_capacity(HEAD);
-        headers::write_to_upstream(&mut first, &head, hop, framing);
+        headers::write_to_upstream(&mut first, head, hop, framing);
         let mut rest = None;
         match body {
             RequestBody::Whole(bytes) => match bytes {
@@ -75,7 +75,7 @@ impl Outgoing {
             },
             body @ RequestBody::Stream(_) => rest = Some(Rest::new(body, is_chunked)),
         }
-        let mut table = head.headers;
+        let mut table = std::mem::take(&mut head.headers);
         table.clear();
         Self { first, written: 0, rest, is_head, is_repeatable, table }
     }
