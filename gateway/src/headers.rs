@@ -3,7 +3,6 @@
 //! Both ways every name is looked at once, as the head is written or read: nothing is looked up in order
 //! to be taken out of a map.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ pub(crate) fn write_to_upstream(
     if hop.is_trusted {
         extend_provenance(out, &head.headers, hop.peer, is_nominated);
     } else {
-        write_field(out, FORWARDED_FOR.as_str(), hop.peer.text.as_bytes());
+        write_field(out, "x-forwarded-for", hop.peer.text.as_bytes());
         write_field(out, "x-forwarded-proto", b"http");
         if let Some(host) = host {
             write_field(out, "x-forwarded-host", host);
@@ -163,6 +162,8 @@ fn write_request_line(out: &mut Vec<u8>, head: &request::Parts) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
+/// Inline, since most names are known here.
+#[inline]
 fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -170,9 +171,21 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The machinery of `write!` takes ten times as many instructions, for each request.
 fn write_number(out: &mut Vec<u8>, name: &str, value: u64) {
-    // Writing to a Vec cannot fail.
-    drop(write!(out, "{name}: {value}\r\n"));
+    // As many as the largest has.
+    let mut digits = [0; 20];
+    let mut begin = digits.len();
+    let mut left = value;
+    loop {
+        begin -= 1;
+        digits[begin] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    write_field(out, name, &digits[begin..]);
 }
 
 /// What a proxy that is trusted said of the client, and the proxy itself at the end of it.
@@ -252,6 +265,9 @@ fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// heads that try are refused before.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let mut names = Vec::new();
+    if !headers.contains_key(CONNECTION) {
+        return names;
+    }
     for option in options(headers) {
         if let Some(name) = nomination(option)
             && headers.contains_key(&name)
@@ -388,6 +404,15 @@ mod tests {
         assert_eq!(head.uri, "/p//q?%20");
         let bare = sent(Request::get("http://b?x").header("host", "a"), false);
         assert_eq!(bare.uri, "/?x");
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 1_234, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(&mut out, "n", number);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("n: {number}\r\n"));
+        }
     }
 
     #[test]

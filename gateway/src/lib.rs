@@ -25,6 +25,7 @@ mod accept;
 mod admin;
 mod admission;
 mod allocator;
+mod alone;
 mod capacity;
 mod classify;
 mod clock;

@@ -1,6 +1,5 @@
 //! The life of a request, in order.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,6 +13,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::admission::{self, Admitted, Turn};
+use crate::alone;
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing;
@@ -92,48 +92,6 @@ enum Step {
     Go(Go),
     /// It has been answered before.
     Replay(Arc<Receipt>),
-}
-
-/// A purchase that is being made: once nobody waits for it, it counts as active by itself.
-struct Alone {
-    worker: Rc<Worker>,
-    is_alone: Cell<bool>,
-    has_ended: Cell<bool>,
-}
-
-/// Whoever waits for a purchase.
-struct Waits(Rc<Alone>);
-
-// === impl Alone ===
-
-impl Alone {
-    fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, is_alone: Cell::new(false), has_ended: Cell::new(false) }
-    }
-
-    fn end(&self) {
-        self.has_ended.set(true);
-        if self.is_alone.take() {
-            self.worker.leave();
-        }
-    }
-}
-
-impl Drop for Alone {
-    /// Also if it ends by a panic.
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-// === impl Waits ===
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        if !self.0.has_ended.get() && !self.0.is_alone.replace(true) {
-            self.0.worker.enter();
-        }
-    }
 }
 
 // === impl Answering ===
@@ -236,20 +194,14 @@ impl Arrival {
     /// Makes a purchase to its end, whether or not its customer waits for it: the next click is for the same,
     /// and a drain waits for it.
     async fn make(mut self, go: Go, case: Option<Box<Case>>) -> Response<ResponseBody> {
-        let alone = Rc::new(Alone::new(Rc::clone(&self.exchange.client().worker)));
-        let waits = Waits(Rc::clone(&alone));
+        let worker = Rc::clone(&self.exchange.client().worker);
         let made = async move {
             let response = service::run(&mut self, go, case).await;
-            let response = finish(response, self.exchange);
-            alone.end();
-            response
+            finish(response, self.exchange)
         };
-        let made = tokio::task::spawn_local(made).await;
-        drop(waits);
-        match made {
-            Ok(response) => response,
-            Err(_) => respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None),
-        }
+        alone::to_its_end(worker, made).await.unwrap_or_else(|| {
+            respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None)
+        })
     }
 
     /// Answers as the same request was answered before.
@@ -415,5 +367,22 @@ fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
         body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> (usize, usize) {
+        (size_of::<F>(), align_of::<F>())
+    }
+
+    /// It is written to the heap for each request, all of it.
+    #[test]
+    fn the_future_of_a_served_request_is_small() {
+        let (size, align) = size_of_future(Arrival::serve);
+        assert!(size <= 2_048, "{size}");
+        assert!(align <= 8, "the allocator has to look for more: {align}");
     }
 }

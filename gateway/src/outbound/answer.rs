@@ -183,8 +183,11 @@ impl<'b> Fields<'b> {
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    let number = |n: u64, b: &u8| {
+        let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    };
     // hyper keeps the last two values for itself.
-    text.parse().ok().filter(|&length| length < u64::MAX - 1)
+    let length = digits.iter().try_fold(0, number).filter(|&length| length < u64::MAX - 1);
+    length.filter(|_| !digits.is_empty())
 }
