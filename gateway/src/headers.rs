@@ -103,7 +103,7 @@ pub(crate) fn write_to_upstream(
                 is_first
             }
             "content-length" => framing == OutgoingFraming::Given,
-            "cookie" if cookie::may_have_ours(value) => {
+            "cookie" if cookie::may_have_ours(value.as_bytes()) => {
                 if let Some(left) = cookie::without_ours(value).filter(|_| !is_nominated(name)) {
                     write_field(out, text, left.as_bytes());
                 }
@@ -120,16 +120,13 @@ pub(crate) fn write_to_upstream(
     if host.is_none() {
         write_field(out, "host", (hop.default_host)().as_bytes());
     }
+    let via = &hop.via[usize::from(head.version != Version::HTTP_10)];
     if hop.is_trusted {
         extend_provenance(out, &head.headers, hop.peer, is_nominated);
+        write_field(out, "via", via.as_bytes());
     } else {
-        write_field(out, "x-forwarded-for", hop.peer.text.as_bytes());
-        write_field(out, "x-forwarded-proto", b"http");
-        if let Some(host) = host {
-            write_field(out, "x-forwarded-host", host);
-        }
+        write_provenance(out, hop.peer, host, via);
     }
-    write_field(out, "via", hop.via[usize::from(head.version != Version::HTTP_10)].as_bytes());
     if head.method == Method::OPTIONS
         && !is_nominated(&MAX_FORWARDS)
         && let Some(left) = head.headers.get(MAX_FORWARDS).and_then(max_forwards)
@@ -145,9 +142,29 @@ pub(crate) fn write_to_upstream(
         write_field(out, "connection", b"upgrade");
         write_field(out, "upgrade", upgrade.as_bytes());
     }
-    let left = u64::try_from(hop.left.as_millis()).unwrap_or(u64::MAX);
+    write_end(out, hop.left);
+}
+
+/// The end of a head as it goes to the upstream: how long the answer is worth waiting for.
+pub(crate) fn write_end(out: &mut Vec<u8>, left: Duration) {
+    let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     write_number(out, "x-request-deadline-ms", left);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Where a request comes from, as it is said of a stranger who asked for `host`, and by whose hands it goes.
+pub(crate) fn write_provenance(
+    out: &mut Vec<u8>,
+    peer: &Peer,
+    host: Option<&[u8]>,
+    via: &HeaderValue,
+) {
+    write_field(out, "x-forwarded-for", peer.text.as_bytes());
+    write_field(out, "x-forwarded-proto", b"http");
+    if let Some(host) = host {
+        write_field(out, "x-forwarded-host", host);
+    }
+    write_field(out, "via", via.as_bytes());
 }
 
 /// Path and query stay as they are, byte for byte; what else a target holds has gone into Host.
@@ -236,7 +253,7 @@ pub(crate) fn ends_at_gateway(name: &str) -> bool {
 
 /// What only the gateway may say and, from a stranger, where a request comes from. Also where it is
 /// spelled with underscores: CGI and its heirs do not tell the two apart.
-fn is_claim(name: &str, is_trusted: bool) -> bool {
+pub(crate) fn is_claim(name: &str, is_trusted: bool) -> bool {
     if !name.starts_with('x') {
         return false;
     }

@@ -38,6 +38,7 @@ mod decide;
 mod descriptors;
 #[cfg(test)]
 mod differential;
+mod direct;
 mod exchange;
 mod explain;
 mod fields;
@@ -52,6 +53,7 @@ mod listener;
 mod metrics;
 mod outbound;
 mod places;
+mod plain;
 mod pool;
 mod proxy;
 mod purchase;

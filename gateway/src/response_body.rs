@@ -68,6 +68,14 @@ impl ResponseBody {
         }
     }
 
+    /// All of it, if it is here.
+    pub(crate) fn here(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(bytes.as_deref().unwrap_or_default()),
+            Kind::Upstream(_) => None,
+        }
+    }
+
     /// Keeps `exchange` until the body is gone.
     pub(crate) fn keep(mut self, exchange: Exchange) -> Self {
         self.exchange = Some(exchange);

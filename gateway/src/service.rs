@@ -1,5 +1,7 @@
 //! A request that has its permit: to the upstream and back, and what is learnt on the way.
 
+use std::sync::Arc;
+
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -16,12 +18,13 @@ use crate::outbound::Outgoing;
 use crate::proxy::Arrival;
 use crate::purchase::{self, Purchase, Receipt};
 use crate::reason::Reason;
-use crate::request_body::{ReadAhead, RequestBody};
+use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
 use crate::stock::{Said, Sku};
 use crate::tunnel::Tunnel;
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -182,7 +185,7 @@ async fn pass(
     let client = exchange.client();
     let (body, fault) =
         RequestBody::new(ahead, body.take(), route.max_body, upstream, &client.link);
-    let (mut outgoing, may_switch) = {
+    let mut outgoing = {
         let upgrade = headers::wanted_upgrade(head.version, &head.headers);
         let hop = Hop {
             peer: &client.peer,
@@ -192,27 +195,44 @@ async fn pass(
             default_host: &|| upstream.host(),
             left: deadline.saturating_since(now),
         };
-        (Outgoing::new(head, &hop, body), upgrade.is_some())
+        Outgoing::new(head, &hop, body)
     };
+    let fault = fault.as_deref();
+    send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await.map(Some)
+}
+
+/// Sends a request on at `now` and waits for its answer.
+///
+/// # Errors
+/// The reason why there is none.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    upstream: &Arc<Upstream>,
+    outgoing: &mut Outgoing,
+    fault: Option<&Fault>,
+    admitted: Admitted,
+    now: Timestamp,
+    deadline: Timestamp,
+) -> Result<Response<ResponseBody>, Reason> {
+    let client = exchange.client();
     let pool = &client.worker.pool;
+    let may_switch = outgoing.may_switch;
     let forwarded =
-        forward::forward(pool, upstream, &mut outgoing, fault.as_deref(), admitted, now, deadline)
-            .await;
-    let forwarded = match forwarded {
-        Ok(Forwarded::Switched(answer, lease)) if may_switch => {
-            Tunnel::open(&client.link, upstream, *answer, lease)
-                .map(|response| Forwarded::Whole(response, clock::now()))
-        }
-        forwarded => forwarded,
-    };
+        match forward::forward(pool, upstream, outgoing, fault, admitted, now, deadline).await {
+            Ok(Forwarded::Switched(answer, lease)) if may_switch => {
+                Tunnel::open(&client.link, upstream, *answer, lease)
+                    .map(|response| Forwarded::Whole(response, clock::now()))
+            }
+            forwarded => forwarded,
+        };
     let reason = match forwarded {
         Ok(Forwarded::Whole(response, ended)) => {
             exchange.complete(ended);
-            return Ok(Some(response));
+            return Ok(response);
         }
         Ok(Forwarded::Streaming(response)) => {
             client.link.set_deadline(Some(clock::instant(deadline)));
-            return Ok(Some(response));
+            return Ok(response);
         }
         // Nobody asked to switch: whatever this is, it is not an answer.
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,

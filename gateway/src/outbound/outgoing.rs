@@ -2,12 +2,14 @@
 
 use std::io::{IoSlice, Write as _};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, request};
 
 use super::connection::Connection;
 use crate::headers::{self, Hop, OutgoingFraming};
+use crate::plain::PlainHead;
 use crate::request_body::RequestBody;
 
 /// Most heads are smaller.
@@ -20,9 +22,11 @@ pub(crate) struct Outgoing {
     first: Vec<u8>,
     written: usize,
     /// What still comes from the client.
-    rest: Option<Rest>,
+    rest: Option<Box<Rest>>,
     /// An answer has no body.
     pub is_head: bool,
+    /// It asks to leave HTTP.
+    pub may_switch: bool,
     /// It may be sent twice: safe, and without a body.
     is_repeatable: bool,
     /// The fields' table, emptied: the answer's fields need one.
@@ -73,11 +77,30 @@ impl Outgoing {
                 Some(bytes) => first.extend_from_slice(&bytes),
                 None => {}
             },
-            body @ RequestBody::Stream(_) => rest = Some(Rest::new(body, is_chunked)),
+            body @ RequestBody::Stream(_) => {
+                rest = Some(Box::new(Rest::new(body, is_chunked)));
+            }
         }
         let mut table = std::mem::take(&mut head.headers);
         table.clear();
-        Self { first, written: 0, rest, is_head, is_repeatable, table }
+        let may_switch = hop.upgrade.is_some();
+        Self { first, written: 0, rest, is_head, may_switch, is_repeatable, table }
+    }
+
+    /// A request with this head, which is plain, and this body, to be answered within `left`, its fields in `table`.
+    pub(crate) fn plain(head: PlainHead, body: &[u8], left: Duration, table: HeaderMap) -> Self {
+        let is_repeatable = head.is_safe && body.is_empty();
+        let mut first = head.bytes;
+        headers::write_end(&mut first, left);
+        first.extend_from_slice(body);
+        Self { first, is_repeatable, table, ..Self::default() }
+    }
+
+    /// The memory that it was written into, for something else.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        let mut memory = self.first;
+        memory.clear();
+        memory
     }
 
     /// All of it is sent.
