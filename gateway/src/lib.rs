@@ -17,6 +17,7 @@
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
 //! [`gateway`] is the process.
 
+pub mod allocator;
 pub mod control;
 pub mod demo;
 pub mod gateway;
@@ -24,7 +25,6 @@ pub mod gateway;
 mod accept;
 mod admin;
 mod admission;
-mod allocator;
 mod alone;
 mod capacity;
 mod classify;
