@@ -97,15 +97,18 @@ mod tests {
                 // SAFETY: sizes are not 0; each block is freed once, by the layout it has.
                 unsafe {
                     let at = Mimalloc.alloc(layout);
-                    assert!(!at.is_null() && at.addr() % align == 0, "{size} {align}");
+                    assert!(!at.is_null() && at.addr().is_multiple_of(align), "{size} {align}");
                     at.write_bytes(1, size);
                     let at = Mimalloc.realloc(at, layout, size * 3);
-                    assert!(!at.is_null() && at.addr() % align == 0, "{size} {align}");
+                    assert!(!at.is_null() && at.addr().is_multiple_of(align), "{size} {align}");
                     assert!((0..size).all(|byte| *at.add(byte) == 1));
                     let layout = Layout::from_size_align(size * 3, align).unwrap();
                     Mimalloc.dealloc(at, layout);
                     let zeroed = Mimalloc.alloc_zeroed(layout);
-                    assert!(!zeroed.is_null() && zeroed.addr() % align == 0, "{size} {align}");
+                    assert!(
+                        !zeroed.is_null() && zeroed.addr().is_multiple_of(align),
+                        "{size} {align}"
+                    );
                     assert!((0..size * 3).all(|byte| *zeroed.add(byte) == 0));
                     Mimalloc.dealloc(zeroed, layout);
                 }

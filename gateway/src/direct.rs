@@ -28,7 +28,7 @@ use crate::exchange::Exchange;
 use crate::http1::Framing;
 use crate::inlet::MAX_AHEAD;
 use crate::journey::Part;
-use crate::outbound::Outgoing;
+use crate::outbound::{Outgoing, reuse};
 use crate::plain::PlainHead;
 use crate::proxy::Client;
 use crate::reason::Reason;
@@ -124,9 +124,7 @@ impl Direct {
         let Some(written) = write(memory, &response, &exchange) else {
             return Answered::Elsewhere(Box::new((response, exchange)));
         };
-        let mut table = response.into_parts().0.headers;
-        table.clear();
-        client.worker.table.set(table);
+        reuse(response.into_parts().0.headers);
         bytes.advance(self.end);
         if bytes.is_empty() {
             // Gives the memory back.
@@ -163,8 +161,7 @@ impl Direct {
         let upstream = &snapshot.upstreams[route.upstream];
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
-        let table = exchange.client().worker.table.take();
-        let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left, table);
+        let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);
         let sent =
             service::send(exchange, upstream, &mut outgoing, None, admitted, now, deadline).await;
         let answer = sent.unwrap_or_else(|reason| self.refusal(exchange, reason, clock::now()));

@@ -1,15 +1,13 @@
 //! What belongs to one worker alone: connections to the upstreams, alarms, calendars, its view of the
 //! configuration.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
 use floodgate_limiter::Timestamp;
-use http::HeaderMap;
 
 use crate::clock;
 use crate::come_back::{Calendars, Told};
@@ -31,6 +29,7 @@ type SnapshotCache = Cache<SharedSnapshot, Arc<Snapshot>>;
 type ShadowCache = Cache<SharedShadow, Option<Arc<Shadow>>>;
 
 /// What belongs to one worker: one thread, and on a machine of its own one core.
+#[derive(Debug)]
 pub(crate) struct Worker {
     /// Number of the worker, the index of its shards.
     pub index: usize,
@@ -46,8 +45,6 @@ pub(crate) struct Worker {
     pub levels: Levels,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
     pub lines: RefCell<Vec<u8>>,
-    /// For the fields of an answer, empty, in memory that is kept.
-    pub table: Cell<HeaderMap>,
     cache: RefCell<SnapshotCache>,
     live: RefCell<SnapshotRef>,
     shadow: RefCell<ShadowCache>,
@@ -64,12 +61,6 @@ pub(crate) struct SharedSnapshot(Arc<Shared>);
 
 // === impl Worker ===
 
-impl fmt::Debug for Worker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
-    }
-}
-
 impl Worker {
     /// Worker number `index` of the process.
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
@@ -81,7 +72,6 @@ impl Worker {
             pool: Rc::default(),
             wheel: Wheel::new(),
             lines: RefCell::default(),
-            table: Cell::default(),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),

@@ -29,7 +29,7 @@ pub(crate) struct Outgoing {
     pub may_switch: bool,
     /// It may be sent twice: safe, and without a body.
     is_repeatable: bool,
-    /// The fields' table, emptied: the answer's fields need one.
+    /// The fields' table, emptied, if there was one: the answer's fields need one.
     pub table: HeaderMap,
 }
 
@@ -87,13 +87,13 @@ impl Outgoing {
         Self { first, written: 0, rest, is_head, may_switch, is_repeatable, table }
     }
 
-    /// A request with this head, which is plain, and this body, to be answered within `left`, its fields in `table`.
-    pub(crate) fn plain(head: PlainHead, body: &[u8], left: Duration, table: HeaderMap) -> Self {
+    /// A request with this head, which is plain, and this body, to be answered within `left`.
+    pub(crate) fn plain(head: PlainHead, body: &[u8], left: Duration) -> Self {
         let is_repeatable = head.is_safe && body.is_empty();
         let mut first = head.bytes;
         headers::write_end(&mut first, left);
         first.extend_from_slice(body);
-        Self { first, is_repeatable, table, ..Self::default() }
+        Self { first, is_repeatable, ..Self::default() }
     }
 
     /// The memory that it was written into, for something else.
