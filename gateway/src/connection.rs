@@ -46,9 +46,10 @@ pub(crate) async fn serve(
     _slot: ConnectionSlot,
 ) {
     let alarm = worker.wheel.alarm();
-    let mut peer = Known::Address(peer.ip());
+    let address = peer.ip();
+    let mut peer = Known::Address(address);
     let mut socket = socket;
-    let mut turnstile = Turnstile::new();
+    let mut turnstile = Turnstile::new(address);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {

@@ -1,6 +1,7 @@
 //! The life of a request, in order.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Given, Going, Part};
 use crate::link::Link;
-use crate::purchase::{self, Begun, Purchase, Receipt};
+use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::respond;
@@ -87,7 +88,7 @@ pub(crate) struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-enum Step {
+enum Onward {
     /// It goes to its upstream.
     Go(Go),
     /// It has been answered before.
@@ -118,7 +119,7 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = view(&head, body.size_hint().lower());
+        let view = view(&head, client.peer.address, body.size_hint().lower());
         let decided = match client.link.decided(snapshot.generation) {
             Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
@@ -175,8 +176,8 @@ impl Arrival {
     fn serve(mut self, decided: Decided) -> impl Future<Output = Response<ResponseBody>> {
         async move {
             let go = match self.admit(decided).await {
-                Ok(Step::Go(go)) => go,
-                Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
+                Ok(Onward::Go(go)) => go,
+                Ok(Onward::Replay(receipt)) => return self.replay(&receipt, decided),
                 Err(reason) => return self.refuse(reason),
             };
             let case = self.case(decided.part, go.now).map(Box::new);
@@ -205,12 +206,16 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
-        let Some(mut response) = receipt.replay() else {
-            return self.refuse(Reason::AlreadyMade);
-        };
+    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
         let now = clock::now();
-        let case = self.case(part, now);
+        let given = self.given_again(receipt, decided, now);
+        let Some(mut response) = receipt.replay() else {
+            let mut response = self.refuse(Reason::AlreadyMade);
+            given.inspect(|given| given.tell(&mut response));
+            return response;
+        };
+        given.inspect(|given| given.tell(&mut response));
+        let case = self.case(decided.part, now);
         self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -227,11 +232,24 @@ impl Arrival {
         finish(response, self.exchange)
     }
 
+    /// The grant that goes with an answer that is given again.
+    fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
+        let Self { exchange, snapshot, head, .. } = self;
+        let worker = &exchange.client().worker;
+        let asks = (&snapshot.routes[decided.route], decided.part);
+        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
+    }
+
+    /// The customer came by TLS.
+    fn is_secure(&self) -> bool {
+        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(self.peer()))
+    }
+
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
     ///
     /// What few requests have to wait for has a box of its own, here and further on: the future of the
     /// others is small, and so is what moving it costs.
-    async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
+    async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
         let Decided { route: index, part, .. } = decided;
         let is_once = self.snapshot.config.routes[index].once;
         let deadline = {
@@ -245,27 +263,30 @@ impl Arrival {
         };
         let purchase = match begun {
             None => None,
-            Some(Begun::First(purchase)) => Some(purchase),
-            Some(Begun::Replay(receipt)) => return Ok(Step::Replay(receipt)),
+            Some(Attempt::First(purchase)) => Some(purchase),
+            Some(Attempt::Replay(receipt)) => return Ok(Onward::Replay(receipt)),
         };
         let mut errand = self.errand(index, part, purchase, now)?;
-        let watched = match errand.as_ref().and_then(|errand| errand.sku.as_ref()) {
-            Some(sku) => self.snapshot.stocks.claim(sku, now)?.then_some(sku),
-            None => None,
-        };
+        let mut watched = None;
+        if let Some(Errand { sku: Some(sku), canary, .. }) = errand.as_deref_mut() {
+            *canary = self.snapshot.stocks.claim(sku, now)?;
+            watched = Some(&*sku).filter(|_| canary.is_none());
+        }
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
         let (admitted, now) = match admission::ask(snapshot, route, part, now, deadline)? {
             Turn::Now(admitted) => (admitted, now),
             Turn::Later(ticket) => (Box::pin(wait(snapshot, ticket, watched)).await?, clock::now()),
         };
-        if let Some(errand) = &mut errand
-            && let Some(going) = errand.going.take()
-        {
+        if let Some(errand) = &mut errand {
             let worker = &self.exchange.client().worker;
-            errand.going = Some(going.admitted(snapshot, worker, &self.head, now));
+            let going = errand.going.take();
+            errand.going = going.map(|going| going.admitted(snapshot, worker, &self.head, now));
+            if let Some(canary) = &mut errand.canary {
+                canary.ask();
+            }
         }
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 
     /// What it is beside a request, which is begun at `now`; nothing, for most.
@@ -282,9 +303,7 @@ impl Arrival {
         if route.journey.is_none() && meant.sku.is_none() && purchase.is_none() {
             return Ok(None);
         }
-        let is_trusted = snapshot.trusts(self.exchange.client().peer.address);
-        let is_secure = headers::came_by_tls(&self.head.headers, is_trusted);
-        let going = Going::begin(snapshot, route, part, is_secure, now)?;
+        let going = Going::begin(snapshot, route, part, self.is_secure(), now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
                 Sku::of(source, &meant.path, self.view())
@@ -292,7 +311,7 @@ impl Arrival {
             _ => None,
         };
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        Ok((!is_plain).then(|| Box::new(Errand { going, sku, purchase })))
+        Ok((!is_plain).then(|| Box::new(Errand { going, sku, canary: None, purchase })))
     }
 
     /// Reads what comes of the body in time, and begins the purchase if it is one.
@@ -300,7 +319,7 @@ impl Arrival {
         &mut self,
         index: usize,
         deadline: Timestamp,
-    ) -> Result<(ReadAhead, Option<Begun>, Timestamp), Reason> {
+    ) -> Result<(ReadAhead, Option<Attempt>, Timestamp), Reason> {
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
         let upstream = &snapshot.upstreams[route.upstream];
@@ -325,7 +344,7 @@ impl Arrival {
             _ => (ReadAhead::none(), self.now),
         };
         let Some(key) = key else { return Ok((ahead, None, now)) };
-        let head = view(&self.head, length);
+        let head = view(&self.head, self.peer(), length);
         let fingerprint = purchase::fingerprint(head, &ahead, length);
         let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
         Ok((ahead, Some(begun), now))
@@ -335,6 +354,11 @@ impl Arrival {
         self.body.as_ref().is_some_and(|body| !body.is_end_stream())
     }
 
+    /// Whoever it came from.
+    fn peer(&self) -> IpAddr {
+        self.exchange.client().peer.address
+    }
+
     /// Bytes of its body, as far as they are known.
     fn length(&self) -> u64 {
         self.body.as_ref().map_or(0, |body| body.size_hint().lower())
@@ -342,7 +366,7 @@ impl Arrival {
 
     /// What decides about it.
     fn view(&self) -> HeadView<'_> {
-        view(&self.head, self.length())
+        view(&self.head, self.peer(), self.length())
     }
 }
 
@@ -361,11 +385,12 @@ async fn wait(
 }
 
 /// What decides about a request, of its head as hyper gives it.
-fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
+fn view(head: &request::Parts, peer: IpAddr, body: u64) -> HeadView<'_> {
     HeadView {
         line: Line { method: head.method.as_str(), path: head.uri.path() },
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
+        peer,
         body,
     }
 }

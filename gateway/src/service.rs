@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::forward::{self, Forwarded};
 use crate::headers::{self, Hop};
-use crate::journey::{Going, set_device};
+use crate::journey::Going;
 use crate::outbound::Outgoing;
 use crate::proxy::Arrival;
 use crate::purchase::{self, Purchase, Receipt};
@@ -22,7 +22,7 @@ use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
-use crate::stock::{Said, Sku};
+use crate::stock::{Canary, Said, Sku};
 use crate::tunnel::Tunnel;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -36,6 +36,8 @@ pub(crate) struct Errand {
     pub going: Option<Going>,
     /// What it is about.
     pub sku: Option<Sku>,
+    /// It is to find out whether there is something left of it again.
+    pub canary: Option<Canary>,
     /// It is to be made once, and this is the time.
     pub purchase: Option<Purchase>,
 }
@@ -79,10 +81,11 @@ pub(crate) async fn run(
     go: Go,
     mut case: Option<Box<Case>>,
 ) -> Response<ResponseBody> {
-    let Go { route, ahead, admitted, mut errand, now: asked, deadline } = go;
+    let Go { route, ahead, admitted, errand, now: asked, deadline } = go;
     let mut answer = pass(arrival, route, ahead, admitted, asked, deadline).await;
-    if let Some(purchase) = errand.as_mut().and_then(|errand| errand.purchase.take()) {
-        Box::pin(made(purchase, &mut answer, &mut arrival.exchange, deadline)).await;
+    let mut receipt = None;
+    if errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
+        receipt = Box::pin(made(&mut answer, &mut arrival.exchange, deadline)).await;
     }
     let snapshot = &*arrival.snapshot;
     let worker = &*arrival.exchange.client().worker;
@@ -96,7 +99,7 @@ pub(crate) async fn run(
         }
     };
     if let Some(errand) = errand {
-        errand.answered(arrival, &mut response, is_upstreams, asked);
+        errand.answered(arrival, &mut response, is_upstreams, receipt, asked);
     }
     if let Some(case) = case {
         case.tell(worker, snapshot, Outcome::Admitted, None, response.headers_mut());
@@ -104,34 +107,31 @@ pub(crate) async fn run(
     response
 }
 
-/// Keeps what is answered to a purchase for those who ask the same.
+/// What is to be kept of what was answered to a purchase, for those who ask the same.
 async fn made(
-    purchase: Purchase,
     answer: &mut Result<Option<Response<ResponseBody>>, Reason>,
     exchange: &mut Exchange,
     deadline: Timestamp,
-) {
-    let mut receipt = None;
-    if let Ok(Some(response)) = answer {
-        match response.body_mut().collect(purchase::MAX_BODY).await {
-            Ok(body) => {
-                if body.is_some() {
-                    exchange.complete(clock::now());
-                    exchange.client().link.set_deadline(None);
-                }
-                receipt = Receipt::of(response, body);
-            }
-            // Nothing has been said yet: it need not break off in the middle.
-            Err(_) => {
-                let is_late = clock::now() >= deadline;
-                let reason = if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
-                exchange.fail(reason);
+) -> Option<Box<Receipt>> {
+    let Ok(Some(response)) = answer else { return None };
+    match response.body_mut().collect(purchase::MAX_BODY).await {
+        Ok(body) => {
+            if body.is_some() {
+                exchange.complete(clock::now());
                 exchange.client().link.set_deadline(None);
-                *answer = Err(reason);
             }
+            Receipt::of(response, body).map(Box::new)
+        }
+        // Nothing has been said yet: it need not break off in the middle.
+        Err(_) => {
+            let is_late = clock::now() >= deadline;
+            let reason = if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
+            exchange.fail(reason);
+            exchange.client().link.set_deadline(None);
+            *answer = Err(reason);
+            None
         }
     }
-    purchase.finish(receipt);
 }
 
 // === impl Errand ===
@@ -143,6 +143,7 @@ impl Errand {
         arrival: &Arrival,
         response: &mut Response<ResponseBody>,
         is_upstreams: bool,
+        receipt: Option<Box<Receipt>>,
         asked: Timestamp,
     ) {
         let (snapshot, worker) = (&arrival.snapshot, &arrival.exchange.client().worker);
@@ -154,10 +155,16 @@ impl Errand {
                 headers: response.headers(),
                 body: response.body().whole().map(|body| &body[..]),
             };
-            snapshot.stocks.observe(&sku, said, asked, now);
+            if snapshot.stocks.observe(&sku, said, asked, now)
+                && let Some(canary) = self.canary
+            {
+                canary.hear();
+            }
         }
-        if let Some(going) = self.going {
-            going.answered(snapshot, worker, response, now);
+        let going = self.going;
+        let given = going.and_then(|going| going.answered(snapshot, worker, response, now));
+        if let Some(purchase) = self.purchase {
+            purchase.finish(receipt.map(|receipt| receipt.with(given)));
         }
     }
 }
@@ -252,8 +259,9 @@ pub(crate) fn refuse(
 ) -> Response<ResponseBody> {
     let told = worker.come_back(snapshot, refused, now);
     let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(device) = told.device {
-        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
+    if let Some((journey, device)) = told.device {
+        let cookie = snapshot.journeys[journey].set_returning(&device);
+        response.headers_mut().insert(SET_COOKIE, cookie.into());
     }
     if let Some((case, outcome)) = case {
         case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());
