@@ -12,6 +12,7 @@
 //! wheel         inlet, link  grant       capacity        outbound
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
+//!                            permits, memory
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -48,8 +49,10 @@ mod inlet;
 mod journey;
 mod link;
 mod listener;
+mod memory;
 mod metrics;
 mod outbound;
+mod permits;
 mod places;
 mod pool;
 mod proxy;

@@ -322,8 +322,11 @@ impl Adaptive {
         let binds = measured.in_flight >= 0.9 * self.limit && !self.settings.is_shadow();
         let has_room = self.settings.clamp(self.limit * SOUNDING) <= 0.8 * self.limit;
         let [soon, _] = SOUNDING_EVERY;
-        let after =
-            if self.baseline.is_confirmed() { self.sound_after } else { self.sound_after.min(soon) };
+        let after = if self.baseline.is_confirmed() {
+            self.sound_after
+        } else {
+            self.sound_after.min(soon)
+        };
         let is_due = now.saturating_since(self.sounded_at) >= after;
         binds && has_room && is_due && self.baseline.is_anchored()
     }

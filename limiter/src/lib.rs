@@ -57,7 +57,8 @@ mod watermarks;
 mod word;
 
 pub use adaptive::{
-    Adaptive, AdaptiveError, AdaptiveSettings, AdaptiveStatus, Algorithm, Rests, Seen as AdaptiveSeen, Why,
+    Adaptive, AdaptiveError, AdaptiveSettings, AdaptiveStatus, Algorithm, Rests,
+    Seen as AdaptiveSeen, Why,
 };
 pub use calendar::Calendar;
 pub use class::{Class, MAX_RANKS, Rank};

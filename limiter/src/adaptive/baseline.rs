@@ -113,7 +113,8 @@ impl Baseline {
         self.smoothed += part * (measured.latency - self.smoothed);
         // Not the least of all: of a hundred means, the least is low by its error.
         let (enough, news) = if self.weight == 0.0 { (1.0, 1.0) } else { (1.5, 1.0 - NEWS) };
-        if self.seen >= enough * ENOUGH && (self.least == 0.0 || self.smoothed < self.least * news) {
+        if self.seen >= enough * ENOUGH && (self.least == 0.0 || self.smoothed < self.least * news)
+        {
             self.least = self.smoothed;
             if std::mem::take(&mut self.weight) > 0.0 {
                 // What is older may be of the upstream as it was.

@@ -62,7 +62,8 @@ impl WaterLevel {
 impl Law for WaterLevel {
     fn sample(&mut self, sample: &Sample) -> f64 {
         let delay = (sample.latency - sample.baseline).max(0.0);
-        let target = (sample.baseline * TARGET).min((sample.max_latency - sample.baseline).max(0.0));
+        let target =
+            (sample.baseline * TARGET).min((sample.max_latency - sample.baseline).max(0.0));
         let now = if target > 0.0 { delay / target } else { f64::from(u8::from(delay > 0.0)) };
         // Beyond twice the target it makes no difference, and would take long to go down again.
         let now = now.max(sample.pressure).min(2.0);

@@ -134,10 +134,11 @@ impl Run {
     /// Seconds from `from` until the mean of every second of the next five is within 15 % of `best`, and of
     /// the five together too.
     pub(crate) fn settled_after(&self, from: f64, best: f64) -> f64 {
-        let is_near = |from: f64, to: f64| {
-            (self.mean_and_deviation(from, to).0 / best - 1.0).abs() <= 0.15
+        let is_near =
+            |from: f64, to: f64| (self.mean_and_deviation(from, to).0 / best - 1.0).abs() <= 0.15;
+        let near = |at: f64| {
+            (0..5).filter(|&n| is_near(at + f64::from(n), at + f64::from(n) + 1.0)).count() >= 4
         };
-        let near = |at: f64| (0..5).filter(|&n| is_near(at + f64::from(n), at + f64::from(n) + 1.0)).count() >= 4;
         let last = self.trace.last().unwrap().0 - 5.0;
         let mut at = from;
         while at < last {
