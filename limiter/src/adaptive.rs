@@ -19,6 +19,7 @@ mod aimd;
 mod baseline;
 mod gradient2;
 mod settings;
+mod status;
 mod vegas;
 mod water_level;
 mod window;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use baseline::{Baseline, Verdict};
 pub use settings::{AdaptiveError, AdaptiveSettings, Algorithm};
+pub use status::{AdaptiveStatus, Rests, Why};
 use window::{Measured, Window};
 
 use crate::status::Totals;
@@ -85,45 +87,6 @@ enum State {
     WaterLevel(water_level::WaterLevel),
 }
 
-/// Why the limit is what it is.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Why {
-    /// It was given.
-    #[default]
-    Start,
-    /// The law raised it.
-    Grew,
-    /// The law lowered it.
-    Shrank,
-    /// A sounding found the upstream with a queue of its own.
-    QueueFound,
-    /// The settings have changed.
-    Settings,
-}
-
-/// Why the limit rests.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Rests {
-    /// The algorithm is `fixed`.
-    Fixed,
-    /// Too few requests come back to tell anything.
-    Idle,
-    /// [`Seen::frozen`].
-    Frozen,
-    /// Less than half of it is in flight.
-    Unsaturated,
-    /// It would grow, and the latency is above [`AdaptiveSettings::max_latency`].
-    MaxLatency,
-    /// As many as are in flight now have not been for long.
-    Settling,
-    /// The unloaded latency is being found out.
-    Sounding,
-    /// The law sees no reason to move it.
-    Steady,
-}
-
 /// A limit, and what it was learnt from. One thread at a time.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
@@ -148,28 +111,6 @@ struct Sounding {
     windows: u32,
     /// The unloaded latency as it was known before.
     before: f64,
-}
-
-/// What can be seen of a limit that is found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct AdaptiveStatus {
-    /// How it is found.
-    pub algorithm: Algorithm,
-    /// Whether it is only shown: [`AdaptiveSettings::start`] rules.
-    pub shadow: bool,
-    /// The limit that was found, which rules unless `shadow`.
-    pub limit: f64,
-    /// Mean latency of the last windows; zero: not known yet.
-    pub latency: Duration,
-    /// What it is with few in flight; zero: not known yet.
-    pub baseline: Duration,
-    /// Why it last moved.
-    pub why: Why,
-    /// When that was.
-    pub moved_at: Timestamp,
-    /// Why it does not move now; `None`: it moved in the last window.
-    pub rests: Option<Rests>,
 }
 
 impl Adaptive {
@@ -241,7 +182,10 @@ impl Adaptive {
         } else if let Some(measured) = self.window.tick(seen, self.latency, now) {
             match measured {
                 Some(measured) => self.learn(&measured, seen, now),
-                None => self.rests = Some(Rests::Idle),
+                None => {
+                    self.sounding = None;
+                    self.rests = Some(Rests::Idle);
+                }
             }
         }
         self.limit()
@@ -265,7 +209,8 @@ impl Adaptive {
 
     fn learn(&mut self, measured: &Measured, seen: &Seen, now: Timestamp) {
         let was_settled = self.baseline.is_settled();
-        let verdict = self.baseline.observe(measured);
+        let is_light = measured.in_flight < self.limit / 2.0;
+        let verdict = self.baseline.observe(measured, is_light);
         let newest = if was_settled { (measured.services / SMOOTHING).min(0.5) } else { 1.0 };
         self.latency += newest * (measured.latency - self.latency);
         if let Some(sounding) = &mut self.sounding {
@@ -280,7 +225,12 @@ impl Adaptive {
             self.end_sounding(verdict, before, now);
             return;
         }
-        if measured.in_flight < self.limit / 2.0 {
+        if is_light {
+            // The hour before a sale: what is learnt in it need not be sounded in the first seconds.
+            self.baseline.confirm(measured);
+            if self.baseline.is_confirmed() {
+                (self.sounded_at, self.sound_after) = (now, SOUNDING_EVERY[1]);
+            }
             self.rests = Some(Rests::Unsaturated);
             return;
         }
@@ -375,37 +325,6 @@ impl State {
             Self::Gradient2(law) => law.sample(sample),
             Self::Vegas(law) => law.sample(sample),
             Self::WaterLevel(law) => law.sample(sample),
-        }
-    }
-}
-
-impl Why {
-    /// A word for people and scrapers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Grew => "grew",
-            Self::Shrank => "shrank",
-            Self::QueueFound => "queue_found",
-            Self::Settings => "settings",
-        }
-    }
-}
-
-impl Rests {
-    /// A word for people and scrapers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fixed => "fixed",
-            Self::Idle => "idle",
-            Self::Frozen => "frozen",
-            Self::Unsaturated => "unsaturated",
-            Self::MaxLatency => "max_latency",
-            Self::Settling => "settling",
-            Self::Sounding => "sounding",
-            Self::Steady => "steady",
         }
     }
 }

@@ -13,6 +13,9 @@ use simulated::{Demand, Run, Upstream};
 const LAWS: [Algorithm; 4] =
     [Algorithm::Aimd, Algorithm::Gradient2, Algorithm::Vegas, Algorithm::WaterLevel];
 
+/// Runs of each kind; without optimisation each takes its time.
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 5 };
+
 /// Upstreams that serve so many at once, with a mean service time in milliseconds.
 const UPSTREAMS: [(u32, f64); 3] = [(40, 50.0), (200, 50.0), (64, 20.0)];
 
@@ -51,7 +54,7 @@ fn from_a_seed_within_twice_it_is_found_within_five_seconds_and_kept() {
     for algorithm in LAWS {
         for upstream @ (servers, _) in UPSTREAMS {
             for start in [servers / 2, servers, servers * 2] {
-                for seed in 1..=5 {
+                for seed in 1..=SEEDS {
                     let (after, run) = find(algorithm, upstream, start, seed);
                     let (mean, deviation) = run.mean_and_deviation(10.0, 40.0);
                     let off = mean / f64::from(servers) - 1.0;
@@ -160,6 +163,26 @@ fn a_shadow_shows_what_it_would_be_once_the_traffic_has_shown_the_upstream_unloa
 }
 
 #[test]
+fn the_first_seconds_of_a_sale_are_not_spent_sounding() {
+    for algorithm in LAWS {
+        for (start, soon) in [(40, 0.5), (60, 5.0)] {
+            let upstream = Upstream { servers: 40, millis: 50.0 };
+            let mut run = Run::new(upstream, settings(algorithm, start), 3);
+            // The hour before it.
+            run.demand(Demand::PerSecond(200.0));
+            run.go(30.0);
+            run.demand(Demand::Endless);
+            run.go(50.0);
+            let after = run.settled_after(30.0, 40.0);
+            let least = run.least_ruling(30.0, 40.0);
+            println!("{:<12} sale from {start}: {after:.1} s, least {least}", algorithm.as_str());
+            assert!(after <= soon, "{algorithm:?} from {start}: {after} s");
+            assert!(least >= 32, "{algorithm:?} from {start}: {least}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_learnt_while_frozen_or_with_less_than_half_in_flight() {
     for algorithm in LAWS {
         let upstream = Upstream { servers: 40, millis: 50.0 };
@@ -221,4 +244,22 @@ fn new_settings_keep_what_was_found_unless_they_say_where_to_begin() {
     limit.apply(AdaptiveSettings::fixed(0), now);
     assert_eq!(limit.limit(), 0);
     assert_eq!(limit.tick(&AdaptiveSeen::default(), now), 0);
+}
+
+#[test]
+#[ignore = "prints figures: cargo test --release -p floodgate-limiter --test adaptive -- --ignored --nocapture"]
+fn figures_of_a_tick() {
+    for algorithm in LAWS {
+        let mut adaptive = Adaptive::new(settings(algorithm, 100), Timestamp::default());
+        let mut seen = AdaptiveSeen { in_flight: 100, ..AdaptiveSeen::default() };
+        let begun = std::time::Instant::now();
+        for tick in 0..1_000_000 {
+            // Each one ends a window.
+            seen.totals.services += 100;
+            seen.totals.service_nanos += 100 * 20_000_000;
+            let now = Timestamp::from_nanos(tick * 120_000_000);
+            std::hint::black_box(adaptive.tick(&seen, now));
+        }
+        println!("{:<12} {:?}", algorithm.as_str(), begun.elapsed() / 1_000_000);
+    }
 }

@@ -100,10 +100,18 @@ impl Baseline {
         self.judging = None;
     }
 
-    /// Takes a window in.
-    pub(super) fn observe(&mut self, measured: &Measured) -> Option<Verdict> {
+    /// Takes in that so few were in flight in a window that they were in nobody's way.
+    pub(super) fn confirm(&mut self, measured: &Measured) {
+        let is_alike = (measured.latency / self.least - 1.0).abs() <= NEWS;
+        if self.is_settled && self.least > 0.0 && is_alike {
+            self.average(measured.latency, measured.services);
+        }
+    }
+
+    /// Takes a window in. `is_light`: with few in flight, whose number means nothing.
+    pub(super) fn observe(&mut self, measured: &Measured, is_light: bool) -> Option<Verdict> {
         let before = std::mem::replace(&mut self.in_flight, measured.in_flight);
-        self.is_settled = (measured.in_flight - before).abs() <= SETTLED * before;
+        self.is_settled = is_light || (measured.in_flight - before).abs() <= SETTLED * before;
         if !self.is_settled {
             self.seen = 0.0;
             return None;
@@ -159,10 +167,14 @@ impl Baseline {
                 (self.least, self.weight) = (now.latency, if is_queue { 0.0 } else { services });
             }
         } else if !is_queue {
-            self.weight = (self.weight + services).min(MEMORY);
-            self.least += services / self.weight * (now.latency - self.least);
+            self.average(now.latency, services);
         }
         if is_queue { Verdict::Queue } else { Verdict::Upstream }
+    }
+
+    fn average(&mut self, latency: f64, services: f64) {
+        self.weight = (self.weight + services).min(MEMORY);
+        self.least += (services / self.weight).min(1.0) * (latency - self.least);
     }
 }
 
@@ -177,7 +189,7 @@ mod tests {
     }
 
     fn after(baseline: &mut Baseline, windows: u32, measured: Measured) -> Option<Verdict> {
-        (0..windows).filter_map(|_| baseline.observe(&measured)).last()
+        (0..windows).filter_map(|_| baseline.observe(&measured, false)).last()
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub(crate) struct Run {
     free: Vec<usize>,
     busy: u32,
     queue: VecDeque<Permit>,
-    /// Per tick: seconds, the limit that was found, services so far.
-    trace: Vec<(f64, f64, u64)>,
+    /// Per tick: seconds, the limit that was found, services so far, the limit that ruled.
+    trace: Vec<(f64, f64, u64, u32)>,
 }
 
 impl Run {
@@ -163,6 +163,12 @@ impl Run {
         self.limits(from, to).fold((f64::INFINITY, 0.0), both)
     }
 
+    /// The least that ruled.
+    pub(crate) fn least_ruling(&self, from: f64, to: f64) -> u32 {
+        let within = self.trace.iter().filter(|(at, ..)| (from..to).contains(at));
+        within.map(|(.., limit)| *limit).min().unwrap()
+    }
+
     /// Requests per second.
     pub(crate) fn served(&self, from: f64, to: f64) -> f64 {
         let at = |second: f64| self.trace.iter().find(|(at, ..)| *at >= second).unwrap().2;
@@ -176,7 +182,7 @@ impl Run {
 
     fn limits(&self, from: f64, to: f64) -> impl Iterator<Item = f64> {
         let within = move |at: &f64| (from..to).contains(at);
-        self.trace.iter().filter(move |(at, ..)| within(at)).map(|(_, limit, _)| *limit)
+        self.trace.iter().filter(move |(at, ..)| within(at)).map(|(_, limit, ..)| *limit)
     }
 
     fn at(&self) -> Timestamp {
@@ -195,7 +201,7 @@ impl Run {
         let limit = self.adaptive.tick(&seen, self.at());
         self.limiter.resize(limit, 0, self.at());
         let found = self.adaptive.status().limit;
-        self.trace.push((self.now as f64 / 1e9, found, seen.totals.services));
+        self.trace.push((self.now as f64 / 1e9, found, seen.totals.services, limit));
     }
 
     fn arrive(&mut self) {
