@@ -114,6 +114,9 @@ impl Baseline {
         self.is_settled = is_light || (measured.in_flight - before).abs() <= SETTLED * before;
         if !self.is_settled {
             self.seen = 0.0;
+            if measured.in_flight > before {
+                self.judging = None;
+            }
             return None;
         }
         self.seen += measured.services;
