@@ -136,7 +136,13 @@ mod tests {
         let found = limiter.status(at(5_000));
         assert!(found.limit > 40, "{found:?}");
         assert_eq!(found.reserved, found.limit / 4);
-        permits.apply(&limiter, live(20).with_max_latency(Some(Duration::from_secs(1))), limits(100), &[Some(0)], at(5_000));
+        permits.apply(
+            &limiter,
+            live(20).with_max_latency(Some(Duration::from_secs(1))),
+            limits(100),
+            &[Some(0)],
+            at(5_000),
+        );
         assert_eq!(limiter.status(at(5_000)).limit, found.limit);
     }
 
