@@ -12,6 +12,7 @@
 //! wheel         inlet, link  grant       capacity        outbound
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
+//!                            client_address
 //!                            permits, memory
 //! ```
 //!
@@ -28,6 +29,7 @@ mod admission;
 mod allocator;
 mod capacity;
 mod classify;
+mod client_address;
 mod clock;
 mod closing;
 mod come_back;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Given, Going, Part};
 use crate::link::Link;
 use crate::purchase::{self, Receipt};
 use crate::reason::Reason;
@@ -81,7 +82,7 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-enum Step {
+enum Onward {
     /// It goes to its upstream.
     Go(Go),
     /// It has been answered before.
@@ -154,7 +155,7 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = view(&head, body.size_hint().lower());
+        let view = view(&head, client.peer.address, body.size_hint().lower());
         let decided = match client.link.decided(snapshot.generation) {
             Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
@@ -207,8 +208,8 @@ impl Arrival {
 
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
         let go = match self.admit(decided).await {
-            Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
+            Ok(Onward::Go(go)) => go,
+            Ok(Onward::Replay(receipt)) => return self.replay(&receipt, decided),
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
@@ -245,12 +246,16 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
-        let Some(mut response) = receipt.replay() else {
-            return self.refuse(Reason::AlreadyMade);
-        };
+    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
         let now = clock::now();
-        let case = self.case(part, now);
+        let given = self.given_again(receipt, decided, now);
+        let Some(mut response) = receipt.replay() else {
+            let mut response = self.refuse(Reason::AlreadyMade);
+            given.inspect(|given| given.tell(&mut response));
+            return response;
+        };
+        given.inspect(|given| given.tell(&mut response));
+        let case = self.case(decided.part, now);
         self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -265,8 +270,22 @@ impl Arrival {
         finish(response, self.exchange)
     }
 
+    /// The grant that goes with an answer that is given again.
+    fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
+        let Self { exchange, snapshot, head, .. } = self;
+        let worker = &exchange.client().worker;
+        let asks = (&snapshot.routes[decided.route], decided.part);
+        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
+    }
+
+    /// The customer came by TLS.
+    fn is_secure(&self) -> bool {
+        let peer = self.exchange.client().peer.address;
+        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(peer))
+    }
+
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
+    async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
         let Decided { route: index, part, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
@@ -274,8 +293,9 @@ impl Arrival {
         let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
         let meant = &snapshot.config.routes[index];
         let length = self.body.size_hint().lower();
+        let peer = self.exchange.client().peer.address;
         let key = match meant.once {
-            true => purchase::key(&snapshot, index, view(&self.head, length)),
+            true => purchase::key(&snapshot, index, view(&self.head, peer, length)),
             false => None,
         };
         let (ahead, now) = if self.body.is_end_stream() {
@@ -294,28 +314,25 @@ impl Arrival {
         };
         let mut purchase = None;
         if let Some(key) = key {
-            let head = view(&self.head, length);
+            let head = view(&self.head, peer, length);
             let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                purchase::Begun::First(first) => purchase = Some(first),
-                purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
+                purchase::Attempt::First(first) => purchase = Some(first),
+                purchase::Attempt::Replay(receipt) => return Ok(Onward::Replay(receipt)),
             }
         }
-        let is_secure = headers::came_by_tls(
-            &self.head.headers,
-            snapshot.trusts(self.exchange.client().peer.address),
-        );
-        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
+        let going = Going::begin(&snapshot, route, part, self.is_secure(), now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
-                Sku::of(source, &meant.path, view(&self.head, length))
+                Sku::of(source, &meant.path, view(&self.head, peer, length))
             }
             _ => None,
         };
-        let watched = match &sku {
-            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
+        let mut canary = match &sku {
+            Some(sku) => snapshot.stocks.claim(sku, now)?,
             None => None,
         };
+        let watched = sku.as_ref().filter(|_| canary.is_none());
         let admit = admission::admit(&snapshot, route, part, now, deadline);
         let (admitted, now) = match watched {
             Some(sku) => {
@@ -331,18 +348,22 @@ impl Arrival {
         };
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
+        if let Some(canary) = &mut canary {
+            canary.ask();
+        }
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, canary, purchase }));
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 }
 
 /// What decides about a request, of its head as hyper gives it.
-fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
+fn view(head: &request::Parts, peer: IpAddr, body: u64) -> HeadView<'_> {
     HeadView {
         line: Line { method: head.method.as_str(), path: head.uri.path() },
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
+        peer,
         body,
     }
 }

@@ -3,6 +3,8 @@
 //! A refusal that would be anything but plain (HTTP/1.0, a chunked body, `Expect`) goes to hyper and
 //! the service, who come to the same end by the same [`decide`].
 
+use std::net::IpAddr;
+
 use floodgate_limiter::Timestamp;
 
 use crate::classify::{HeadView, Line};
@@ -10,10 +12,10 @@ use crate::clock;
 use crate::closing::MAX_DISCARD;
 use crate::come_back::Told;
 use crate::decide::{Decided, Refused, decide};
-use crate::explain::{Case, Line as Decision, Outcome};
+use crate::explain::{Case, DecisionField, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::{Part, set_device};
+use crate::journey::Part;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -24,6 +26,8 @@ use crate::worker::{SnapshotRef, Worker};
 pub(crate) struct Moment {
     snapshot: SnapshotRef,
     now: Timestamp,
+    /// The other end of the connection.
+    peer: IpAddr,
 }
 
 /// What becomes of a request.
@@ -68,9 +72,9 @@ pub(crate) struct Turned<'a> {
 // === impl Moment ===
 
 impl Moment {
-    /// The live rules, now.
-    pub(crate) fn now(worker: &Worker) -> Self {
-        Self { snapshot: worker.snapshot(), now: clock::now() }
+    /// The live rules, now, for what comes from `peer`.
+    pub(crate) fn now(worker: &Worker, peer: IpAddr) -> Self {
+        Self { snapshot: worker.snapshot(), now: clock::now(), peer }
     }
 
     /// Looks at the request at the front of `bytes`; nothing is counted yet.
@@ -103,7 +107,8 @@ impl Moment {
             return Verdict::Pass(pass);
         }
         let line = Line { method: head.method, path: head.path };
-        let view = HeadView { line, query: head.query, fields: Fields::Parsed(fields), body };
+        let fields = Fields::Parsed(fields);
+        let view = HeadView { line, query: head.query, fields, peer: self.peer, body };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
             Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
@@ -152,7 +157,7 @@ impl Moment {
         let outcome = Outcome::Refused(turned.refused.reason);
         let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
         let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
-        let decision = decision.as_ref().map(Decision::as_bytes).unwrap_or_default();
+        let decision = decision.as_ref().map(DecisionField::as_bytes).unwrap_or_default();
         self.write(worker, turned, told, decision, answers);
     }
 
@@ -169,10 +174,10 @@ impl Moment {
         let (reason, wait) = (turned.refused.reason, told.wait.unwrap_or_default());
         let mut lines = worker.lines.borrow_mut();
         let fields = match told.device {
-            Some(device) => {
+            Some((journey, device)) => {
                 lines.clear();
                 lines.extend_from_slice(b"set-cookie: ");
-                set_device(&device, false).write(&mut lines);
+                self.snapshot.journeys[journey].set_returning(&device).write(&mut lines);
                 lines.extend_from_slice(b"\r\n");
                 lines.extend_from_slice(decision);
                 &lines[..]
