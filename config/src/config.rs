@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use floodgate_limiter::{Limits, Rate, TierId, Watermarks};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
@@ -61,6 +61,8 @@ pub struct Server {
     pub max_headers: usize,
     /// Networks of proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Memory of the process that counts as full, in bytes; `None`: what its cgroup may have.
+    pub max_memory: Option<u64>,
     /// Pseudonym in `Via`: a token.
     pub via: String,
     /// Filter of the log: a level, or `target=level` pairs separated by commas.
@@ -74,8 +76,11 @@ pub struct Upstream {
     pub name: String,
     /// At least one, no two the same.
     pub servers: Vec<ServerAddress>,
-    /// Permits, buffer, and what each tier may do with them.
+    /// Permits, buffer, and what each tier may do with them. Where their number is found, there are as many permits as
+    /// there ever may be.
     pub limits: Limits,
+    /// How the number of permits is found.
+    pub in_flight: AdaptiveSettings,
     /// Permits kept for the customers of journeys, fewer than there are.
     pub reserved: u32,
     /// Ceiling of what is admitted.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use floodgate_limiter::Rate;
+use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{Config, Explain, Journey, Latch, Once, Route, Server, Tier, Upstream};
 use crate::duration::Time;
@@ -150,7 +150,7 @@ fn window(list: &[String], start: usize) -> String {
 }
 
 fn server(server: &Server) -> Table<'_> {
-    let values = vec![
+    let mut values = vec![
         ("listen", one(server.listen)),
         ("admin", one(server.admin)),
         ("workers", one(server.workers)),
@@ -167,15 +167,14 @@ fn server(server: &Server) -> Table<'_> {
         ("via", one(&server.via)),
         ("log", one(&server.log)),
     ];
+    values.extend(server.max_memory.map(|memory| ("max_memory", bytes(memory))));
     Table { section: Section::Server, name: "", values }
 }
 
 fn upstream(upstream: &Upstream) -> Table<'_> {
-    let mut values = vec![
-        ("servers", list(&upstream.servers)),
-        ("max_in_flight", one(upstream.limits.max_in_flight())),
-        ("buffer", one(upstream.limits.buffer())),
-    ];
+    let mut values = vec![("servers", list(&upstream.servers))];
+    values.extend(in_flight(&upstream.in_flight));
+    values.push(("buffer", one(upstream.limits.buffer())));
     values.extend(rate(upstream.rate));
     values.extend([
         ("connect_timeout", time(upstream.connect_timeout)),
@@ -252,6 +251,22 @@ fn once(once: &Once) -> Table<'_> {
 fn explain(explain: &Explain) -> Table<'_> {
     let values = vec![("header", one(explain.header)), ("sample", one(explain.sample))];
     Table { section: Section::Explain, name: "", values }
+}
+
+/// The number itself where there is nothing to find, as it is typed most often.
+fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
+    if *settings == AdaptiveSettings::fixed(settings.start()) {
+        return vec![("max_in_flight", one(settings.start()))];
+    }
+    let mut values = vec![
+        ("max_in_flight.min", one(settings.min())),
+        ("max_in_flight.max", one(settings.max())),
+        ("max_in_flight.start", one(settings.start())),
+        ("max_in_flight.algorithm", one(settings.algorithm().as_str())),
+        ("max_in_flight.shadow", one(settings.is_shadow())),
+    ];
+    values.extend(settings.max_latency().map(|it| ("max_in_flight.max_latency", time(it))));
+    values
 }
 
 fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {

@@ -8,6 +8,7 @@ use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::duration::{Period, Time, Timeout};
+use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
@@ -31,6 +32,9 @@ const MAX_JOURNEYS: usize = 64;
 
 /// Most steps of a journey.
 const MAX_STEPS: usize = 32;
+
+/// Memory of the process.
+pub(crate) type Memory = Size<{ 1 << 20 }, { 1 << 50 }>;
 
 /// The burst of a rate.
 pub(crate) type Burst = Integer<1, { u32::MAX as u64 }>;
@@ -88,6 +92,8 @@ table! {
         default trusted_proxies: List<Cidr, 0, 1_000> = List(Vec::new()),
         /// The name of this gateway in the `Via` header.
         default via: Pseudonym = Pseudonym("floodgate".to_owned()),
+        /// Memory of this process that counts as full: pressure on every upstream rises towards it. Left out: the limit of its cgroup, or none where that has none.
+        optional max_memory: Memory,
         /// What is logged: a level, or `target=level` pairs separated by commas.
         default log: LogFilter = LogFilter("info".to_owned()),
     }
@@ -98,8 +104,8 @@ table! {
     FileUpstream {
         /// Its servers, each `address:port` or `host:port`.
         required servers: List<ServerAddress, 1, MAX_SERVERS>,
-        /// Permits: requests at this upstream at once, all servers together. 0 closes it.
-        default max_in_flight: Integer<0, 1_000_000> = Integer(64),
+        /// Permits: requests at this upstream at once, all servers together. 0 closes it. Or how their number is found, `{ min = 8, max = 400, start = 200 }`.
+        default max_in_flight: InFlight = InFlight::Fixed(Integer(64)),
         /// Places in the buffer of requests that wait for a permit, all tiers together. 0: nobody waits.
         default buffer: Integer<0, { MAX_BUFFER as u64 }> = Integer(1_024),
         /// Ceiling of what is admitted to this upstream: `"N/s"`, `"N/m"` or `"N/h"`; `"0/s"` is closed. Left out: none.

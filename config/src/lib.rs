@@ -32,6 +32,7 @@ mod environment;
 mod explain;
 mod file;
 mod given;
+mod in_flight;
 mod journey;
 mod journeys;
 mod load;

@@ -97,6 +97,7 @@ fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
         max_head: narrow(file.max_head.0),
         max_headers: narrow(file.max_headers.0),
         trusted_proxies: file.trusted_proxies.values().copied().collect(),
+        max_memory: file.max_memory.as_ref().map(|it| it.0),
         via: file.via.0.clone(),
         log: file.log.0.clone(),
     }
@@ -187,12 +188,14 @@ fn upstream(
         weight: tier.weight,
         watermarks: tier.watermarks,
     });
-    let (max_in_flight, buffer) = (narrow(typed.max_in_flight.0), narrow(typed.buffer.0));
-    match Limits::new(max_in_flight, buffer, tiers.collect()) {
+    let in_flight = typed.max_in_flight.settings(&format!("{path}.max_in_flight"), report)?;
+    let most = if in_flight.moves() { in_flight.max() } else { in_flight.start() };
+    match Limits::new(most, narrow(typed.buffer.0), tiers.collect()) {
         Ok(limits) => Some(Upstream {
             name: name.to_owned(),
             servers: typed.servers.as_ref()?.values().cloned().collect(),
             limits,
+            in_flight,
             // What follows from the journeys is not known yet.
             reserved: 0,
             rate,

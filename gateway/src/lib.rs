@@ -13,6 +13,7 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
+//!                            permits, memory
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -52,8 +53,10 @@ mod inlet;
 mod journey;
 mod link;
 mod listener;
+mod memory;
 mod metrics;
 mod outbound;
+mod permits;
 mod places;
 mod plain;
 mod pool;

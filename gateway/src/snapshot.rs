@@ -181,10 +181,21 @@ impl Snapshot {
         snapshot
     }
 
-    /// Lets the journeys judge how it goes. Often: each does something only when a window of its own is over.
+    /// Lets the journeys judge how it goes, and the upstreams how many permits they are to have. Often: each does something only
+    /// when a window of its own is over.
     pub(crate) fn tick(&self, now: Timestamp) {
+        for upstream in &self.upstreams {
+            upstream.find_permits(now);
+        }
         for journey in &self.journeys {
             journey.tick(&self.upstreams, now);
+        }
+    }
+
+    /// Takes over the pressure of the process, 0..1.
+    pub(crate) fn press(&self, pressure: f64, now: Timestamp) {
+        for upstream in &self.upstreams {
+            upstream.press(pressure, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an operator does to a limiter while it runs, and sees of it.
 
 use crate::limiter::Limiter;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_IN_FLIGHT};
 use crate::rejection::Rejection;
 use crate::status::{Status, TierStatus};
 use crate::sync::{Ordering, lock};
@@ -35,6 +35,28 @@ impl Limiter {
         } else {
             self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
         }
+    }
+
+    /// Changes the number of permits live, and how many of them are kept for ranks above the ordinary: at most one less. All
+    /// else stays as it was applied. For a limit that is found while it holds; closing is for [`apply`](Self::apply), so that 0
+    /// is 1 here.
+    pub fn resize(&self, max_in_flight: u32, reserved: u32, now: Timestamp) {
+        let limit = Limit::of_numbers(max_in_flight.clamp(1, MAX_IN_FLIGHT), reserved);
+        if self.counters.limit() == limit {
+            return;
+        }
+        {
+            let mut buffer = lock(&self.buffer);
+            self.counters.limit.store(limit.0, Ordering::Release);
+            self.publish(&mut buffer, now);
+        }
+        self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
+    }
+
+    /// Permits out, as one load.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.counters.word().in_flight()
     }
 
     /// Refuses waiters and newcomers as [`Rejection::Draining`] from now on; permits are not touched.

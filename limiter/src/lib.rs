@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adaptive;
 mod breaker;
 mod buffer;
 mod calendar;
@@ -55,6 +56,10 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use adaptive::{
+    Adaptive, AdaptiveError, AdaptiveSettings, AdaptiveStatus, Algorithm, Rests,
+    Seen as AdaptiveSeen, Why,
+};
 pub use calendar::Calendar;
 pub use class::{Class, MAX_RANKS, Rank};
 pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};

@@ -78,6 +78,23 @@ impl Limits {
         self
     }
 
+    /// The same with another number of permits, at most [`MAX_IN_FLIGHT`]; as large a part of them is kept.
+    #[must_use]
+    pub fn resized(mut self, max_in_flight: u32) -> Self {
+        self.reserved = self.reserved_at(max_in_flight);
+        self.max_in_flight = max_in_flight.min(MAX_IN_FLIGHT);
+        self
+    }
+
+    /// How many of `max_in_flight` permits would be kept if there were so many: as large a part as of these, and always one
+    /// less than all at most.
+    #[must_use]
+    pub fn reserved_at(&self, max_in_flight: u32) -> u32 {
+        let all = u64::from(self.max_in_flight.max(1));
+        let part = u64::from(self.reserved) * u64::from(max_in_flight) / all;
+        u32::try_from(part).unwrap_or(u32::MAX).min(max_in_flight.saturating_sub(1))
+    }
+
     /// The mean wait that counts as a pressure of 1 for the lower tiers.
     ///
     /// 20 ms unless told, the threshold of DAGOR (Zhou et al., "Overload Control for Scaling WeChat Microservices",

@@ -24,9 +24,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::allocator;
 use crate::control::{Control, Watch};
+use crate::memory::Kernel;
 use crate::shared::Shared;
 use crate::{clock, metrics};
 
@@ -45,6 +47,9 @@ const MAX_CONNECTIONS: usize = 256;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the memory of the process is looked at: a few reads of the kernel's files, which a thread that serves
+/// customers had better not wait for.
+const MEMORY_LOOK: Duration = Duration::from_millis(100);
 /// How often the exporter's histograms are emptied, lest they keep every sample.
 const UPKEEP: Duration = Duration::from_secs(1);
 
@@ -90,12 +95,16 @@ impl Admin {
     async fn accept(self, listener: tokio::net::TcpListener) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut upkeep = tokio::time::interval(UPKEEP);
+        let mut memory_look = tokio::time::interval(MEMORY_LOOK);
+        memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let kernel = Kernel::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
                 }
+                _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
                     (Ok((socket, from)), Ok(place)) => {
                         let admin = self.clone();
@@ -108,6 +117,17 @@ impl Admin {
                     (Err(_), _) => tokio::time::sleep(Duration::from_millis(100)).await,
                 },
             }
+        }
+    }
+
+    fn look_at_memory(&self, kernel: &Kernel) {
+        let (memory, snapshot) = (&self.shared.memory, self.shared.snapshot.load());
+        let before = memory.pressure();
+        memory.look(kernel, snapshot.config.server.max_memory);
+        let pressure = memory.pressure();
+        // Also once when there is none any more.
+        if pressure > 0.0 || before > 0.0 {
+            snapshot.press(pressure, clock::now());
         }
     }
 

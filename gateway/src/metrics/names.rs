@@ -14,6 +14,16 @@ pub(crate) const FAILURES: &str = "floodgate_failures_total";
 pub(crate) const IN_FLIGHT: &str = "floodgate_in_flight";
 /// How many may be there at once.
 pub(crate) const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+/// The limit that was found, where one is; it rules unless it is in the shadow.
+pub(crate) const ADAPTIVE_LIMIT: &str = "floodgate_adaptive_limit";
+/// Mean service time with few in flight, as it was learnt.
+pub(crate) const ADAPTIVE_BASELINE: &str = "floodgate_adaptive_baseline_seconds";
+/// Memory in use by the process, pages of files left out.
+pub(crate) const MEMORY: &str = "floodgate_memory_bytes";
+/// What counts as full, if anything does.
+pub(crate) const MEMORY_LIMIT: &str = "floodgate_memory_limit_bytes";
+/// 0..1, how full the memory is.
+pub(crate) const MEMORY_PRESSURE: &str = "floodgate_memory_pressure";
 /// Upgraded connections now, apart from the permits.
 pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.

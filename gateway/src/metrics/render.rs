@@ -1,6 +1,7 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
 mod journeys;
+mod limits;
 
 use std::fmt::{Display, Write};
 
@@ -18,6 +19,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
 }
 
