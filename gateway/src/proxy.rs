@@ -312,10 +312,11 @@ impl Arrival {
             }
             _ => None,
         };
-        let watched = match &sku {
-            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
+        let mut canary = match &sku {
+            Some(sku) => snapshot.stocks.claim(sku, now)?,
             None => None,
         };
+        let watched = sku.as_ref().filter(|_| canary.is_none());
         let admit = admission::admit(&snapshot, route, part, now, deadline);
         let (admitted, now) = match watched {
             Some(sku) => {
@@ -331,8 +332,11 @@ impl Arrival {
         };
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
+        if let Some(canary) = &mut canary {
+            canary.ask();
+        }
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
+        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, canary, purchase }));
         Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 }

@@ -13,7 +13,7 @@ use crate::decide::{Decided, Refused, decide};
 use crate::explain::{Case, Line as Decision, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::{Part, set_device};
+use crate::journey::Part;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -169,10 +169,10 @@ impl Moment {
         let (reason, wait) = (turned.refused.reason, told.wait.unwrap_or_default());
         let mut lines = worker.lines.borrow_mut();
         let fields = match told.device {
-            Some(device) => {
+            Some((journey, device)) => {
                 lines.clear();
                 lines.extend_from_slice(b"set-cookie: ");
-                set_device(&device, false).write(&mut lines);
+                self.snapshot.journeys[journey].set_returning(&device).write(&mut lines);
                 lines.extend_from_slice(b"\r\n");
                 lines.extend_from_slice(decision);
                 &lines[..]

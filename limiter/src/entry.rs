@@ -217,6 +217,12 @@ impl Entry {
         self.grants.call(nonce, expires, (calls, self.max_grants()), self.pace(now))
     }
 
+    /// A call that was let in was refused behind this, and cost the upstreams nothing: it does not count against
+    /// the grant's budget.
+    pub fn give_back(&self, nonce: u64, now: Timestamp) {
+        self.grants.give_back(nonce, self.pace(now));
+    }
+
     /// The holder has got what the journey was for; calls that are left may still be made.
     pub fn finish(&self, nonce: u64, now: Timestamp) {
         self.grants.finish(nonce, self.pace(now));

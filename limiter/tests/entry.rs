@@ -266,6 +266,26 @@ fn a_grant_is_good_for_its_calls_and_for_no_more() {
 }
 
 #[test]
+fn a_call_that_is_given_back_may_be_made_again_and_no_more_than_that() {
+    let entry = informed(settings());
+    let expires = at(1_000 + TTL_MILLIS);
+    holder(&entry, 7, at(1_000));
+    for _ in 0..9 {
+        assert_eq!(entry.call(7, expires, at(1_001)), Ok(()));
+        entry.give_back(7, at(1_001));
+    }
+    // The entry was made: there is nothing more to give back.
+    entry.give_back(7, at(1_001));
+    for _ in 1..4 {
+        assert_eq!(entry.call(7, expires, at(1_002)), Ok(()));
+    }
+    assert_eq!(entry.call(7, expires, at(1_002)), Err(Ended::Calls));
+    // Of one that is not in the table there is nothing to be given back either.
+    entry.give_back(8, at(1_002));
+    assert_eq!(entry.status(at(1_002)).live, 1);
+}
+
+#[test]
 fn a_finished_grant_may_still_ask_and_an_ended_one_may_not() {
     let entry = informed(settings());
     let expires = at(1_000 + TTL_MILLIS);
@@ -439,6 +459,7 @@ enum Act {
     Advance(u64),
     Grant(u64),
     Call(u64),
+    GiveBack(u64),
     Finish(u64),
     End(u64),
 }
@@ -449,6 +470,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (10..20_000_u64).prop_map(Act::Advance),
         3 => nonce.clone().prop_map(Act::Grant),
         6 => nonce.clone().prop_map(Act::Call),
+        2 => nonce.clone().prop_map(Act::GiveBack),
         2 => nonce.clone().prop_map(Act::Finish),
         1 => nonce.prop_map(Act::End),
     ];
@@ -543,6 +565,12 @@ proptest! {
                     };
                     grant.calls += u32::from(expected.is_ok());
                     prop_assert_eq!(said, expected);
+                }
+                Act::GiveBack(nonce) => {
+                    entry.give_back(nonce, at(now));
+                    if let Some(grant) = known.get_mut(&nonce) {
+                        grant.calls = (grant.calls - 1).max(1);
+                    }
                 }
                 Act::Finish(nonce) => {
                     entry.finish(nonce, at(now));

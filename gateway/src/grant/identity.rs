@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use floodgate_config::Identity;
 
 use super::claim::bearer_claim;
-use super::device::{DEVICE_COOKIE, DeviceId};
+use super::device::DeviceId;
+use super::journey::JourneyId;
 use super::keys::Keys;
 use crate::fields::Fields;
 
@@ -23,17 +24,28 @@ pub(crate) struct Customer {
     len: usize,
 }
 
-/// Who sends `fields`: `None` if they do not say, say it twice, or say it in more than 256 bytes.
-pub(crate) fn customer(identity: &Identity, fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+/// Who sends `fields` for `journey`: `None` if they do not say, say it twice, or say it in more than 256 bytes.
+pub(crate) fn customer(
+    identity: &Identity,
+    fields: Fields<'_>,
+    keys: &Keys,
+    journey: &JourneyId,
+) -> Option<Customer> {
     match identity {
         Identity::Claim(name) => {
             let (len, bytes) = bearer_claim(fields, name)?;
             (len > 0).then_some(Customer { bytes, len })
         }
         Identity::Cookie(name) => Customer::new(fields.cookie(name)?),
-        Identity::Device => Some(keys.device(fields.cookie(DEVICE_COOKIE)?)?.into()),
+        Identity::Device => device(fields, keys, journey).map(Customer::from),
         Identity::Header(name) => Customer::new(fields.only(name)?.trim_ascii()),
     }
+}
+
+/// The device that `fields` come from, for `journey`: that of a grant before one that was refused.
+pub(crate) fn device(fields: Fields<'_>, keys: &Keys, journey: &JourneyId) -> Option<DeviceId> {
+    let known = |cookie| keys.device(fields.cookie(cookie)?);
+    known(journey.device_cookie()).or_else(|| known(journey.return_cookie()))
 }
 
 // === impl Customer ===
@@ -83,7 +95,7 @@ mod tests {
         for (name, value) in head {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let customer = customer(&identity, Fields::Map(&headers), &keys)?;
+        let customer = customer(&identity, Fields::Map(&headers), &keys, &JourneyId::new("sale"))?;
         Some(String::from_utf8(customer.as_bytes().to_vec()).unwrap())
     }
 
@@ -125,15 +137,19 @@ mod tests {
     fn a_device_is_a_customer_if_its_signature_is_right() {
         let keys = Keys::random().unwrap();
         let device = DeviceId::random().unwrap();
-        let known = |keys: &Keys, text: &[u8]| {
-            let value = [b"floodgate-device=", text].concat();
+        let sale = JourneyId::new("sale");
+        let known_by = |name: &str, keys: &Keys, text: &[u8]| {
+            let value = [name.as_bytes(), b"=", text].concat();
             let head = [httparse::Header { name: "Cookie", value: &value }];
-            let customer = customer(&Identity::Device, Fields::Parsed(&head), keys)?;
+            let customer = customer(&Identity::Device, Fields::Parsed(&head), keys, &sale)?;
             assert_eq!(customer.as_bytes(), device.as_bytes());
             assert_eq!(customer.digest(), Customer::from(device).digest());
             Some(())
         };
+        let known = |keys: &Keys, text: &[u8]| known_by(sale.device_cookie(), keys, text);
         let signed = keys.sign_device(device);
+        assert!(known_by(sale.return_cookie(), &keys, signed.as_bytes()).is_some());
+        assert!(known_by("floodgate-device-raffle", &keys, signed.as_bytes()).is_none());
         assert!(known(&keys, signed.as_bytes()).is_some());
         assert!(known(&Keys::random().unwrap(), signed.as_bytes()).is_none());
         assert!(known(&keys, device.as_bytes()).is_none());

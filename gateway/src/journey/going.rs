@@ -1,11 +1,14 @@
 //! A request's way through its journey from the gate on: what its answer says to the journey, and what
 //! the journey adds to it.
 
-use floodgate_limiter::{Begun, Timestamp};
+use std::sync::Arc;
+
+use floodgate_limiter::{Begun, Entry, Timestamp};
 use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, request};
 
 use super::Part;
+use crate::clock;
 use crate::outbound::GrantWord;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
@@ -29,10 +32,39 @@ pub(crate) struct Going {
 enum Place {
     /// It has the right to a grant.
     New(Begun),
+    /// It has a grant, and no permit yet.
+    Calls(Call),
     /// It has a grant, with what the customer is yet to be told of it.
     Holds { nonce: u64, fields: HeaderMap },
     /// It goes by its stage.
     Stage,
+}
+
+/// A holder's call, which is given back to the grant if it is dropped: refused behind this, it has cost the upstream
+/// nothing.
+#[derive(Debug)]
+struct Call {
+    /// Empty once made.
+    entry: Option<Arc<Entry>>,
+    nonce: u64,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// Number of the grant, whose call this was.
+    fn made(mut self) -> u64 {
+        self.entry = None;
+        self.nonce
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            entry.give_back(self.nonce, clock::now());
+        }
+    }
 }
 
 // === impl Going ===
@@ -55,13 +87,14 @@ impl Going {
             Part::None => return Ok(None),
             Part::Stranger { .. } => return Err(Reason::GrantRequired),
             Part::Stage { .. } => Place::Stage,
-            Part::Entry { standing, .. } => {
+            Part::Entry { customer, standing, .. } => {
+                let standing = journey.redeem(customer, standing, now);
                 let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
                 Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
             }
             Part::Holder { nonce, expires, .. } => {
                 journey.entry.call(nonce, expires, now).map_err(|_| Reason::CallLimit)?;
-                Place::Holds { nonce, fields: HeaderMap::new() }
+                Place::Calls(Call { entry: Some(Arc::clone(&journey.entry)), nonce })
             }
         };
         Ok(Some(Self { journey: index, step, place, is_secure }))
@@ -83,6 +116,10 @@ impl Going {
                 begun.grant(nonce, now);
                 let fields = journey.grant(nonce, head, worker, self.is_secure);
                 self.place = Place::Holds { nonce, fields };
+            }
+            Place::Calls(call) => {
+                shard.calls.increment();
+                self.place = Place::Holds { nonce: call.made(), fields: HeaderMap::new() };
             }
             Place::Holds { .. } | Place::Stage => shard.calls.increment(),
         }

@@ -23,7 +23,7 @@ use http::{StatusCode, request};
 
 use crate::fields::Fields;
 use crate::grant::cookie::{GRANT_HEADER, SetCookie, grant_text};
-use crate::grant::device::{DEVICE_COOKIE, DeviceId, SignedDevice};
+use crate::grant::device::{DeviceId, SignedDevice};
 use crate::grant::identity::{self, Customer};
 use crate::grant::journey::JourneyId;
 use crate::grant::keyring::Keyring;
@@ -261,11 +261,19 @@ impl Journey {
     /// Whose request it is: as the application says or, where it says nothing, whose device's.
     pub(crate) fn customer(&self, fields: Fields<'_>) -> Option<Customer> {
         let keys = self.keyring.keys();
-        identity::customer(&self.identity, fields, &keys).or_else(|| Self::device(fields, &keys))
+        self.named(fields, &keys).or_else(|| self.device(fields, &keys).map(Customer::from))
     }
 
-    fn device(fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
-        identity::customer(&Identity::Device, fields, keys)
+    /// The same if it is the application that says so.
+    fn named(&self, fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+        match &self.identity {
+            Identity::Device => None,
+            identity => identity::customer(identity, fields, keys, &self.id),
+        }
+    }
+
+    fn device(&self, fields: Fields<'_>, keys: &Keys) -> Option<DeviceId> {
+        identity::device(fields, keys, &self.id)
     }
 
     /// The grant of `text`, if it is that of whoever sent `fields`. One that was given to a device goes on
@@ -281,11 +289,26 @@ impl Journey {
         let verify = |customer: &Customer| keys.verify(text, &self.id, customer.as_bytes(), now_ms);
         // A grant is somebody's: nobody has none.
         match customer.map_or(Err(Invalid::OtherCustomer), verify) {
-            Err(Invalid::OtherCustomer) => match Self::device(fields, &keys) {
-                Some(device) => verify(&device),
+            Err(Invalid::OtherCustomer) => match self.device(fields, &keys) {
+                Some(device) => verify(&device.into()),
                 None => Err(Invalid::OtherCustomer),
             },
             verified => verified,
+        }
+    }
+
+    /// How a customer stands who is to be let in with this `standing`: to have come on time gives precedence once,
+    /// however many requests say so at once.
+    fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
+        match customer {
+            Some(customer) if standing == Standing::OnTime => {
+                if self.returns.redeem(customer, now) {
+                    Standing::OnTime
+                } else {
+                    Standing::New
+                }
+            }
+            _ => standing,
         }
     }
 
@@ -304,18 +327,22 @@ impl Journey {
     ) -> HeaderMap {
         let mut told = HeaderMap::new();
         let keys = self.keyring.keys();
-        let customer = match self.customer(Fields::Map(&head.headers)) {
-            Some(customer) => {
-                // To have kept to a return time counts once.
-                self.returns.forget(customer.digest());
-                customer
-            }
+        let fields = Fields::Map(&head.headers);
+        let customer = match self.named(fields, &keys) {
+            Some(customer) => customer,
             None => {
-                let Some((customer, device)) = self.introduce() else { return told };
-                told.append(SET_COOKIE, set_device(&device, is_secure).into());
-                customer
+                let device = self.device(fields, &keys).or_else(|| DeviceId::random().ok());
+                let Some(device) = device else { return told };
+                // With the grant, whichever it is: the two are good only together, and the key that signed it the
+                // last time may be gone before the grant is.
+                let signed = keys.sign_device(device);
+                let cookie = device_cookie(self.id.device_cookie(), &signed, is_secure);
+                told.append(SET_COOKIE, cookie.into());
+                device.into()
             }
         };
+        // Whatever it was told, it is here.
+        self.returns.forget(customer.digest());
         let grant = Grant::new(nonce, worker.date.unix_ms(), self.ttl);
         let token = keys.mint(grant, &self.id, customer.as_bytes());
         told.append(GRANT_HEADER, HeaderValue::from(&token));
@@ -328,6 +355,11 @@ impl Journey {
     pub(crate) fn introduce(&self) -> Option<(Customer, SignedDevice)> {
         let device = DeviceId::random().ok()?;
         Some((device.into(), self.keyring.keys().sign_device(device)))
+    }
+
+    /// Has somebody who was refused be known again.
+    pub(crate) fn set_returning<'a>(&'a self, device: &'a SignedDevice) -> SetCookie<'a> {
+        device_cookie(self.id.return_cookie(), device, false)
     }
 
     /// Has the customer forget a grant.
@@ -358,9 +390,8 @@ impl Journey {
     }
 }
 
-/// Has a device be known again.
-pub(crate) fn set_device(device: &SignedDevice, is_secure: bool) -> SetCookie<'_> {
-    SetCookie { name: DEVICE_COOKIE, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
+fn device_cookie<'a>(name: &'a str, device: &'a SignedDevice, is_secure: bool) -> SetCookie<'a> {
+    SetCookie { name, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
 }
 
 /// The keys of all journeys of `config`: those of `previous` where they come from the same place.

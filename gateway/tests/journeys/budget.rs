@@ -1,6 +1,9 @@
 //! A grant is good for so many calls, and until the origin says that it is done.
 
-use crate::shop::{BY_NAME, COOKIE, HEADER, Shop, apply, begun, cookies, get, holding, user, with};
+use crate::shop::{
+    BY_NAME, COOKIE, HEADER, Shop, apply, asking, begun, busy, cookies, get, holding, user, with,
+};
+use crate::support::Running;
 use crate::upstream::{Does, Upstream, fine, whole};
 
 #[tokio::test]
@@ -106,4 +109,29 @@ async fn who_has_finished_makes_room_for_the_next() {
         let lines = with(&user(&name), holding(&answer));
         assert_eq!(get(&gateway, "/pay", &lines).await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_the_upstream_was_not_asked_for_is_given_back() {
+    let upstream = Upstream::start().await;
+    let shop = Shop::new(&format!("{BY_NAME}\ncalls = 3")).upstream("max_in_flight = 1");
+    let text = shop.text(&upstream).replace("max_wait = \"20s\"", "max_wait = \"40ms\"");
+    let gateway = Running::start(&text);
+    let lines = begun(&gateway, "anna").await;
+    let mut held = busy(&gateway, &upstream, 1).await;
+    for _ in 0..4 {
+        // Waits until it may no longer, and leaves while it waits.
+        assert_eq!(get(&gateway, "/cart", &lines).await.verdict(), (503, "queue_timeout"));
+        let left = asking(&gateway, "/cart", &lines).await;
+        gateway.queued(1).await;
+        drop(left);
+        gateway.queued(0).await;
+    }
+    upstream.goes_on();
+    assert_eq!(held.remove(0).answer().await.status, 200);
+    for _ in 0..2 {
+        assert_eq!(get(&gateway, "/cart", &lines).await.status, 200);
+    }
+    assert_eq!(get(&gateway, "/cart", &lines).await.verdict(), (429, "call_limit"));
+    assert_eq!(upstream.count("/cart"), 2);
 }

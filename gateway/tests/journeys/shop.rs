@@ -9,7 +9,10 @@ use crate::upstream::Upstream;
 pub(crate) const COOKIE: &str = "floodgate-grant-sale";
 /// The same for applications.
 pub(crate) const HEADER: &str = "x-floodgate-grant";
-pub(crate) const DEVICE: &str = "floodgate-device";
+/// Whose that grant is, if nothing else says so.
+pub(crate) const DEVICE: &str = "floodgate-device-sale";
+/// By what somebody is known again who was refused.
+pub(crate) const RETURN: &str = "floodgate-return-sale";
 /// The customer says who it is.
 pub(crate) const BY_NAME: &str = "identity = \"header:x-user-id\"";
 
@@ -150,6 +153,14 @@ pub(crate) fn cookies(answer: &Answer) -> Vec<(String, String, String)> {
         (name.to_owned(), value.to_owned(), attributes.trim().to_owned())
     })
     .collect()
+}
+
+/// The line of a browser that got these answers, one after the other.
+pub(crate) fn jar(answers: &[&Answer]) -> String {
+    let set = answers.iter().flat_map(|answer| cookies(answer));
+    let kept: std::collections::BTreeMap<_, _> = set.map(|(name, value, _)| (name, value)).collect();
+    let pairs: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("cookie: {}", pairs.join("; "))
 }
 
 /// The value of a cookie that an answer sets.
