@@ -8,7 +8,7 @@ use floodgate_limiter::{Limits, Rate, TierId, Watermarks};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
-use crate::key::Key;
+use crate::key::{Key, MissingKey};
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
 
@@ -148,6 +148,8 @@ pub struct Limit {
     pub rate: Rate,
     /// Keys that are remembered at once, at least 1.
     pub max_keys: usize,
+    /// What becomes of a request that does not have all of the key.
+    pub missing: MissingKey,
     /// Whether it only counts what it would refuse.
     pub shadow: bool,
 }

@@ -220,11 +220,12 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
 }
 
 fn limit(limit: &Limit) -> String {
-    let Limit { name, key, rate, max_keys, shadow } = limit;
+    let Limit { name, key, rate, max_keys, missing, shadow } = limit;
     let (shown, burst) = (Ceiling::of(*rate).show(), rate.burst());
     let name = if *name == key.to_string() { String::new() } else { format!("{name}: ") };
     let shadow = if *shadow { ", shadow" } else { "" };
-    format!("{name}{key} {shown}, burst {burst}, max_keys {max_keys}{shadow}")
+    let missing = missing.as_str();
+    format!("{name}{key} {shown}, burst {burst}, max_keys {max_keys}, missing {missing}{shadow}")
 }
 
 fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {

@@ -9,7 +9,7 @@ use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 use crate::address::{Cidr, ServerAddress};
 use crate::duration::{Period, Time, Timeout};
 use crate::journey::{Identity, KeySource, Sticky};
-use crate::key::TypedKey;
+use crate::key::{MissingKey, TypedKey};
 use crate::limits::MOST as MAX_LIMITS;
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
@@ -182,7 +182,7 @@ table! {
 table! {
     /// A rate for each key of its own.
     FileLimit {
-        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key. A request that does not have all of it is not limited by it, and counted.
+        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key.
         required key: TypedKey,
         /// Its name, in metrics; live state is carried over a reload by it. Left out: its key, such as `client_ip+path:sku`.
         optional name: Name,
@@ -192,6 +192,8 @@ table! {
         optional burst: Burst,
         /// Keys that are remembered at once, at most 141 bytes each; those beyond share.
         default max_keys: Integer<1, 10_000_000> = Integer(100_000),
+        /// What becomes of a request that does not have all of the key, which is counted: `"client_ip"`: it is told apart by the address of its client, so that nobody gets rid of the limit by leaving something out; `"pass"`: it passes.
+        default missing: MissingKey = MissingKey::ClientIp,
         /// Whether it only counts what it would refuse.
         default shadow: bool = false,
     }
@@ -200,7 +202,7 @@ table! {
 table! {
     /// How much of an upstream one key may take.
     FileIsolate {
-        /// What requests are told apart by, as in `limits`.
+        /// What requests are told apart by, as in `limits`. One that does not have all of it is not bounded.
         required key: TypedKey,
         /// Share of the permits that a key may hold or wait for, at least one permit; what is over it is 503.
         required share: Fraction<true>,

@@ -11,6 +11,7 @@ use crate::pattern::Pattern;
 use crate::reader::Reader;
 use crate::sku::{not_in, query};
 use crate::source::quote;
+use crate::suggest::nearest;
 use crate::value::{Complaint, List, Setting, Text, Value};
 
 /// Most parts of a key.
@@ -34,6 +35,15 @@ pub enum KeyPart {
 /// What requests are told apart by: 1 to 4 parts, no two the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(Vec<KeyPart>);
+
+/// What becomes of a request that does not have all parts of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingKey {
+    /// It is told apart by the address of its client.
+    ClientIp,
+    /// It passes.
+    Pass,
+}
 
 /// The same as it is typed: one part, or a list of them.
 #[derive(Clone, Debug)]
@@ -78,6 +88,41 @@ impl fmt::Display for KeyPart {
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path(name) => write!(f, "path:{name}"),
         }
+    }
+}
+
+// === impl MissingKey ===
+
+impl MissingKey {
+    const ALL: [Self; 2] = [Self::ClientIp, Self::Pass];
+
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientIp => "client_ip",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+impl Text for MissingKey {
+    const FORM: &'static str = "\"client_ip\" or \"pass\"";
+    const PATTERN: Option<&'static str> = Some("^(client_ip|pass)$");
+
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| {
+            let message = format!("{} says nothing of a request without the key", quote(text));
+            let suggestion = match nearest(text, Self::ALL.map(Self::as_str)) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("expected {}", Self::FORM),
+            };
+            Complaint::new(message, suggestion)
+        })
+    }
+
+    fn show(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

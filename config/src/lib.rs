@@ -62,7 +62,7 @@ pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
-pub use key::{Key, KeyPart};
+pub use key::{Key, KeyPart, MissingKey};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};

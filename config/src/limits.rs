@@ -2,13 +2,13 @@
 
 use floodgate_limiter::Rate;
 
-use crate::config::{Isolate, Limit};
-use crate::file::{FileIsolate, FileLimit};
-use crate::key::{Key, TypedKey};
+use crate::config::{Config, Isolate, Limit};
+use crate::file::{FileConfig, FileIsolate, FileLimit};
+use crate::key::{Key, KeyPart, TypedKey};
 use crate::names::Names;
 use crate::pattern::Pattern;
 use crate::problem::Report;
-use crate::source::Span;
+use crate::source::{Span, quote};
 use crate::validate::{name_or, narrow, span_of};
 use crate::value::{List, Setting};
 
@@ -35,6 +35,7 @@ pub(crate) fn limits(
             key,
             rate,
             max_keys: narrow(typed.max_keys.0),
+            missing: typed.missing.value,
             shadow: typed.shadow.value,
         }));
     }
@@ -51,6 +52,31 @@ pub(crate) fn isolate(
     let typed = &typed.as_ref()?.value;
     let key = key(&typed.key, path, &format!("{at}.isolate"), typed.span, report)?;
     Some(Isolate { key, share: typed.share.as_ref()?.0, shadow: typed.shadow.value })
+}
+
+/// Complains of upstreams that isolate by a part of the path that no route of theirs has.
+pub(crate) fn check_upstreams(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
+    let typed = file.upstreams.iter().flat_map(|upstreams| &upstreams.0);
+    for (index, ((name, typed), upstream)) in typed.zip(&config.upstreams).enumerate() {
+        let Some(isolate) = &upstream.isolate else { continue };
+        let own = || config.routes.iter().filter(|route| route.upstream == index);
+        if own().next().is_none() || own().any(|route| isolate.key.stands_in(&route.path)) {
+            continue;
+        }
+        let path = |part: &KeyPart| match part {
+            KeyPart::Path(name) => Some(quote(name)),
+            _ => None,
+        };
+        let names: Vec<String> = isolate.key.parts().iter().filter_map(path).collect();
+        let message = format!(
+            "no route of the upstream {} has {} in its path",
+            quote(&name.value),
+            names.join(" and ")
+        );
+        let span = typed.isolate.as_ref().and_then(|it| it.span).unwrap_or(typed.span);
+        let key = format!("upstreams.{}.isolate", name.value);
+        report.error(key, span, message, "name a segment of a route, such as \"/sale/{sku}\"");
+    }
 }
 
 fn rate(typed: &FileLimit, at: &str, report: &mut Report<'_>) -> Option<Rate> {

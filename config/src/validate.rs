@@ -11,7 +11,7 @@ use crate::address::ServerAddress;
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
-use crate::limits::{isolate, limits};
+use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
@@ -62,7 +62,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
     };
     refer_back(&mut config);
-    Some(config)
+    check_upstreams(file, &config, report);
+    (!report.has_errors()).then_some(config)
 }
 
 fn server(file: &FileServer, report: &mut Report<'_>) -> Server {

@@ -84,8 +84,8 @@ fn every_value_is_told_with_where_it_comes_from() {
 /// Against the schema, so that a new key is not forgotten. Names are in the paths.
 #[test]
 fn no_key_is_forgotten() {
-    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nrate =");
-    let text = text.replace("buffer = 1000", "rate = \"9/s\"");
+    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nisolate = { key = \"client_ip\", share = 0.5 }\nrate =");
+    let text = text.replace("buffer = 1000", "isolate = { key = \"client_ip\", share = 0.5 }\nrate = \"9/s\"");
     let text = text.replace("max_wait = \"100ms\"", "rate = \"9/s\"");
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();

@@ -23,7 +23,7 @@ fn taken<'c>(config: &'c Config, method: &str, path: &str) -> Option<&'c str> {
 
 #[test]
 fn every_example_loads_without_a_warning() {
-    for name in ["checkout.toml", "full.toml", "journeys.toml", "minimal.toml"] {
+    for name in ["checkout.toml", "full.toml", "journeys.toml", "limits.toml", "minimal.toml"] {
         match loaded(name) {
             Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
             Err(error) => panic!("{error}"),

@@ -1,5 +1,8 @@
 //! Which route a request takes. Pure and total, and only by what cannot be claimed: method and path.
 
+use std::net::IpAddr;
+
+use crate::client_address::client_address;
 use crate::fields::Fields;
 use crate::snapshot::Snapshot;
 
@@ -22,8 +25,19 @@ pub(crate) struct HeadView<'a> {
     pub query: &'a str,
     /// Its header fields.
     pub fields: Fields<'a>,
+    /// The other end of the connection.
+    pub peer: IpAddr,
     /// Bytes that the body has at least.
     pub body: u64,
+}
+
+// === impl HeadView ===
+
+impl HeadView<'_> {
+    /// Where it comes from, as far as `snapshot` trusts those who say so.
+    pub(crate) fn client(&self, snapshot: &Snapshot) -> IpAddr {
+        client_address(self.peer, self.fields, |address| snapshot.trusts(address))
+    }
 }
 
 /// Index of the first route that matches; `*`, which asks about the server, goes where `/` goes.

@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     let alarm = worker.wheel.alarm();
     let peer = peer.ip();
     let mut socket = socket;
-    let mut turnstile = Turnstile::new();
+    let mut turnstile = Turnstile::new(peer);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {

@@ -7,6 +7,7 @@ use floodgate_limiter::Timestamp;
 use crate::admission;
 use crate::classify::{HeadView, classify};
 use crate::journey::Part;
+use crate::keyed::{Asked, Limited};
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -33,6 +34,17 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// Which limit of its key's own it was, if that is why.
+    pub limited: Option<Limited>,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// One that belongs to no route.
+    pub(crate) const fn unrouted(reason: Reason) -> Self {
+        Self { route: None, reason, part: Part::None, limited: None }
+    }
 }
 
 /// What is known of a request that arrives at `now` by its head alone.
@@ -46,23 +58,23 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
-        return Err(Refused { route: None, reason: Reason::NoRoute, part: Part::None });
+        return Err(Refused::unrouted(Reason::NoRoute));
     };
     let mut part = Part::None;
-    match look(worker, snapshot, index, head, &mut part, now) {
+    let mut asked = Asked { worker, snapshot, head, limited: None };
+    match look(&mut asked, index, &mut part, now) {
         Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part }),
+        Err(reason) => Err(Refused { route: Some(index), reason, part, limited: asked.limited }),
     }
 }
 
 fn look(
-    worker: &Worker,
-    snapshot: &Snapshot,
+    asked: &mut Asked<'_>,
     index: usize,
-    head: HeadView<'_>,
     part: &mut Part,
     now: Timestamp,
 ) -> Result<(), Reason> {
+    let Asked { worker, snapshot, head, .. } = *asked;
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
         return Err(Reason::Draining);
@@ -75,7 +87,7 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, now);
+        return admission::look(snapshot, route, Part::None, Some(asked), now);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -102,7 +114,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, now)
+    admission::look(snapshot, route, *part, Some(asked), now)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

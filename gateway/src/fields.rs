@@ -36,7 +36,8 @@ impl<'a> Fields<'a> {
         found
     }
 
-    fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    /// The values of all fields of this name.
+    pub(crate) fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let (map, parsed) = match self {
             Self::Map(map) => (Some(map), None),
             Self::Parsed(parsed) => (None, Some(parsed)),

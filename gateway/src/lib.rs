@@ -12,6 +12,8 @@
 //! wheel         inlet, link  grant       capacity        outbound
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
+//!                            client_address
+//!                            keyed
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -27,6 +29,7 @@ mod admission;
 mod allocator;
 mod capacity;
 mod classify;
+mod client_address;
 mod clock;
 mod closing;
 mod come_back;
@@ -46,6 +49,7 @@ mod headers;
 mod http1;
 mod inlet;
 mod journey;
+mod keyed;
 mod link;
 mod listener;
 mod metrics;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Going, Part};
+use crate::keyed::{Asked, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Receipt};
 use crate::reason::Reason;
@@ -75,6 +77,8 @@ struct Arrival {
     body: Incoming,
     /// What its head alone says.
     decided: Result<Decided, Refused>,
+    /// Which limit of its key's own refused it behind that.
+    limited: Option<Limited>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
@@ -154,7 +158,7 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = view(&head, body.size_hint().lower());
+        let view = view(&head, client.peer.address, body.size_hint().lower());
         let decided = match client.link.decided(snapshot.generation) {
             Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
@@ -167,13 +171,15 @@ impl Arrival {
             Err(refused) => refused.route,
         };
         let exchange = Exchange::begin(client, &snapshot, route, now);
-        Self { exchange, snapshot, head, body, decided, opinion, now }
+        Self { exchange, snapshot, head, body, decided, limited: None, opinion, now }
     }
 
     /// What would be refused, and as what.
     fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, .. }) => Refused { route: Some(route), reason, part },
+            Ok(Decided { route, part, .. }) => {
+                Refused { route: Some(route), reason, part, limited: self.limited }
+            }
             Err(refused) => refused,
         }
     }
@@ -274,8 +280,9 @@ impl Arrival {
         let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
         let meant = &snapshot.config.routes[index];
         let length = self.body.size_hint().lower();
+        let peer = self.exchange.client().peer.address;
         let key = match meant.once {
-            true => purchase::key(&snapshot, index, view(&self.head, length)),
+            true => purchase::key(&snapshot, index, view(&self.head, peer, length)),
             false => None,
         };
         let (ahead, now) = if self.body.is_end_stream() {
@@ -294,7 +301,7 @@ impl Arrival {
         };
         let mut purchase = None;
         if let Some(key) = key {
-            let head = view(&self.head, length);
+            let head = view(&self.head, peer, length);
             let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
                 purchase::Begun::First(first) => purchase = Some(first),
@@ -308,7 +315,7 @@ impl Arrival {
         let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
-                Sku::of(source, &meant.path, view(&self.head, length))
+                Sku::of(source, &meant.path, view(&self.head, peer, length))
             }
             _ => None,
         };
@@ -317,19 +324,28 @@ impl Arrival {
             None => None,
         };
         let watched = sku.as_ref().filter(|_| canary.is_none());
-        let admit = admission::admit(&snapshot, route, part, now, deadline);
-        let (admitted, now) = match watched {
+        // In a box, since few routes need it.
+        let mut asked = route.keyed.is_some().then(|| {
+            let worker = &self.exchange.client().worker;
+            let head = view(&self.head, peer, length);
+            Box::new(Asked { worker, snapshot: &snapshot, head, limited: None })
+        });
+        let admit =
+            admission::admit(&snapshot, route, part, asked.as_deref_mut(), now, deadline);
+        let admitted = match watched {
             Some(sku) => {
                 let admit = Box::pin(admit);
                 tokio::select! {
                     biased;
-                    admitted = admit => admitted?,
+                    admitted = admit => admitted,
                     // Who waits for what is gone is told at once.
-                    reason = snapshot.stocks.gone(sku, clock::now) => return Err(reason),
+                    reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
                 }
             }
-            None => admit.await?,
+            None => admit.await,
         };
+        self.limited = asked.and_then(|asked| asked.limited);
+        let (admitted, now) = admitted?;
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
         if let Some(canary) = &mut canary {
@@ -342,11 +358,12 @@ impl Arrival {
 }
 
 /// What decides about a request, of its head as hyper gives it.
-fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
+fn view(head: &request::Parts, peer: IpAddr, body: u64) -> HeadView<'_> {
     HeadView {
         line: Line { method: head.method.as_str(), path: head.uri.path() },
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
+        peer,
         body,
     }
 }

@@ -135,7 +135,8 @@ impl Service {
             Ok(Some(response)) => (response, true),
             Ok(None) => (respond::no_content(), false),
             Err(reason) => {
-                let refused = Refused { route: Some(route), reason, part: self.part };
+                let refused =
+                    Refused { route: Some(route), reason, part: self.part, limited: None };
                 let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
                 (refuse(&worker, &snapshot, refused, case, clock::now()), false)
             }

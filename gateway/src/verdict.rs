@@ -3,6 +3,8 @@
 //! A refusal that would be anything but plain (HTTP/1.0, a chunked body, `Expect`) goes to hyper and
 //! the service, who come to the same end by the same [`decide`].
 
+use std::net::IpAddr;
+
 use floodgate_limiter::Timestamp;
 
 use crate::classify::{HeadView, Line};
@@ -13,7 +15,6 @@ use crate::decide::{Decided, Refused, decide};
 use crate::explain::{Case, Line as Decision, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::Part;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -24,6 +25,8 @@ use crate::worker::{SnapshotRef, Worker};
 pub(crate) struct Moment {
     snapshot: SnapshotRef,
     now: Timestamp,
+    /// The other end of the connection.
+    peer: IpAddr,
 }
 
 /// What becomes of a request.
@@ -68,9 +71,9 @@ pub(crate) struct Turned<'a> {
 // === impl Moment ===
 
 impl Moment {
-    /// The live rules, now.
-    pub(crate) fn now(worker: &Worker) -> Self {
-        Self { snapshot: worker.snapshot(), now: clock::now() }
+    /// The live rules, now, for what comes from `peer`.
+    pub(crate) fn now(worker: &Worker, peer: IpAddr) -> Self {
+        Self { snapshot: worker.snapshot(), now: clock::now(), peer }
     }
 
     /// Looks at the request at the front of `bytes`; nothing is counted yet.
@@ -103,7 +106,8 @@ impl Moment {
             return Verdict::Pass(pass);
         }
         let line = Line { method: head.method, path: head.path };
-        let view = HeadView { line, query: head.query, fields: Fields::Parsed(fields), body };
+        let fields = Fields::Parsed(fields);
+        let view = HeadView { line, query: head.query, fields, peer: self.peer, body };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
             Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
@@ -192,7 +196,7 @@ impl<'a> Turned<'a> {
         Self {
             len: bytes.len() as u64,
             is_last: true,
-            refused: Refused { route: None, reason, part: Part::None },
+            refused: Refused::unrouted(reason),
             line: None,
             is_head: bytes.starts_with(b"HEAD "),
         }

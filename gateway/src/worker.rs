@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{Sampler, Timestamp};
 
 use crate::clock;
 use crate::come_back::{Calendars, Told};
@@ -43,6 +43,8 @@ pub(crate) struct Worker {
     pub date: Date,
     /// How full the upstreams were when it last looked.
     pub levels: Levels,
+    /// Picks the requests whose keys are counted.
+    pub sampler: Sampler,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
     pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
@@ -72,6 +74,7 @@ impl Worker {
             pool: Rc::default(),
             wheel: Wheel::new(),
             lines: RefCell::default(),
+            sampler: Sampler::new(index as u32 + 1),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),

@@ -36,14 +36,12 @@ pub struct HotKeys {
 pub struct HotKey {
     /// What stands for it.
     pub digest: Digest,
-    /// What it belongs to, as the caller numbers these.
-    pub group: u32,
     /// As it was written when it came into the list, cut to 64 bytes.
     pub text: Vec<u8>,
     /// Requests per second of it, estimated: never too few but for chance, and too many by the little that the sketch
     /// mixes up.
     pub per_second: f64,
-    /// Of all requests shown for its group, 0 to 1.
+    /// Of all requests that were shown, 0 to 1.
     pub share: f64,
 }
 
@@ -51,12 +49,13 @@ pub struct HotKey {
 #[derive(Debug)]
 pub struct Sampler(std::cell::Cell<u32>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Core {
-    sketch: Sketch,
+    /// Made for the first that is shown: most cores of most tables see none.
+    sketch: Option<Sketch>,
     listed: Vec<Listed>,
-    /// Samples by group, halved like the others.
-    groups: Vec<u32>,
+    /// All samples, halved like the others.
+    all: u32,
     /// When the counts were last halved.
     halved: Timestamp,
 }
@@ -64,7 +63,6 @@ struct Core {
 #[derive(Debug)]
 struct Listed {
     digest: Digest,
-    group: u32,
     count: u32,
     text: [u8; TEXT],
     len: usize,
@@ -94,10 +92,10 @@ impl Sampler {
 // === impl HotKeys ===
 
 impl HotKeys {
-    /// For `cores` cores and so many `groups`.
+    /// For `cores` cores. 18 KiB are taken for each once it is shown something.
     #[must_use]
-    pub fn new(cores: usize, groups: usize) -> Self {
-        let core = |_| Padded(Mutex::new(Core::new(groups)));
+    pub fn new(cores: usize) -> Self {
+        let core = |_| Padded(Mutex::new(Core::default()));
         Self { cores: (0..cores.max(1)).map(core).collect() }
     }
 
@@ -106,39 +104,32 @@ impl HotKeys {
     pub fn show(
         &self,
         core: usize,
-        group: u32,
         key: Digest,
         now: Timestamp,
         text: impl FnOnce(&mut Vec<u8>),
     ) {
         if let Some(core) = self.cores.get(core) {
-            lock(core).show(group, key, now, text);
+            lock(core).show(key, now, text);
         }
     }
 
-    /// The `most` keys of all groups that come most at `now`, the first first.
+    /// The `most` keys that come most at `now`, the first first.
     #[must_use]
     pub fn top(&self, most: usize, now: Timestamp) -> Vec<HotKey> {
         let mut found: Vec<HotKey> = Vec::new();
-        let mut groups: Vec<f64> = Vec::new();
+        let mut all = 0.0;
         for core in &self.cores {
             let mut core = lock(core);
             core.halve(now);
             // Counts are of the window before, halved again and again, and of what has passed of this one.
             let seconds = (WINDOW + now.saturating_since(core.halved)).as_secs_f64();
             let per_second = |count: u32| f64::from(count) * f64::from(SAMPLED) / seconds;
-            groups.resize(groups.len().max(core.groups.len()), 0.0);
-            for (sum, count) in groups.iter_mut().zip(&core.groups) {
-                *sum += per_second(*count);
-            }
+            all += per_second(core.all);
             for listed in &core.listed {
-                let is_same =
-                    |key: &&mut HotKey| key.digest == listed.digest && key.group == listed.group;
-                match found.iter_mut().find(is_same) {
+                match found.iter_mut().find(|key| key.digest == listed.digest) {
                     Some(key) => key.per_second += per_second(listed.count),
                     None => found.push(HotKey {
                         digest: listed.digest,
-                        group: listed.group,
                         text: listed.text[..listed.len].to_vec(),
                         per_second: per_second(listed.count),
                         share: 0.0,
@@ -147,7 +138,6 @@ impl HotKeys {
             }
         }
         for key in &mut found {
-            let all = groups.get(key.group as usize).copied().unwrap_or_default();
             key.share = if all > 0.0 { (key.per_second / all).min(1.0) } else { 0.0 };
         }
         found.retain(|key| key.per_second > 0.0);
@@ -160,31 +150,20 @@ impl HotKeys {
 // === impl Core ===
 
 impl Core {
-    fn new(groups: usize) -> Self {
-        Self {
-            sketch: Sketch::new(),
-            listed: Vec::with_capacity(LISTED),
-            groups: vec![0; groups],
-            halved: Timestamp::default(),
-        }
-    }
-
-    fn show(&mut self, group: u32, key: Digest, now: Timestamp, text: impl FnOnce(&mut Vec<u8>)) {
+    fn show(&mut self, key: Digest, now: Timestamp, text: impl FnOnce(&mut Vec<u8>)) {
         self.halve(now);
-        if let Some(count) = self.groups.get_mut(group as usize) {
-            *count = count.saturating_add(1);
-        }
-        let count = self.sketch.add(key, group);
-        if let Some(listed) = self.listed.iter_mut().find(|it| it.is(key, group)) {
+        self.all = self.all.saturating_add(1);
+        let count = self.sketch.get_or_insert_with(Sketch::new).add(key);
+        if let Some(listed) = self.listed.iter_mut().find(|listed| listed.digest == key) {
             listed.count = count;
             return;
         }
         if self.listed.len() < LISTED {
-            self.listed.push(Listed::new(key, group, count, text));
+            self.listed.push(Listed::new(key, count, text));
         } else if let Some(least) = self.listed.iter_mut().min_by_key(|listed| listed.count)
             && least.count < count
         {
-            *least = Listed::new(key, group, count, text);
+            *least = Listed::new(key, count, text);
         }
     }
 
@@ -197,10 +176,12 @@ impl Core {
         // After 32 nothing is left.
         let times = windows.min(32) as u32;
         let half = |count: u32| count.checked_shr(times).unwrap_or(0);
-        self.sketch.scale(half);
+        if let Some(sketch) = &mut self.sketch {
+            sketch.scale(half);
+        }
         self.listed.iter_mut().for_each(|listed| listed.count = half(listed.count));
         self.listed.retain(|listed| listed.count > 0);
-        self.groups.iter_mut().for_each(|count| *count = half(*count));
+        self.all = half(self.all);
         let passed = u64::try_from(windows * WINDOW.as_nanos()).unwrap_or(u64::MAX);
         self.halved = self.halved + Duration::from_nanos(passed);
     }
@@ -209,17 +190,13 @@ impl Core {
 // === impl Listed ===
 
 impl Listed {
-    fn new(digest: Digest, group: u32, count: u32, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+    fn new(digest: Digest, count: u32, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut written = Vec::with_capacity(TEXT);
         write(&mut written);
         let mut text = [0; TEXT];
         let len = written.len().min(TEXT);
         text[..len].copy_from_slice(&written[..len]);
-        Self { digest, group, count, text, len }
-    }
-
-    fn is(&self, digest: Digest, group: u32) -> bool {
-        self.digest == digest && self.group == group
+        Self { digest, count, text, len }
     }
 }
 
@@ -238,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_hot_ones_are_found_among_many_with_their_rates() {
-        let (seed, hot) = (Seed::new(), HotKeys::new(2, 1));
+        let (seed, hot) = (Seed::new(), HotKeys::new(2));
         let mut crowd = 0;
         // For twenty seconds, per core and 10 ms: 30 samples of a, 20 of b, 50 of others that never repeat.
         for step in 0..2_000_u64 {
@@ -253,7 +230,7 @@ mod tests {
                         }
                     };
                     let key = seed.digest(name.as_bytes());
-                    hot.show(core, 0, key, at(step * 10), |text| {
+                    hot.show(core, key, at(step * 10), |text| {
                         text.extend_from_slice(name.as_bytes());
                     });
                 }
@@ -270,9 +247,9 @@ mod tests {
 
     #[test]
     fn what_was_hot_is_forgotten() {
-        let (seed, hot) = (Seed::new(), HotKeys::new(1, 1));
+        let (seed, hot) = (Seed::new(), HotKeys::new(1));
         for _ in 0..1_000 {
-            hot.show(0, 0, seed.digest(b"a"), at(0), |text| text.push(b'a'));
+            hot.show(0, seed.digest(b"a"), at(0), |text| text.push(b'a'));
         }
         let rates: Vec<f64> = [0, 5_000, 10_000]
             .map(|now| hot.top(1, at(now)).first().map_or(0.0, |key| key.per_second))
@@ -283,16 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_apart_and_texts_are_cut() {
-        let (seed, hot) = (Seed::new(), HotKeys::new(1, 2));
+    fn texts_are_cut_and_an_unknown_core_counts_nothing() {
+        let (seed, hot) = (Seed::new(), HotKeys::new(1));
         let key = seed.digest(b"a");
-        (0..3).for_each(|_| hot.show(0, 0, key, at(0), |text| text.resize(1_000, b'x')));
-        hot.show(0, 1, key, at(0), |text| text.push(b'y'));
-        hot.show(0, 9, key, at(0), |text| text.push(b'z'));
-        hot.show(7, 0, key, at(0), |text| text.push(b'z'));
+        (0..3).for_each(|_| hot.show(0, key, at(0), |text| text.resize(1_000, b'x')));
+        hot.show(0, seed.digest(b"b"), at(0), |text| text.push(b'y'));
+        hot.show(7, key, at(0), |text| text.push(b'z'));
         let top = hot.top(10, at(0));
-        assert_eq!(texts(&top), ["x".repeat(TEXT), "y".into(), "z".into()]);
-        assert_eq!((top[0].share, top[1].share, top[2].share), (1.0, 1.0, 0.0));
+        assert_eq!(texts(&top), ["x".repeat(TEXT), "y".into()]);
+        assert_eq!((top[0].share, top[1].share), (0.75, 0.25));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod access;
 mod carried;
 mod history;
 mod journeys;
+mod limits;
 mod live;
 mod rates;
 mod refused;

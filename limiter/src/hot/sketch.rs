@@ -23,11 +23,10 @@ impl Sketch {
         Self { cells: Box::new([[0; COLUMNS]; ROWS]) }
     }
 
-    /// Counts one more of `key` in `group`: how many there are now.
-    pub(super) fn add(&mut self, key: Digest, group: u32) -> u32 {
+    /// Counts one more of `key`: how many there are now.
+    pub(super) fn add(&mut self, key: Digest) -> u32 {
         // The digest is as good as random: each row takes bits of its own.
-        let spread = key.high() ^ u64::from(group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let column = |row: usize| (spread >> (row * 16)) as usize & (COLUMNS - 1);
+        let column = |row: usize| (key.high() >> (row * 16)) as usize & (COLUMNS - 1);
         let rows = self.cells.iter().enumerate();
         let least = rows.map(|(row, cells)| cells[column(row)]).min().unwrap_or(0);
         let count = least.saturating_add(1);
@@ -54,16 +53,16 @@ mod tests {
         let key = |n: u64| seed.digest(&n.to_be_bytes());
         for round in 1..=100 {
             for n in 0..10 {
-                assert!(sketch.add(key(n), 0) >= round);
+                assert!(sketch.add(key(n)) >= round);
             }
             for n in 0..100 {
-                sketch.add(key(1_000 + u64::from(round) * 100 + n), 0);
+                sketch.add(key(1_000 + u64::from(round) * 100 + n));
             }
         }
-        assert!((101..150).contains(&sketch.add(key(0), 0)));
+        assert!((101..150).contains(&sketch.add(key(0))));
         sketch.scale(|count| count / 2);
-        assert!((51..80).contains(&sketch.add(key(0), 0)));
+        assert!((51..80).contains(&sketch.add(key(0))));
         sketch.scale(|_| u32::MAX);
-        assert_eq!(sketch.add(key(0), 0), u32::MAX);
+        assert_eq!(sketch.add(key(0)), u32::MAX);
     }
 }

@@ -16,7 +16,11 @@ pub struct Digest {
 }
 
 /// A digest that is being made, of one part of the key after the other.
-pub struct Digesting([<RandomState as BuildHasher>::Hasher; 2]);
+pub struct Digesting {
+    halves: [<RandomState as BuildHasher>::Hasher; 2],
+    /// Bytes of the part that has begun.
+    len: usize,
+}
 
 /// Takes one half of a digest for the hash that it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +43,7 @@ impl Seed {
     #[must_use]
     pub fn begin(&self) -> Digesting {
         let [low, high] = &self.0;
-        Digesting([low.build_hasher(), high.build_hasher()])
+        Digesting { halves: [low.build_hasher(), high.build_hasher()], len: 0 }
     }
 
     /// The digest of a key of one part.
@@ -62,16 +66,26 @@ impl Default for Seed {
 impl Digesting {
     /// The next part. Where one ends and the next begins counts: `ab` and `c` are not `a` and `bc`.
     pub fn part(&mut self, part: &[u8]) {
-        for half in &mut self.0 {
-            half.write_usize(part.len());
-            half.write(part);
-        }
+        self.more(part);
+        self.end_part();
+    }
+
+    /// A piece of the next part; it does not matter in how many pieces it comes.
+    pub fn more(&mut self, piece: &[u8]) {
+        self.len += piece.len();
+        self.halves.iter_mut().for_each(|half| half.write(piece));
+    }
+
+    /// Ends the part that was made of pieces.
+    pub fn end_part(&mut self) {
+        let len = std::mem::take(&mut self.len);
+        self.halves.iter_mut().for_each(|half| half.write_usize(len));
     }
 
     /// The digest of the parts.
     #[must_use]
     pub fn end(self) -> Digest {
-        let [low, high] = self.0;
+        let [low, high] = self.halves;
         Digest { low: low.finish(), high: high.finish() }
     }
 }
@@ -153,6 +167,11 @@ mod tests {
         }
         assert_ne!(digest(&seed, &["ab"]), digest(&Seed::new(), &["ab"]));
         assert_eq!(seed.digest(b"ab"), digest(&seed, &["ab"]));
+        let mut pieces = seed.begin();
+        [&b"a"[..], b"", b"b"].into_iter().for_each(|piece| pieces.more(piece));
+        pieces.end_part();
+        pieces.part(b"c");
+        assert_eq!(pieces.end(), digest(&seed, &["ab", "c"]));
     }
 
     #[test]
