@@ -23,7 +23,7 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Given, Going, Part};
 use crate::keyed::{Asked, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Receipt};
@@ -214,7 +214,7 @@ impl Arrival {
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
         let go = match self.admit(decided).await {
             Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
+            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided),
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
@@ -251,12 +251,16 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
-        let Some(mut response) = receipt.replay() else {
-            return self.refuse(Reason::AlreadyMade);
-        };
+    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
         let now = clock::now();
-        let case = self.case(part, now);
+        let given = self.given_again(receipt, decided, now);
+        let Some(mut response) = receipt.replay() else {
+            let mut response = self.refuse(Reason::AlreadyMade);
+            given.inspect(|given| given.tell(&mut response));
+            return response;
+        };
+        given.inspect(|given| given.tell(&mut response));
+        let case = self.case(decided.part, now);
         self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -269,6 +273,20 @@ impl Arrival {
             case.tell(worker, &self.snapshot, Outcome::Replayed, None, response.headers_mut());
         }
         finish(response, self.exchange)
+    }
+
+    /// The grant that goes with an answer that is given again.
+    fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
+        let Self { exchange, snapshot, head, .. } = self;
+        let worker = &exchange.client().worker;
+        let asks = (&snapshot.routes[decided.route], decided.part);
+        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
+    }
+
+    /// The customer came by TLS.
+    fn is_secure(&self) -> bool {
+        let peer = self.exchange.client().peer.address;
+        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(peer))
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
@@ -308,11 +326,7 @@ impl Arrival {
                 purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
             }
         }
-        let is_secure = headers::came_by_tls(
-            &self.head.headers,
-            snapshot.trusts(self.exchange.client().peer.address),
-        );
-        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
+        let going = Going::begin(&snapshot, route, part, self.is_secure(), now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
                 Sku::of(source, &meant.path, view(&self.head, peer, length))

@@ -128,9 +128,6 @@ impl Service {
                 }
             }
         }
-        if let Some(purchase) = purchase {
-            purchase.finish(receipt);
-        }
         let (mut response, is_upstreams) = match answer {
             Ok(Some(response)) => (response, true),
             Ok(None) => (respond::no_content(), false),
@@ -157,11 +154,18 @@ impl Service {
                 }
             }
         }
-        match going {
+        let given = match going {
             Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
-            // Whatever it says of a grant, there is none.
-            None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
-            None => {}
+            None => {
+                if is_upstreams {
+                    // Whatever it says of a grant, there is none.
+                    response.headers_mut().remove(GRANT_HEADER);
+                }
+                None
+            }
+        };
+        if let Some(purchase) = purchase {
+            purchase.finish(receipt.map(|receipt| receipt.with(given)));
         }
         if let Some(case) = case {
             case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());

@@ -25,6 +25,8 @@ static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Upstream {
     /// Name of the upstream.
     pub name: String,
+    /// Unique in the process, and the same for as long as it keeps its name.
+    pub number: u64,
     /// Permits, buffer and breakers.
     pub limiter: Arc<Limiter>,
     /// Its ceiling over all routes.
@@ -93,6 +95,7 @@ impl Upstream {
         };
         Self {
             name: meant.name.clone(),
+            number: old.map_or_else(|| NEXT_ID.fetch_add(1, Relaxed) as u64, |old| old.number),
             limiter,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
             servers: meant.servers.iter().map(server).collect(),

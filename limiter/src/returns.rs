@@ -183,15 +183,22 @@ impl Bucket {
 
     fn redeem(&self, tag: u64, now: Timestamp) -> bool {
         let Some((word, note)) = self.find(tag) else { return false };
-        note.standing(now) == Standing::OnTime
+        let is_first = note.standing(now) == Standing::OnTime
             && word
                 .compare_exchange(note.0, Note::NONE.0, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+                .is_ok();
+        if is_first {
+            // There may be a second note.
+            self.clear(tag);
+        }
+        is_first
     }
 
     fn clear(&self, tag: u64) {
-        if let Some((word, _)) = self.find(tag) {
-            word.store(Note::NONE.0, Ordering::Relaxed);
+        for word in &self.0 {
+            if Note(word.load(Ordering::Relaxed)).is_of(tag) {
+                word.store(Note::NONE.0, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ fn load(services: u64, limit: u32) -> Load {
     totals.services = services;
     totals.service_nanos = services * 11_111_111;
     totals.limit = limit;
-    Load { totals, steps: 5 }
+    Load { upstream: 1, totals, steps: 5 }
 }
 
 /// Entry control that knows that upstream, at `at(1_000)`.
@@ -98,10 +98,10 @@ fn a_closed_upstream_lets_nobody_in() {
 #[test]
 fn a_new_limit_counts_at_once() {
     let entry = informed(settings());
-    assert!((entry.status(at(1_000)).capacity - 450.0).abs() < 1.0);
+    assert!((entry.status().capacity - 450.0).abs() < 1.0);
     entry.tick(&[load(450, 10)], at(1_010));
-    assert!((entry.status(at(1_010)).capacity - 900.0).abs() < 1.0);
-    assert!((entry.status(at(1_010)).rate - 0.95 * 180.0).abs() < 2.0);
+    assert!((entry.status().capacity - 900.0).abs() < 1.0);
+    assert!((entry.status().rate - 0.95 * 180.0).abs() < 2.0);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn the_upstream_with_the_least_for_its_steps_sets_the_rate() {
     entry.tick(&loads(0), at(0));
     entry.tick(&loads(450), at(1_000));
     // 90 calls per second for one step of five.
-    assert!((entry.status(at(1_000)).capacity - 450.0).abs() < 1.0);
+    assert!((entry.status().capacity - 450.0).abs() < 1.0);
 }
 
 #[test]
@@ -130,14 +130,14 @@ fn what_is_dropped_without_a_grant_is_given_back() {
     assert!(!entry.peek(Standing::OnTime, false, at(1_000)));
     let number = admitted.len();
     drop(admitted);
-    assert_eq!(entry.status(at(1_000)).begun, 0);
+    assert_eq!(entry.status().begun, 0);
     assert_eq!(admit(&entry, Standing::OnTime, false, at(1_000)).len(), number);
 }
 
 #[test]
 fn what_a_grant_costs_is_learnt_from_those_that_ended() {
     let entry = informed(EntrySettings { max_grants: 100_000, ..settings() });
-    assert!((entry.status(at(1_000)).calls_per_grant - 5.0).abs() < 0.01);
+    assert!((entry.status().calls_per_grant - 5.0).abs() < 0.01);
     for nonce in 0..2_000 {
         let now = at(1_000 + nonce);
         let mut seen = load(450 + nonce * 450 / 1_000, 5);
@@ -150,7 +150,7 @@ fn what_a_grant_costs_is_learnt_from_those_that_ended() {
             entry.end(nonce, now);
         }
     }
-    let status = entry.status(at(3_000));
+    let status = entry.status();
     assert!((status.calls_per_grant - 2.0).abs() < 0.3, "{status:?}");
     assert!(status.rate > 200.0 * 0.9, "{status:?}");
 }
@@ -171,15 +171,15 @@ fn the_factor_falls_while_holders_wait_and_rises_while_newcomers_lack_tokens() {
                 std::mem::forget(kept.pop());
             }
         }
-        entry.status(at(0)).factor
+        entry.status().factor
     };
     assert!((run(1_000..1_500, 0) - 0.95).abs() < 0.02);
     let fallen = run(1_500..12_000, 50_000_000);
     assert!(fallen < 0.95 * 0.95_f64.powi(8), "{fallen}");
     assert!(fallen >= 0.95 * 0.3);
-    let wanted = entry.status(at(0)).wanted_in_progress;
+    let wanted = entry.status().wanted_in_progress;
     let lowest = run(12_000..60_000, 50_000_000);
-    assert!(entry.status(at(0)).wanted_in_progress < wanted);
+    assert!(entry.status().wanted_in_progress < wanted);
     assert!((lowest - 0.95 * 0.3).abs() < 0.01, "{lowest}");
 }
 
@@ -209,9 +209,9 @@ fn a_look_changes_nothing_and_agrees_with_what_follows() {
         let now = at(1_000 + step);
         let standing = [Standing::OnTime, Standing::New, early()][step as usize % 3];
         let spare = step % 5 == 0;
-        let before = entry.status(now);
+        let before = entry.status();
         let seen = entry.peek(standing, spare, now);
-        assert_eq!(entry.status(now), before);
+        assert_eq!(entry.status(), before);
         let begun = entry.take(standing, spare, now);
         assert_eq!(begun.is_some(), seen);
         kept.extend(begun);
@@ -252,6 +252,46 @@ fn early_ones_are_let_in_while_nobody_else_comes() {
 }
 
 #[test]
+fn what_was_measured_of_an_upstream_says_nothing_about_another() {
+    let entry = informed(settings());
+    let [mut one, mut other] = [load(450, 5); 2];
+    other.upstream = 2;
+    // It has served more, under more permits, before the journey came to it.
+    other.totals.services = 1_000_000;
+    other.totals.service_nanos = 1_000;
+    entry.tick(&[other], at(1_020));
+    assert!(entry.status().capacity <= 0.0, "{:?}", entry.status());
+    // Side by side, in whatever order, each keeps what is known of it.
+    let entry = informed(settings());
+    (one.steps, other.steps) = (5, 0);
+    entry.tick(&[other, one], at(1_020));
+    assert!((entry.status().capacity - 450.0).abs() < 1.0, "{:?}", entry.status());
+    entry.tick(&[one], at(1_040));
+    assert!((entry.status().capacity - 450.0).abs() < 1.0, "{:?}", entry.status());
+}
+
+#[test]
+fn whether_a_grant_is_good_can_be_seen_without_using_it() {
+    let entry = informed(settings());
+    let expires = at(1_000 + TTL_MILLIS);
+    for nonce in [7, 8] {
+        holder(&entry, nonce, at(1_000));
+    }
+    for _ in 1..4 {
+        assert!((0..9).all(|_| entry.is_good(7, expires, at(1_001))));
+        assert_eq!(entry.call(7, expires, at(1_001)), Ok(()));
+    }
+    assert!(!entry.is_good(7, expires, at(1_001)), "has made its calls");
+    entry.give_back(7, at(1_001));
+    assert!(entry.is_good(7, expires, at(1_001)));
+    entry.end(8, at(1_001));
+    assert!(!entry.is_good(8, expires, at(1_001)), "was ended");
+    // Of one that is not in the table only the time is known.
+    assert!(entry.is_good(9, expires, at(1_001)));
+    assert!(!entry.is_good(9, at(1_001), at(1_001)), "is over");
+}
+
+#[test]
 fn a_grant_is_good_for_its_calls_and_for_no_more() {
     let entry = informed(settings());
     let expires = at(1_000 + TTL_MILLIS);
@@ -282,7 +322,7 @@ fn a_call_that_is_given_back_may_be_made_again_and_no_more_than_that() {
     assert_eq!(entry.call(7, expires, at(1_002)), Err(Ended::Calls));
     // Of one that is not in the table there is nothing to be given back either.
     entry.give_back(8, at(1_002));
-    assert_eq!(entry.status(at(1_002)).live, 1);
+    assert_eq!(entry.status().live, 1);
 }
 
 #[test]
@@ -293,16 +333,16 @@ fn a_finished_grant_may_still_ask_and_an_ended_one_may_not() {
         holder(&entry, nonce, at(1_000));
         assert_eq!(entry.call(nonce, expires, at(1_001)), Ok(()));
     }
-    assert_eq!(entry.status(at(1_001)).in_progress, 2);
+    assert_eq!(entry.status().in_progress, 2);
     entry.finish(7, at(1_002));
     entry.end(8, at(1_002));
-    assert_eq!(entry.status(at(1_002)).in_progress, 0);
+    assert_eq!(entry.status().in_progress, 0);
     assert_eq!(entry.call(7, expires, at(1_003)), Ok(()));
     assert_eq!(entry.call(8, expires, at(1_003)), Err(Ended::Over));
     // One that was never heard of here, too.
     entry.end(9, at(1_003));
     assert_eq!(entry.call(9, expires, at(1_004)), Err(Ended::Over));
-    assert_eq!(entry.status(at(1_004)).in_progress, 0);
+    assert_eq!(entry.status().in_progress, 0);
 }
 
 #[test]
@@ -313,7 +353,7 @@ fn a_grant_from_elsewhere_is_counted_from_its_first_call_on() {
         assert_eq!(entry.call(7, expires, at(1_000)), Ok(()));
     }
     assert_eq!(entry.call(7, expires, at(1_000)), Err(Ended::Calls));
-    assert_eq!(entry.status(at(1_000)).in_progress, 1);
+    assert_eq!(entry.status().in_progress, 1);
 }
 
 #[test]
@@ -328,7 +368,7 @@ fn a_full_table_gives_no_grants_and_lets_unknown_holders_pass_uncounted() {
     for _ in 0..10 {
         assert_eq!(entry.call(99, expires, at(1_000)), Ok(()));
     }
-    assert_eq!(entry.status(at(1_000)).live, 3);
+    assert_eq!(entry.status().live, 3);
     assert_eq!((1..4).filter(|_| entry.call(1, expires, at(1_000)).is_ok()).count(), 3);
     assert_eq!(entry.call(1, expires, at(1_000)), Err(Ended::Calls));
 }
@@ -341,7 +381,7 @@ fn what_has_expired_is_forgotten() {
     }
     assert_eq!(entry.call(3, at(2_000), at(2_000)), Err(Ended::Over));
     entry.tick(&[load(450, 5)], at(2_000));
-    let status = entry.status(at(2_000));
+    let status = entry.status();
     assert_eq!((status.live, status.in_progress), (0, 0));
 }
 
@@ -351,11 +391,11 @@ fn a_grant_that_was_renewed_stays_known() {
     assert_eq!(entry.call(7, at(2_000), at(1_000)), Ok(()));
     assert_eq!(entry.call(7, at(3_000), at(1_500)), Ok(()));
     entry.tick(&[load(450, 5)], at(2_500));
-    assert_eq!(entry.status(at(2_500)).live, 1);
+    assert_eq!(entry.status().live, 1);
     assert_eq!(entry.call(7, at(3_000), at(2_500)), Ok(()));
     assert_eq!(entry.call(7, at(3_000), at(2_500)), Err(Ended::Calls));
     entry.tick(&[load(450, 5)], at(3_000));
-    assert_eq!(entry.status(at(3_000)).live, 0);
+    assert_eq!(entry.status().live, 0);
 }
 
 #[test]
@@ -378,14 +418,14 @@ fn a_holder_who_is_gone_holds_no_place_and_counts_again_when_he_speaks() {
         }
         entry.tick(&served(millis), at(1_000 + millis));
     }
-    let status = entry.status(at(2_400));
+    let status = entry.status();
     assert!(status.silence < Duration::from_secs(1), "{status:?}");
     for millis in 1_400..4_000 {
         entry.tick(&served(millis), at(1_000 + millis));
     }
-    assert_eq!(entry.status(at(5_000)).in_progress, 0);
+    assert_eq!(entry.status().in_progress, 0);
     assert_eq!(entry.call(15, expires, at(5_000)), Ok(()));
-    assert_eq!(entry.status(at(5_000)).in_progress, 1);
+    assert_eq!(entry.status().in_progress, 1);
 }
 
 #[test]
@@ -400,7 +440,7 @@ fn nobody_goes_silent_while_the_upstream_stands_still() {
         // Nothing is served after the first tenth of a second.
         entry.tick(&[load(450 + (millis.min(1_300) - 1_200) / 2, 5)], at(millis));
     }
-    assert_eq!(entry.status(at(60_000)).in_progress, 10);
+    assert_eq!(entry.status().in_progress, 10);
 }
 
 #[test]
@@ -432,7 +472,7 @@ fn whatever_threads_do_at_once_the_sums_close() {
             });
         }
     });
-    let status = entry.status(at(3_000));
+    let status = entry.status();
     assert_eq!((status.begun, status.in_progress), (0, 0));
     // In a full table one may lose the place that was made for it to another.
     assert!(status.given > 1_000 && (900..=1_000).contains(&status.live), "{status:?}");
@@ -444,14 +484,14 @@ fn who_has_finished_makes_room_in_a_full_table() {
     let expires = at(1_000 + TTL_MILLIS);
     for nonce in 0..1_000 {
         holder(&entry, nonce, at(1_000));
-        assert!(entry.status(at(1_000)).live <= 3);
+        assert!(entry.status().live <= 3);
         // Its calls are counted: it has its place.
         assert_eq!((0..9).filter(|_| entry.call(nonce, expires, at(1_000)).is_ok()).count(), 3);
         entry.finish(nonce, at(1_000));
     }
     assert!(entry.peek(Standing::OnTime, true, at(1_000)));
     entry.tick(&[load(450, 5)], expires);
-    assert_eq!(entry.status(expires).live, 0);
+    assert_eq!(entry.status().live, 0);
 }
 
 #[derive(Clone, Debug)]
@@ -525,7 +565,7 @@ fn any_load() -> impl Strategy<Value = Load> {
             totals.ranked = ranked;
             totals.ranked_wait_nanos = waits;
             totals.limit = limit;
-            Load { totals, steps }
+            Load { upstream: 1, totals, steps }
         },
     )
 }
@@ -583,7 +623,7 @@ proptest! {
                     known.entry(nonce).or_insert(fresh).ended = true;
                 }
             }
-            let status = entry.status(at(now));
+            let status = entry.status();
             prop_assert_eq!(status.begun, 0);
             prop_assert_eq!(status.live, known.len() as u64);
             let active = known.values().filter(|grant| !grant.over && !grant.ended).count();
@@ -618,7 +658,7 @@ proptest! {
             entry.call(nonce, Timestamp::MAX, now).ok();
             entry.call(!nonce, now, now).ok();
             entry.finish(nonce, now);
-            let status = entry.status(now);
+            let status = entry.status();
             let settings = if turn < 20 { first } else { then };
             prop_assert!(status.rate.is_finite() && status.rate >= 0.0, "{:?}", status);
             prop_assert!(status.capacity.is_finite() && status.capacity >= 0.0, "{:?}", status);

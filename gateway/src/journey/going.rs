@@ -1,5 +1,5 @@
 //! A request's way through its journey from the gate on: what its answer says to the journey, and what
-//! the journey adds to it.
+//! the journey adds to it, also when it is given again.
 
 use std::sync::Arc;
 
@@ -34,10 +34,20 @@ enum Place {
     New(Begun),
     /// It has a grant, and no permit yet.
     Calls(Call),
-    /// It has a grant, with what the customer is yet to be told of it.
-    Holds { nonce: u64, fields: HeaderMap },
+    /// It has a grant.
+    Holds { nonce: u64 },
+    /// It has just got one, which the customer is yet to be told.
+    Given(Given),
     /// It goes by its stage.
     Stage,
+}
+
+/// A grant, as the customer is told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    nonce: u64,
+    expires: Timestamp,
+    fields: HeaderMap,
 }
 
 /// A holder's call, which is given back to the grant if it is dropped: refused behind this, it has cost the upstream
@@ -115,35 +125,39 @@ impl Going {
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
                 let fields = journey.grant(nonce, head, worker, self.is_secure);
-                self.place = Place::Holds { nonce, fields };
+                self.place = Place::Given(Given { nonce, expires: now + journey.ttl, fields });
             }
             Place::Calls(call) => {
                 shard.calls.increment();
-                self.place = Place::Holds { nonce: call.made(), fields: HeaderMap::new() };
+                self.place = Place::Holds { nonce: call.made() };
             }
-            Place::Holds { .. } | Place::Stage => shard.calls.increment(),
+            Place::Holds { .. } | Place::Given(_) | Place::Stage => shard.calls.increment(),
         }
         self
     }
 
-    /// Takes in what the answer says of the journey, and tells the customer of the grant.
+    /// Takes in what the answer says of the journey, and tells the customer of the grant: of which one, if it is new.
     pub(crate) fn answered(
         self,
         snapshot: &Snapshot,
         worker: &Worker,
         response: &mut Response<ResponseBody>,
         now: Timestamp,
-    ) {
+    ) -> Option<Given> {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         let is_finished = journey.is_finished_by(self.step, response.status());
         let word = response.extensions_mut().remove::<GrantWord>();
         let is_ended = word.is_some_and(|GrantWord(word)| word == DONE);
-        let Place::Holds { nonce, fields } = self.place else {
-            if is_finished {
-                shard.finished.increment();
+        let (nonce, given) = match self.place {
+            Place::Holds { nonce } => (nonce, None),
+            Place::Given(given) => (given.nonce, Some(given)),
+            Place::New(_) | Place::Calls(_) | Place::Stage => {
+                if is_finished {
+                    shard.finished.increment();
+                }
+                return None;
             }
-            return;
         };
         if is_finished {
             journey.entry.finish(nonce, now);
@@ -152,15 +166,52 @@ impl Going {
             shard.ended.increment();
             journey.entry.end(nonce, now);
             response.headers_mut().append(SET_COOKIE, journey.forget(self.is_secure));
-            return;
+            return None;
         }
-        if !fields.is_empty() {
+        given.inspect(|given| given.tell(response))
+    }
+}
+
+// === impl Given ===
+
+impl Given {
+    /// The grant of a customer who asks again for an entry of `route` that was answered before: that which came with the
+    /// answer, as long as it is good, since the answer may have been lost. After that it is one more who would begin.
+    pub(crate) fn again(
+        before: Option<&Self>,
+        snapshot: &Snapshot,
+        worker: &Worker,
+        (route, part): (&Route, Part),
+        head: &request::Parts,
+        is_secure: bool,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let Part::Entry { .. } = part else { return None };
+        let entry = &snapshot.journeys[route.journey?.0].entry;
+        if let Some(given) = before.filter(|it| entry.is_good(it.nonce, it.expires, now)) {
+            return Some(given.clone());
+        }
+        let going = Going::begin(snapshot, route, part, is_secure, now).ok()??;
+        match going.admitted(snapshot, worker, head, now).place {
+            Place::Given(given) => Some(given),
+            _ => None,
+        }
+    }
+
+    /// Tells the customer.
+    pub(crate) fn tell(&self, response: &mut Response<ResponseBody>) {
+        let headers = response.headers_mut();
+        if !self.fields.is_empty() {
             // It is this customer's, whatever the upstream says of the rest (RFC 9111 §7.3).
-            let private = HeaderValue::from_static("private, no-store");
-            response.headers_mut().insert(CACHE_CONTROL, private);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
-        for (name, value) in &fields {
-            response.headers_mut().append(name, value.clone());
+        for (name, value) in &self.fields {
+            headers.append(name, value.clone());
         }
+    }
+
+    /// Memory it takes beside itself, about.
+    pub(crate) fn size(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum()
     }
 }

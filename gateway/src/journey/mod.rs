@@ -35,7 +35,7 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 pub(crate) use check::check_keys;
-pub(crate) use going::Going;
+pub(crate) use going::{Given, Going};
 pub(crate) use stats::JourneyStats;
 pub(crate) use status::JourneyStatus;
 
@@ -243,8 +243,12 @@ impl Journey {
             match self.verify(text, fields, customer.as_ref(), now_ms) {
                 Ok(grant) => {
                     let left = grant.expires_ms.saturating_sub(now_ms);
-                    let expires = now + Duration::from_millis(left);
-                    return Part::Holder { nonce: grant.nonce, expires, step };
+                    let (nonce, expires) = (grant.nonce, now + Duration::from_millis(left));
+                    // At the entry, whoever has used up a grant is somebody who would begin anew. Of a part of
+                    // the table that takes a lock, which only holders come to, as with every call of theirs.
+                    if step > 0 || self.entry.is_good(nonce, expires, now) {
+                        return Part::Holder { nonce, expires, step };
+                    }
                 }
                 Err(why) => invalid = Some(why),
             }
@@ -379,7 +383,8 @@ impl Journey {
         loads.extend(
             self.upstreams
                 .iter()
-                .map(|&(index, steps)| Load { totals: upstreams[index].limiter.totals(), steps }),
+                .map(|&(index, steps)| (&upstreams[index], steps))
+                .map(|(it, steps)| Load { upstream: it.number, totals: it.limiter.totals(), steps }),
         );
         self.entry.tick(&loads, now);
     }

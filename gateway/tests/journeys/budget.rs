@@ -14,7 +14,7 @@ async fn the_call_beyond_the_budget_is_refused_from_memory() {
     for target in ["/cart", "/pay"] {
         assert_eq!(get(&gateway, target, &lines).await.status, 200);
     }
-    for target in ["/cart", "/pay", "/enter"] {
+    for target in ["/cart", "/pay"] {
         let answer = get(&gateway, target, &lines).await;
         assert_eq!(answer.verdict(), (429, "call_limit"), "{target}");
     }
@@ -22,6 +22,40 @@ async fn the_call_beyond_the_budget_is_refused_from_memory() {
     // It is the grant's budget and nobody else's.
     let other = begun(&gateway, "bert").await;
     assert_eq!(get(&gateway, "/cart", &other).await.status, 200);
+}
+
+#[tokio::test]
+async fn at_the_entry_whoever_has_used_up_a_grant_is_a_newcomer() {
+    let upstream = Upstream::start().await;
+    let shop = Shop::new(&format!("{BY_NAME}\ncalls = 2")).upstream("max_in_flight = 1");
+    let gateway = shop.start(&upstream);
+    upstream.does(|asked| match asked.target.as_str() {
+        "/pay" => Does::Says(whole("200 OK", "x-floodgate-grant: done\r\n", "")),
+        target if target.contains("hold") => Does::Holds(fine()),
+        _ => Does::Says(fine()),
+    });
+    let spent = begun(&gateway, "anna").await;
+    let ended = begun(&gateway, "bert").await;
+    assert_eq!(get(&gateway, "/cart", &spent).await.status, 200);
+    assert_eq!(get(&gateway, "/pay", &ended).await.status, 200);
+    let lines = [(spent, "anna"), (ended, "bert")];
+    // While newcomers are refused they are, too, and are told when to come back ...
+    let _held = busy(&gateway, &upstream, 1).await;
+    let _first = gateway.waiting("/enter/first", 1).await;
+    for (lines, _) in &lines {
+        let answer = get(&gateway, "/enter", lines).await;
+        assert_eq!(answer.verdict(), (503, "no_grant"));
+        assert!(answer.header("retry-after").is_some());
+    }
+    upstream.goes_on();
+    gateway.quiet().await;
+    // ... and else get another grant.
+    for (lines, name) in &lines {
+        let answer = get(&gateway, "/enter", lines).await;
+        assert_eq!(answer.verdict(), (200, ""), "{name}");
+        let anew = with(&user(name), holding(&answer));
+        assert_eq!(get(&gateway, "/cart", &anew).await.verdict(), (200, ""), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub(crate) struct Shop {
     pub(crate) upstream: String,
     /// Keys of the journey `sale`.
     pub(crate) journey: String,
+    /// Keys of the route `enter`.
+    pub(crate) enter: String,
     /// Keys of the route `pay`.
     pub(crate) pay: String,
     /// Tables that are added.
@@ -40,6 +42,7 @@ impl Shop {
             server: String::new(),
             upstream: "max_in_flight = 8".to_owned(),
             journey: journey.to_owned(),
+            enter: String::new(),
             pay: String::new(),
             more: String::new(),
         }
@@ -59,13 +62,14 @@ impl Shop {
 
     /// The file.
     pub(crate) fn text(&self, upstream: &Upstream) -> String {
-        let Self { server, upstream: keys, journey, pay, more } = self;
+        let Self { server, upstream: keys, journey, enter, pay, more } = self;
         let rest = format!(
             "[[tiers]]\nname = \"l1\"\nmax_wait = \"20s\"\ndeadline = \"30s\"\n\
              watermarks = {{ high = 1.0, low = 0.9 }}\n\
              [[journeys]]\nname = \"sale\"\nsteps = [\"enter\", \"cart\", \"pay\"]\n{journey}\n\
-             {}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
-            routes(&["enter", "cart"], ""),
+             {}{}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
+            routes(&["enter"], enter),
+            routes(&["cart"], ""),
             routes(&["pay"], pay),
         );
         Settings::upstream(keys).server(server).rest(rest).text(&[upstream.addr])
@@ -198,12 +202,13 @@ pub(crate) async fn apply(gateway: &Running, text: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// Live grants that count as none for this reason, where the gateway tells of them.
-pub(crate) async fn invalid(gateway: &Running, why: &str) -> Option<u64> {
-    let metrics = gateway.metrics().await;
-    let name = "floodgate_grants_invalid_total";
-    let is_told = metrics.to_string().contains(name);
-    is_told.then(|| metrics.count(name, &[&format!("why=\"{why}\"")]))
+/// Grants that were shown and count as none, for these reasons and no other.
+pub(crate) async fn invalid(gateway: &Running, whys: &[&str]) -> u64 {
+    let (metrics, name) = (gateway.metrics().await, "floodgate_grants_invalid_total");
+    let whys = whys.iter().map(|why| metrics.count(name, &[&format!("why=\"{why}\"")]));
+    let of_these = whys.sum();
+    assert_eq!(metrics.count(name, &[]), of_these, "{metrics}");
+    of_these
 }
 
 /// A number in a problem's body.

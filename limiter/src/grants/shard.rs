@@ -163,6 +163,14 @@ impl Shard {
         Ok(())
     }
 
+    pub(super) fn is_good(&self, nonce: u64, expires: Timestamp, calls: u32, pace: Pace) -> bool {
+        let known = self.index.get(&nonce).map(|&at| &self.slab[at as usize]);
+        expires > pace.now
+            && known.is_none_or(|grant| {
+                grant.stage != Stage::Ended && grant.calls - grant.unmade < calls
+            })
+    }
+
     /// A call that was let in was not made after all: it does not count against the budget. It goes on to count as asked
     /// for, since planning measures how many of those are served.
     pub(super) fn give_back(&mut self, nonce: u64) {

@@ -232,7 +232,7 @@ impl Run {
     }
 
     fn tick(&self) {
-        let load = Load { totals: self.limiter.totals(), steps: STEPS as u32 };
+        let load = Load { upstream: 1, totals: self.limiter.totals(), steps: STEPS as u32 };
         self.entry.tick(&[load], self.ts());
     }
 
@@ -409,7 +409,7 @@ impl Run {
             }
             self.ages += (self.now - self.customers[who].came) as f64 / 1e9;
             self.out.in_progress_max =
-                self.out.in_progress_max.max(self.entry.status(now).in_progress);
+                self.out.in_progress_max.max(self.entry.status().in_progress);
         }
         let customer = &mut self.customers[who];
         customer.step += 1;
