@@ -85,7 +85,8 @@ fn every_value_is_told_with_where_it_comes_from() {
 #[test]
 fn no_key_is_forgotten() {
     let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nisolate = { key = \"client_ip\", share = 0.5 }\nrate =");
-    let text = text.replace("buffer = 1000", "isolate = { key = \"client_ip\", share = 0.5 }\nrate = \"9/s\"");
+    let text = text
+        .replace("buffer = 1000", "isolate = { key = \"client_ip\", share = 0.5 }\nrate = \"9/s\"");
     let text = text.replace("max_wait = \"100ms\"", "rate = \"9/s\"");
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();

@@ -96,7 +96,10 @@ fn one_upstream_with_its_servers_is_enough() {
 #[test]
 fn what_is_left_out_is_what_the_full_example_says() {
     let full = loaded("full.toml").unwrap().config;
-    let text = "[[tiers]]\n[[tiers]]\n[[tiers]]\n[[routes]]\n[[journeys]]\nname = \"sale\"\n\
+    let text = "[upstreams.checkout.isolate]\nkey = \"client_ip\"\nshare = 0.3\n\
+                [[tiers]]\n[[tiers]]\n[[tiers]]\n[[routes]]\n\
+                limits = [{ key = \"client_ip\", rate = \"10/s\" }]\n\
+                isolate = { key = \"client_ip\", share = 0.3 }\n[[journeys]]\nname = \"sale\"\n\
                 steps = [\"route-1\"]\nkeys = \"env:FLOODGATE_GRANT_KEYS\"\n";
     let text = format!("[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\n{text}");
     assert_eq!(parse("short", &text).unwrap(), full);

@@ -94,7 +94,8 @@ pub(crate) fn ask(
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let keyed = route.keyed.as_deref().zip(asked);
-    let held = keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
+    let held =
+        keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
     let turn = match limiter.acquire(class(route, part), now, deadline) {
         Decision::Admit(permit) => Turn::Now(Admitted { permit: Some(permit), _held: held }),
         Decision::Reject(rejection) => return Err(rejection.into()),

@@ -60,7 +60,7 @@ impl Calendars {
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
     /// when.
     pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
-        let Refused { route, reason, part, limited } = refused;
+        let Refused { route, reason, part, limited, .. } = refused;
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
         if let Some(limited) = limited.filter(|_| reason == Reason::KeyLimit) {

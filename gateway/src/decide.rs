@@ -7,7 +7,7 @@ use floodgate_limiter::Timestamp;
 use crate::admission;
 use crate::classify::{HeadView, classify};
 use crate::journey::Part;
-use crate::keyed::{Asked, Limited};
+use crate::keyed::{Asked, Limited, Seen};
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -23,6 +23,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
 }
 
 /// A request that goes no further.
@@ -34,6 +36,8 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
     /// Which limit of its key's own it was, if that is why.
     pub limited: Option<Limited>,
 }
@@ -43,7 +47,7 @@ pub(crate) struct Refused {
 impl Refused {
     /// One that belongs to no route.
     pub(crate) const fn unrouted(reason: Reason) -> Self {
-        Self { route: None, reason, part: Part::None, limited: None }
+        Self { route: None, reason, part: Part::None, seen: Seen::NOTHING, limited: None }
     }
 }
 
@@ -61,10 +65,16 @@ pub(crate) fn decide(
         return Err(Refused::unrouted(Reason::NoRoute));
     };
     let mut part = Part::None;
-    let mut asked = Asked { worker, snapshot, head, limited: None };
+    let mut asked = Asked::new(worker, snapshot, head);
     match look(&mut asked, index, &mut part, now) {
-        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part, limited: asked.limited }),
+        Ok(()) => {
+            let seen = asked.seen;
+            Ok(Decided { route: index, generation: snapshot.generation, part, seen })
+        }
+        Err(reason) => {
+            let Asked { seen, limited, .. } = asked;
+            Err(Refused { route: Some(index), reason, part, seen, limited })
+        }
     }
 }
 

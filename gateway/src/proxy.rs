@@ -166,10 +166,11 @@ impl Arrival {
         let shadow = client.worker.shadow();
         let opinion =
             shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
-        let route = match decided {
-            Ok(decided) => Some(decided.route),
-            Err(refused) => refused.route,
+        let (route, seen) = match decided {
+            Ok(decided) => (Some(decided.route), decided.seen),
+            Err(refused) => (refused.route, refused.seen),
         };
+        client.worker.count_keys(&snapshot, route, seen);
         let exchange = Exchange::begin(client, &snapshot, route, now);
         Self { exchange, snapshot, head, body, decided, limited: None, opinion, now }
     }
@@ -177,8 +178,8 @@ impl Arrival {
     /// What would be refused, and as what.
     fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, .. }) => {
-                Refused { route: Some(route), reason, part, limited: self.limited }
+            Ok(Decided { route, part, seen, .. }) => {
+                Refused { route: Some(route), reason, part, seen, limited: self.limited }
             }
             Err(refused) => refused,
         }
@@ -342,10 +343,9 @@ impl Arrival {
         let mut asked = route.keyed.is_some().then(|| {
             let worker = &self.exchange.client().worker;
             let head = view(&self.head, peer, length);
-            Box::new(Asked { worker, snapshot: &snapshot, head, limited: None })
+            Box::new(Asked::new(worker, &snapshot, head))
         });
-        let admit =
-            admission::admit(&snapshot, route, part, asked.as_deref_mut(), now, deadline);
+        let admit = admission::admit(&snapshot, route, part, asked.as_deref_mut(), now, deadline);
         let admitted = match watched {
             Some(sku) => {
                 let admit = Box::pin(admit);

@@ -107,8 +107,7 @@ impl Reason {
 
     /// Whether coming back later may help: such answers carry `Retry-After`.
     pub(crate) const fn is_retryable(self) -> bool {
-        self.code() == 503
-            || matches!(self, Self::InProgress | Self::KeyLimit | Self::ReservedOut)
+        self.code() == 503 || matches!(self, Self::InProgress | Self::KeyLimit | Self::ReservedOut)
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

@@ -71,7 +71,10 @@ impl Refusals {
         let begin = out.len();
         out.extend_from_slice(&made.body);
         if let Some((_, millis)) = made.wait {
-            write_padded(&mut out[begin + millis..][..made.widths.1], refusal.wait.as_millis() as u64);
+            write_padded(
+                &mut out[begin + millis..][..made.widths.1],
+                refusal.wait.as_millis() as u64,
+            );
         }
     }
 }

@@ -133,7 +133,7 @@ impl Service {
             Ok(None) => (respond::no_content(), false),
             Err(reason) => {
                 let refused =
-                    Refused { route: Some(route), reason, part: self.part, limited: None };
+                    Refused { route: Some(route), part: self.part, ..Refused::unrouted(reason) };
                 let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
                 (refuse(&worker, &snapshot, refused, case, clock::now()), false)
             }

@@ -125,10 +125,14 @@ impl Snapshot {
             let old = old.upstreams.get(meant.name.as_str());
             Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
         });
-        let shares: Vec<Option<Arc<Shares>>> = config.upstreams.iter().map(|meant| {
-            let isolate = meant.isolate.as_ref()?;
-            Some(Shares::carry(isolate, previous.and_then(|p| p.shares_of(&meant.name)), cores))
-        }).collect();
+        let shares: Vec<Option<Arc<Shares>>> = config
+            .upstreams
+            .iter()
+            .map(|meant| {
+                let isolate = meant.isolate.as_ref()?;
+                Some(Shares::carry(isolate, previous.and_then(|p| p.shares_of(&meant.name)), cores))
+            })
+            .collect();
         let tiers = config.tiers.iter().map(|meant| {
             let old = old.tiers.get(meant.name.as_str());
             Tier {

@@ -118,9 +118,12 @@ impl Stocks {
             Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => {
                 Err(reason(stock))
             }
-            Look::Canary(_) => {
-                Ok(Some(Canary { stocks: Some(Arc::clone(self)), sku: sku.digest, now, is_asked: false }))
-            }
+            Look::Canary(_) => Ok(Some(Canary {
+                stocks: Some(Arc::clone(self)),
+                sku: sku.digest,
+                now,
+                is_asked: false,
+            })),
             Look::Pass => Ok(None),
             Look::Refuse(stock) => Err(reason(stock)),
         }

@@ -15,6 +15,7 @@ use crate::date::Date;
 use crate::decide::Refused;
 use crate::explain::Levels;
 use crate::journey::Part;
+use crate::keyed::Seen;
 use crate::pool::Pool;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
@@ -130,6 +131,13 @@ impl Worker {
             && let Some((journey, _)) = snapshot.routes[route].journey
         {
             snapshot.journeys[journey].stats.shard(self.index).invalid[invalid.index()].increment();
+        }
+    }
+
+    /// Counts what was seen of the keys of a request of `route`.
+    pub(crate) fn count_keys(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
+        if let Some(keyed) = route.and_then(|route| snapshot.routes[route].keyed.as_deref()) {
+            keyed.count(self.index, seen);
         }
     }
 

@@ -388,9 +388,7 @@ impl Drop for Begun {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("status", &self.status()).finish_non_exhaustive()
     }
 }
 

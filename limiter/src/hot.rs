@@ -3,6 +3,7 @@
 //!
 //! Only a sample is shown to it, one in [`SAMPLED`]; the sum over all cores is made when somebody asks.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::keys::Digest;
@@ -31,13 +32,20 @@ pub struct HotKeys {
     cores: Box<[Padded<Mutex<Core>>]>,
 }
 
+/// A key as it was written, as far as there is room: 64 bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyText {
+    bytes: [u8; TEXT],
+    len: usize,
+}
+
 /// A key that comes often.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HotKey {
     /// What stands for it.
     pub digest: Digest,
     /// As it was written when it came into the list, cut to 64 bytes.
-    pub text: Vec<u8>,
+    pub text: KeyText,
     /// Requests per second of it, estimated: never too few but for chance, and too many by the little that the sketch
     /// mixes up.
     pub per_second: f64,
@@ -64,8 +72,7 @@ struct Core {
 struct Listed {
     digest: Digest,
     count: u32,
-    text: [u8; TEXT],
-    len: usize,
+    text: KeyText,
 }
 
 // === impl Sampler ===
@@ -89,6 +96,30 @@ impl Sampler {
     }
 }
 
+// === impl KeyText ===
+
+impl KeyText {
+    /// Appends what fits.
+    pub fn push(&mut self, text: &[u8]) {
+        let len = text.len().min(TEXT - self.len);
+        self.bytes[self.len..][..len].copy_from_slice(&text[..len]);
+        self.len += len;
+    }
+
+    /// What was appended.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl fmt::Write for KeyText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
+
 // === impl HotKeys ===
 
 impl HotKeys {
@@ -101,13 +132,7 @@ impl HotKeys {
 
     /// Shows a sampled request of `key` to `core`, which writes its text if it comes into the list. The lock is that of
     /// the core, which nobody else takes but who asks for the list.
-    pub fn show(
-        &self,
-        core: usize,
-        key: Digest,
-        now: Timestamp,
-        text: impl FnOnce(&mut Vec<u8>),
-    ) {
+    pub fn show(&self, core: usize, key: Digest, now: Timestamp, text: impl FnOnce(&mut KeyText)) {
         if let Some(core) = self.cores.get(core) {
             lock(core).show(key, now, text);
         }
@@ -130,7 +155,7 @@ impl HotKeys {
                     Some(key) => key.per_second += per_second(listed.count),
                     None => found.push(HotKey {
                         digest: listed.digest,
-                        text: listed.text[..listed.len].to_vec(),
+                        text: listed.text,
                         per_second: per_second(listed.count),
                         share: 0.0,
                     }),
@@ -150,7 +175,7 @@ impl HotKeys {
 // === impl Core ===
 
 impl Core {
-    fn show(&mut self, key: Digest, now: Timestamp, text: impl FnOnce(&mut Vec<u8>)) {
+    fn show(&mut self, key: Digest, now: Timestamp, text: impl FnOnce(&mut KeyText)) {
         self.halve(now);
         self.all = self.all.saturating_add(1);
         let count = self.sketch.get_or_insert_with(Sketch::new).add(key);
@@ -190,13 +215,10 @@ impl Core {
 // === impl Listed ===
 
 impl Listed {
-    fn new(digest: Digest, count: u32, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mut written = Vec::with_capacity(TEXT);
-        write(&mut written);
-        let mut text = [0; TEXT];
-        let len = written.len().min(TEXT);
-        text[..len].copy_from_slice(&written[..len]);
-        Self { digest, count, text, len }
+    fn new(digest: Digest, count: u32, write: impl FnOnce(&mut KeyText)) -> Self {
+        let mut text = KeyText { bytes: [0; TEXT], len: 0 };
+        write(&mut text);
+        Self { digest, count, text }
     }
 }
 
@@ -210,7 +232,7 @@ mod tests {
     }
 
     fn texts(top: &[HotKey]) -> Vec<String> {
-        top.iter().map(|key| String::from_utf8_lossy(&key.text).into_owned()).collect()
+        top.iter().map(|key| String::from_utf8_lossy(key.text.as_bytes()).into_owned()).collect()
     }
 
     #[test]
@@ -230,9 +252,7 @@ mod tests {
                         }
                     };
                     let key = seed.digest(name.as_bytes());
-                    hot.show(core, key, at(step * 10), |text| {
-                        text.extend_from_slice(name.as_bytes());
-                    });
+                    hot.show(core, key, at(step * 10), |text| text.push(name.as_bytes()));
                 }
             }
         }
@@ -249,7 +269,7 @@ mod tests {
     fn what_was_hot_is_forgotten() {
         let (seed, hot) = (Seed::new(), HotKeys::new(1));
         for _ in 0..1_000 {
-            hot.show(0, seed.digest(b"a"), at(0), |text| text.push(b'a'));
+            hot.show(0, seed.digest(b"a"), at(0), |text| text.push(b"a"));
         }
         let rates: Vec<f64> = [0, 5_000, 10_000]
             .map(|now| hot.top(1, at(now)).first().map_or(0.0, |key| key.per_second))
@@ -263,9 +283,9 @@ mod tests {
     fn texts_are_cut_and_an_unknown_core_counts_nothing() {
         let (seed, hot) = (Seed::new(), HotKeys::new(1));
         let key = seed.digest(b"a");
-        (0..3).for_each(|_| hot.show(0, key, at(0), |text| text.resize(1_000, b'x')));
-        hot.show(0, seed.digest(b"b"), at(0), |text| text.push(b'y'));
-        hot.show(7, key, at(0), |text| text.push(b'z'));
+        (0..3).for_each(|_| hot.show(0, key, at(0), |text| (0..1_000).for_each(|_| text.push(b"x"))));
+        hot.show(0, seed.digest(b"b"), at(0), |text| text.push(b"y"));
+        hot.show(7, key, at(0), |text| text.push(b"z"));
         let top = hot.top(10, at(0));
         assert_eq!(texts(&top), ["x".repeat(TEXT), "y".into()]);
         assert_eq!((top[0].share, top[1].share), (0.75, 0.25));

@@ -198,8 +198,7 @@ impl Latches {
     ) -> Option<Stock> {
         let tag = Tag::new(sku);
         // That somebody was served is no news of a SKU that nobody said anything about.
-        if seen.says(0) == Says::Served && matches!(self.newest().index.read(tag), Found::Nothing)
-        {
+        if seen.says(0) == Says::Served && matches!(self.newest().index.read(tag), Found::Nothing) {
             return None;
         }
         let (latches, mut book) = self.write();
@@ -296,8 +295,7 @@ impl Latches {
             let record = &from.records[record];
             let Some(at) = latches.index.find(record.tag) else { continue };
             let due = latches.index.due(at.at);
-            let Some(to_at) =
-                other.enter(&mut to, record.tag, &record.name, record.stock.is_out())
+            let Some(to_at) = other.enter(&mut to, record.tag, &record.name, record.stock.is_out())
             else {
                 continue;
             };

@@ -70,7 +70,7 @@ pub use grants::Ended;
 #[cfg(not(loom))]
 pub use holdings::{Holding, Holdings};
 #[cfg(not(loom))]
-pub use hot::{HotKey, HotKeys, SAMPLED, Sampler};
+pub use hot::{HotKey, HotKeys, KeyText, SAMPLED, Sampler};
 #[cfg(not(loom))]
 pub use keys::{Digest, Digesting, Keys, KeysStatus, Seed};
 pub use latch::{LatchSettings, Latches, Look, SkuStatus};

@@ -350,7 +350,10 @@ fn to_come_on_time_counts_once_for_every_time_that_was_told() {
     for told in [5_000, 20_000] {
         returns.tell(digest(1), millis(told - 4_000), millis(told));
         assert!(!returns.redeem(digest(1), millis(told - 1_000)), "too early");
-        assert!(is_early(returns.standing(digest(1), millis(told - 1_000))), "which changes nothing");
+        assert!(
+            is_early(returns.standing(digest(1), millis(told - 1_000))),
+            "which changes nothing"
+        );
         assert!(!returns.redeem(digest(2), millis(told)), "somebody else");
         assert!(returns.redeem(digest(1), millis(told)));
         assert!(!returns.redeem(digest(1), millis(told)));

@@ -62,7 +62,7 @@ pub(super) fn top(shared: &Shared, query: &Query<'_>, now: Timestamp) -> Answer 
         let mut one = json!({
             "limit": hot.limit,
             "key": hot.of.to_string(),
-            "text": shown(&hot.key.text),
+            "text": shown(hot.key.text.as_bytes()),
             "digest": hot.key.digest.to_string(),
             "per_second": hot.key.per_second,
             "share": hot.key.share,
@@ -84,6 +84,7 @@ fn add_scope(one: &mut Value, scope: Scope<'_>) {
 /// As text that cannot be mistaken for anything else, whatever a client has sent.
 fn shown(text: &[u8]) -> String {
     let printable = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+    // Cut in the middle of a character, perhaps.
     match std::str::from_utf8(text) {
         Ok(text) if text.chars().all(printable) => text.to_owned(),
         _ => text.escape_ascii().to_string(),

@@ -219,9 +219,10 @@ impl Admin {
             (_, "GET") if path.starts_with(EXPLAIN) => {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
-            ("/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch", _) => {
-                Answer::method_not_allowed("GET")
-            }
+            (
+                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                _,
+            ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
             ("/api/shadow", _) => Answer::method_not_allowed("GET, DELETE"),
             ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {

@@ -306,11 +306,7 @@ impl Journey {
     fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
         match customer {
             Some(customer) if standing == Standing::OnTime => {
-                if self.returns.redeem(customer, now) {
-                    Standing::OnTime
-                } else {
-                    Standing::New
-                }
+                if self.returns.redeem(customer, now) { Standing::OnTime } else { Standing::New }
             }
             _ => standing,
         }
@@ -381,10 +377,9 @@ impl Journey {
         let Ok(mut loads) = self.loads.try_lock() else { return };
         loads.clear();
         loads.extend(
-            self.upstreams
-                .iter()
-                .map(|&(index, steps)| (&upstreams[index], steps))
-                .map(|(it, steps)| Load { upstream: it.number, totals: it.limiter.totals(), steps }),
+            self.upstreams.iter().map(|&(index, steps)| (&upstreams[index], steps)).map(
+                |(it, steps)| Load { upstream: it.number, totals: it.limiter.totals(), steps },
+            ),
         );
         self.entry.tick(&loads, now);
     }

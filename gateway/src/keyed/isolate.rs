@@ -1,13 +1,13 @@
 //! How much of an upstream one key may take, so that what is hot leaves room for the rest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use floodgate_config::Pattern;
-use floodgate_limiter::{Holding, Holdings, HotKeys, Timestamp};
+use floodgate_limiter::{Holding, Holdings, HotKeys, KeyText, Timestamp};
 
-use super::Asked;
 use super::key::Key;
-use crate::metrics::Counter;
+use super::{Asked, Looked, Shard};
 use crate::reason::Reason;
 
 /// Over what the keys share.
@@ -26,19 +26,7 @@ pub(crate) struct Shares {
     key: floodgate_config::Key,
     pub(super) holdings: Arc<Holdings>,
     pub(super) hot: HotKeys,
-    pub(super) stats: Box<[ShareShard]>,
-}
-
-/// One core's counters, on cache lines of their own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(super) struct ShareShard {
-    /// Requests that were refused.
-    pub(super) refused: Counter,
-    /// Requests that would have been refused, in the shadow.
-    pub(super) would_refuse: Counter,
-    /// Requests that did not have the key.
-    pub(super) missing: Counter,
+    pub(super) stats: Arc<[Shard]>,
 }
 
 /// What isolates the keys of a route.
@@ -68,12 +56,8 @@ impl Shares {
             key: meant.key.clone(),
             holdings: Holdings::new(),
             hot: HotKeys::new(cores),
-            stats: (0..cores).map(|_| ShareShard::default()).collect(),
+            stats: Shard::all(cores),
         })
-    }
-
-    pub(super) fn sum(&self, field: impl Fn(&ShareShard) -> &Counter) -> u64 {
-        self.stats.iter().map(|shard| field(shard).value()).sum()
     }
 }
 
@@ -102,38 +86,24 @@ impl Isolate {
         &self.shares
     }
 
-    /// # Errors
-    /// The key of the request holds all of its share.
-    pub(super) fn look(
-        &self,
-        asked: &Asked<'_>,
-        is_shown: bool,
-        now: Timestamp,
-    ) -> Result<(), Reason> {
-        let (core, Shares { holdings, hot, stats, .. }) = (asked.worker.index, &*self.shares);
+    /// What there is to say of a request.
+    pub(super) fn look(&self, asked: &Asked<'_>, is_shown: bool, now: Timestamp) -> Looked {
         let Some(digest) = self.key.digest(asked.snapshot, asked.head) else {
-            stats[core].missing.increment();
-            return Ok(());
+            return Looked { over: None, is_missing: true };
         };
+        let Shares { holdings, hot, .. } = &*self.shares;
         if is_shown {
-            let write = |out: &mut Vec<u8>| self.key.write(asked.snapshot, asked.head, out);
-            hot.show(core, digest, now, write);
+            let write = |out: &mut KeyText| self.key.write(asked.snapshot, asked.head, out);
+            hot.show(asked.worker.index, digest, now, write);
         }
-        if holdings.held(digest) < self.most {
-            return Ok(());
-        }
-        if self.meant.shadow {
-            stats[core].would_refuse.increment();
-            return Ok(());
-        }
-        stats[core].refused.increment();
-        Err(Reason::KeyShare)
+        let is_over = holdings.held(digest) >= self.most;
+        Looked { over: is_over.then_some(Duration::ZERO), is_missing: false }
     }
 
     /// One of the share of the request's key; `None` if it has none.
     ///
     /// # Errors
-    /// As [`look`](Self::look).
+    /// The key holds all of its share.
     pub(super) fn hold(&self, asked: &Asked<'_>) -> Result<Option<Holding>, Reason> {
         let Some(digest) = self.key.digest(asked.snapshot, asked.head) else { return Ok(None) };
         // In the shadow it is only counted how many there are.

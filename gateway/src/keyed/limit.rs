@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floodgate_config::{MissingKey, Pattern};
-use floodgate_limiter::{Digest, HotKeys, Keys, Timestamp};
+use floodgate_limiter::{Digest, HotKeys, KeyText, Keys, Timestamp};
 
-use super::Asked;
 use super::key::{self, Key};
-use crate::metrics::Counter;
+use super::{Asked, Looked, Shard};
 
 /// Which limit refused a request, and when the next one of its key conforms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,19 +25,7 @@ pub(super) struct Limit {
     key: Key,
     pub(super) keys: Keys,
     pub(super) hot: Arc<HotKeys>,
-    pub(super) stats: Arc<[LimitShard]>,
-}
-
-/// One core's counters of a limit, on cache lines of their own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(super) struct LimitShard {
-    /// Requests that it refused.
-    pub(super) refused: Counter,
-    /// Requests that it would have refused, in the shadow.
-    pub(super) would_refuse: Counter,
-    /// Requests that did not have the key.
-    pub(super) missing: Counter,
+    pub(super) stats: Arc<[Shard]>,
 }
 
 // === impl Limit ===
@@ -58,10 +45,7 @@ impl Limit {
                 None => Keys::new(meant.rate, meant.max_keys),
             },
             hot: old.map_or_else(|| Arc::new(HotKeys::new(cores)), |old| Arc::clone(&old.hot)),
-            stats: old.map_or_else(
-                || (0..cores).map(|_| LimitShard::default()).collect(),
-                |old| Arc::clone(&old.stats),
-            ),
+            stats: old.map_or_else(|| Shard::all(cores), |old| Arc::clone(&old.stats)),
             meant: meant.clone(),
         }
     }
@@ -71,43 +55,22 @@ impl Limit {
         self.meant.name == meant.name && self.meant.key == meant.key
     }
 
-    /// Whether it refuses the request.
-    ///
-    /// # Errors
-    /// The time after which the next one conforms.
-    pub(super) fn look(
-        &self,
-        asked: &Asked<'_>,
-        is_shown: bool,
-        now: Timestamp,
-    ) -> Result<(), Duration> {
-        let shard = &self.stats[asked.worker.index];
+    /// What there is to say of a request.
+    pub(super) fn look(&self, asked: &Asked<'_>, is_shown: bool, now: Timestamp) -> Looked {
         let found = self.key.digest(asked.snapshot, asked.head);
         if let Some(digest) = found.filter(|_| is_shown) {
-            let write = |out: &mut Vec<u8>| self.key.write(asked.snapshot, asked.head, out);
+            let write = |out: &mut KeyText| self.key.write(asked.snapshot, asked.head, out);
             self.hot.show(asked.worker.index, digest, now, write);
         }
-        if found.is_none() {
-            shard.missing.increment();
-        }
-        let Some(digest) = found.or_else(|| self.instead(asked)) else { return Ok(()) };
-        match self.keys.peek(digest, now) {
-            Ok(()) => Ok(()),
-            Err(_) if self.meant.shadow => {
-                shard.would_refuse.increment();
-                Ok(())
-            }
-            Err(wait) => {
-                shard.refused.increment();
-                Err(wait)
-            }
-        }
+        let is_missing = found.is_none();
+        let digest = found.or_else(|| self.instead(asked));
+        Looked { over: digest.and_then(|digest| self.keys.peek(digest, now).err()), is_missing }
     }
 
     /// Accounts for the request.
     ///
     /// # Errors
-    /// As [`look`](Self::look).
+    /// The time after which the next one conforms.
     pub(super) fn take(&self, asked: &Asked<'_>, now: Timestamp) -> Result<(), Duration> {
         let found = self.key.digest(asked.snapshot, asked.head);
         let Some(digest) = found.or_else(|| self.instead(asked)) else { return Ok(()) };
@@ -127,9 +90,5 @@ impl Limit {
             MissingKey::ClientIp => Some(key::of_client(asked.snapshot, asked.head)),
             MissingKey::Pass => None,
         }
-    }
-
-    pub(super) fn sum(&self, field: impl Fn(&LimitShard) -> &Counter) -> u64 {
-        self.stats.iter().map(|shard| field(shard).value()).sum()
     }
 }

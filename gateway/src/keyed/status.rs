@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use floodgate_config::{Isolate as MeantIsolate, Limit as MeantLimit};
 use floodgate_limiter::{HotKey, KeysStatus, Timestamp};
 
-use super::Across;
+use super::{Across, sum};
 use crate::snapshot::Snapshot;
 
 /// About one limit of one route.
@@ -76,9 +76,9 @@ pub(crate) fn status(snapshot: &Snapshot) -> (Vec<LimitStatus<'_>>, Vec<ShareSta
             limits.push(LimitStatus {
                 route: &route.name,
                 meant: &limit.meant,
-                refused: limit.sum(|shard| &shard.refused),
-                would_refuse: limit.sum(|shard| &shard.would_refuse),
-                missing: limit.sum(|shard| &shard.missing),
+                refused: sum(&limit.stats, |shard| &shard.refused),
+                would_refuse: sum(&limit.stats, |shard| &shard.would_refuse),
+                missing: sum(&limit.stats, |shard| &shard.missing),
                 keys: limit.keys.status(),
             });
         }
@@ -88,9 +88,9 @@ pub(crate) fn status(snapshot: &Snapshot) -> (Vec<LimitStatus<'_>>, Vec<ShareSta
             scope,
             meant: &isolate.meant,
             most: isolate.most,
-            refused: isolate.shares.sum(|shard| &shard.refused),
-            would_refuse: isolate.shares.sum(|shard| &shard.would_refuse),
-            missing: isolate.shares.sum(|shard| &shard.missing),
+            refused: sum(&isolate.shares.stats, |shard| &shard.refused),
+            would_refuse: sum(&isolate.shares.stats, |shard| &shard.would_refuse),
+            missing: sum(&isolate.shares.stats, |shard| &shard.missing),
             holders: isolate.shares.holdings.len(),
             largest: isolate.shares.holdings.most(),
         });

@@ -70,7 +70,9 @@ async fn a_grant_with_any_bit_changed_is_none() {
     // It says something else now of key, journey or customer, or its signature is wrong.
     let whys = ["forged", "malformed", "unknown_key", "other_journey", "other_customer"];
     assert_eq!(invalid(&gateway, &whys).await, tried as u64 + 6);
-    assert!(gateway.metrics().await.count("floodgate_grants_invalid_total", &["why=\"forged\""]) > 0);
+    assert!(
+        gateway.metrics().await.count("floodgate_grants_invalid_total", &["why=\"forged\""]) > 0
+    );
 }
 
 #[tokio::test]

@@ -162,7 +162,8 @@ pub(crate) fn cookies(answer: &Answer) -> Vec<(String, String, String)> {
 /// The line of a browser that got these answers, one after the other.
 pub(crate) fn jar(answers: &[&Answer]) -> String {
     let set = answers.iter().flat_map(|answer| cookies(answer));
-    let kept: std::collections::BTreeMap<_, _> = set.map(|(name, value, _)| (name, value)).collect();
+    let kept: std::collections::BTreeMap<_, _> =
+        set.map(|(name, value, _)| (name, value)).collect();
     let pairs: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!("cookie: {}", pairs.join("; "))
 }

@@ -9,8 +9,7 @@ async fn one(gateway: &Running) -> Client {
 
 #[tokio::test]
 async fn each_address_has_a_burst_of_its_own() {
-    let (gateway, origin) =
-        start("limits = [{ key = \"client_ip\", rate = \"1/h\", burst = 3 }]");
+    let (gateway, origin) = start("limits = [{ key = \"client_ip\", rate = \"1/h\", burst = 3 }]");
     for address in ["127.0.0.1", "127.0.0.2", "127.0.0.3"] {
         let mut client = from(address, &gateway).await;
         assert_eq!(admitted(&mut client, "/buy/1", "", 5).await, 3, "{address}");
@@ -84,8 +83,7 @@ async fn a_field_a_cookie_a_parameter_and_a_segment_are_keys() {
 
 #[tokio::test]
 async fn several_parts_are_one_key() {
-    let limits =
-        "limits = [{ key = [\"client_ip\", \"path:sku\"], rate = \"1/h\", burst = 2 }]";
+    let limits = "limits = [{ key = [\"client_ip\", \"path:sku\"], rate = \"1/h\", burst = 2 }]";
     let (gateway, _origin) = start(limits);
     for address in ["127.0.0.1", "127.0.0.2"] {
         let mut client = from(address, &gateway).await;

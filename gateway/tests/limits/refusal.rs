@@ -24,8 +24,7 @@ async fn the_refused_are_told_exactly_when_to_come_back() {
 
 #[tokio::test]
 async fn whatever_way_a_request_is_framed_it_is_limited() {
-    let (gateway, origin) =
-        start("limits = [{ key = \"client_ip\", rate = \"1/h\", burst = 1 }]");
+    let (gateway, origin) = start("limits = [{ key = \"client_ip\", rate = \"1/h\", burst = 1 }]");
     let mut client = gateway.client().await;
     assert_eq!(admitted(&mut client, "/buy/1", "", 1).await, 1);
     let mut bodies = Vec::new();
@@ -94,8 +93,7 @@ async fn who_is_refused_by_a_limit_takes_nothing_of_a_rate() {
 
 #[tokio::test]
 async fn a_rate_of_nothing_refuses_whoever_has_the_key() {
-    let limits =
-        "limits = [{ key = \"header:x-bot\", rate = \"0/s\", missing = \"pass\" }]";
+    let limits = "limits = [{ key = \"header:x-bot\", rate = \"0/s\", missing = \"pass\" }]";
     let (gateway, origin) = start(limits);
     let mut client = gateway.client().await;
     assert_eq!(admitted(&mut client, "/buy/1", "x-bot: 1\r\n", 5).await, 0);

@@ -51,7 +51,10 @@ async fn one_article_holds_its_share_and_the_others_go_on() {
         assert_eq!(verdict(&gateway, "/buy/hot").await.0, 200, "given back");
         let status = gateway.status().await;
         let share = &status["shares"][0];
-        assert_eq!((&share["limit"], &share["keys"], &share["refused"]), (&3.into(), &0.into(), &3.into()));
+        assert_eq!(
+            (&share["limit"], &share["keys"], &share["refused"]),
+            (&3.into(), &0.into(), &3.into())
+        );
         gateway.metrics().await.closed_ledger();
     }
 }

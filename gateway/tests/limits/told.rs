@@ -4,7 +4,7 @@ use crate::support::Running;
 use crate::{admitted, from, start};
 
 const LIMITS: &str = "limits = [\n\
-    { key = \"client_ip\", rate = \"1/h\", burst = 5000 },\n\
+    { key = \"client_ip\", rate = \"1/h\", burst = 500 },\n\
     { name = \"customer\", key = \"header:x-user\", rate = \"1/h\", burst = 2 },\n]";
 
 async fn told(gateway: &Running, field: &str) -> serde_json::Value {
@@ -18,8 +18,7 @@ async fn told(gateway: &Running, field: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_decision_names_the_limit_that_refused() {
-    let (gateway, _origin) =
-        start(&format!("{LIMITS}\n[explain]\nheader = true\n").replace("[[routes]]", ""));
+    let (gateway, _origin) = start(&format!("{LIMITS}\n[explain]\nheader = true\n"));
     assert_eq!(told(&gateway, "limit").await, serde_json::Value::Null);
     assert_eq!(told(&gateway, "reason").await, serde_json::Value::Null);
     assert_eq!(told(&gateway, "limit").await, "customer");
@@ -35,7 +34,10 @@ async fn the_status_tells_of_every_limit() {
     let (by_ip, customer) = (&limits["client_ip"], &limits["customer"]);
     assert_eq!((&by_ip["refused"], &customer["refused"]), (&0.into(), &3.into()));
     assert_eq!((&by_ip["keys"], &customer["keys"]), (&1.into(), &1.into()));
-    assert_eq!((&customer["key"], &customer["max_keys"]), (&"header:x-user".into(), &100_000.into()));
+    assert_eq!(
+        (&customer["key"], &customer["max_keys"]),
+        (&"header:x-user".into(), &100_000.into())
+    );
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use super::segment::Segment;
 use super::word::Word;
 use crate::sync::{AtomicU64, Ordering, Padded};
 
-/// Keys per segment, about; also the size of a piece of the map, which grows piece by piece: what is moved at once,
-/// 2,048 entries, takes some ten microseconds.
+/// Keys per segment, about; also the size of a piece of the map, which grows piece by piece: nobody waits until
+/// more than that has been moved.
 const SEGMENT: usize = 2_048;
 
 /// Most segments.

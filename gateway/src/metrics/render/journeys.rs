@@ -26,11 +26,8 @@ const GAUGES: [Gauge; 6] = [
 ];
 
 pub(super) fn render(snapshot: &Snapshot, page: &mut Page<'_>) {
-    let rows: Vec<_> = snapshot
-        .journeys
-        .iter()
-        .map(|journey| (journey.name.as_str(), journey.status()))
-        .collect();
+    let rows: Vec<_> =
+        snapshot.journeys.iter().map(|journey| (journey.name.as_str(), journey.status())).collect();
     page.family(names::GRANTS, "counter", "Grants by what became of them.");
     for (journey, seen) in &rows {
         let events = [("given", seen.given), ("finished", seen.finished), ("ended", seen.ended)];

@@ -4,6 +4,9 @@ use super::{Page, names};
 use crate::keyed::{self, LimitStatus, Scope, ShareStatus};
 use crate::snapshot::Snapshot;
 
+/// A family of samples: its name, kind and help, and the value of one.
+type Family<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
+
 pub(super) fn render(snapshot: &Snapshot, page: &mut Page<'_>) {
     let (limits, shares) = keyed::status(snapshot);
     of_limits(&limits, page);
@@ -23,7 +26,7 @@ fn of_limits(limits: &[LimitStatus<'_>], page: &mut Page<'_>) {
             page.sample(names::KEY_LIMIT_REFUSALS, &labels, count);
         }
     }
-    let families: [(_, _, _, fn(&LimitStatus<'_>) -> u64); 4] = [
+    let families: [Family<LimitStatus<'_>>; 4] = [
         (names::KEY_LIMIT_MISSING, "counter", "Requests without the key.", |it| it.missing),
         (names::KEY_LIMIT_KEYS, "gauge", "Keys that are remembered.", |it| it.keys.keys as u64),
         (names::KEY_LIMIT_MAX_KEYS, "gauge", "How many may be.", |it| it.keys.max_keys as u64),
@@ -60,7 +63,7 @@ fn of_shares(shares: &[ShareStatus<'_>], page: &mut Page<'_>) {
             page.sample(names::KEY_SHARE_REFUSALS, &labels, count);
         }
     }
-    let families: [(_, _, _, fn(&ShareStatus<'_>) -> u64); 4] = [
+    let families: [Family<ShareStatus<'_>>; 4] = [
         (names::KEY_SHARE_MISSING, "counter", "Requests without the key.", |it| it.missing),
         (names::KEY_SHARE_KEYS, "gauge", "Keys that hold a permit or wait.", |it| {
             it.holders as u64
