@@ -54,7 +54,7 @@ pub(crate) struct TypedKey(pub(crate) Vec<Setting<KeyPart>>);
 impl Text for KeyPart {
     const FORM: &'static str =
         "\"client_ip\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"path:NAME\"";
-    const PATTERN: Option<&'static str> = Some("^(client_ip$|(header|cookie|query|path):)");
+    const PATTERN: Option<&'static str> = Some("^(client_ip|header:|cookie:|query:|path:)");
 
     fn parse(text: &str) -> Result<Self, Complaint> {
         if text == "client_ip" {

@@ -283,12 +283,14 @@ mod tests {
     fn texts_are_cut_and_an_unknown_core_counts_nothing() {
         let (seed, hot) = (Seed::new(), HotKeys::new(1));
         let key = seed.digest(b"a");
-        (0..3).for_each(|_| hot.show(0, key, at(0), |text| (0..1_000).for_each(|_| text.push(b"x"))));
+        (0..3)
+            .for_each(|_| hot.show(0, key, at(0), |text| (0..1_000).for_each(|_| text.push(b"x"))));
         hot.show(0, seed.digest(b"b"), at(0), |text| text.push(b"y"));
         hot.show(7, key, at(0), |text| text.push(b"z"));
         let top = hot.top(10, at(0));
         assert_eq!(texts(&top), ["x".repeat(TEXT), "y".into()]);
-        assert_eq!((top[0].share, top[1].share), (0.75, 0.25));
+        let off = (top[0].share - 0.75).abs() + (top[1].share - 0.25).abs();
+        assert!(off < 1e-9, "{top:?}");
     }
 
     #[test]
