@@ -1,8 +1,9 @@
 //! What a limit per key costs a request, on one thread.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use floodgate_limiter::{Digest, Keys, Rate, Seed, Timestamp};
@@ -47,6 +48,18 @@ fn keys(criterion: &mut Criterion) {
     known.iter().for_each(|key| slow.take(*key, at(0)).unwrap());
     group.bench_function("refused by a look, one key", |bencher| {
         bencher.iter(|| slow.peek(black_box(known[0]), at(1)));
+    });
+    // Both write to the lock of one piece of the map.
+    group.bench_function("refused by a look, one key, two threads", |bencher| {
+        bencher.iter_custom(|times| {
+            let begun = Instant::now();
+            std::thread::scope(|scope| {
+                let look = || (0..times).for_each(|_| drop(black_box(slow.peek(known[0], at(1)))));
+                let threads = [scope.spawn(look), scope.spawn(look)];
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            });
+            begun.elapsed()
+        });
     });
     group.bench_function("refused by a look, of 100,000 keys", |bencher| {
         bencher.iter(|| slow.peek(known[next(&mut n)], at(1)));
