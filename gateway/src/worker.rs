@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::{Sampler, Timestamp};
+use floodgate_limiter::{RefusedKeys, Sampler, Timestamp};
 
 use crate::clock;
 use crate::come_back::{Calendars, Told};
@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     pub date: Date,
     /// How full the upstreams were when it last looked.
     pub levels: Levels,
+    /// Which keys it has to refuse, and until when.
+    pub refused_keys: RefusedKeys,
     /// Picks the requests whose keys are counted.
     pub sampler: Sampler,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
@@ -75,6 +77,7 @@ impl Worker {
             pool: Rc::default(),
             wheel: Wheel::new(),
             lines: RefCell::default(),
+            refused_keys: RefusedKeys::new(),
             sampler: Sampler::new(index as u32 + 1),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use floodgate_limiter::{Digest, Keys, Rate, Seed, Timestamp};
+use floodgate_limiter::{Digest, Keys, Rate, RefusedKeys, Seed, Timestamp};
 
 const KNOWN: u64 = 100_000;
 
@@ -49,12 +49,20 @@ fn keys(criterion: &mut Criterion) {
     group.bench_function("refused by a look, one key", |bencher| {
         bencher.iter(|| slow.peek(black_box(known[0]), at(1)));
     });
+    let refused = RefusedKeys::new();
+    group.bench_function("refused by what the core remembers, one key", |bencher| {
+        bencher.iter(|| slow.peek_by(&refused, black_box(known[0]), at(1)));
+    });
     // Both write to the lock of one piece of the map.
     group.bench_function("refused by a look, one key, two threads", |bencher| {
         bencher.iter_custom(|times| {
             let begun = Instant::now();
             std::thread::scope(|scope| {
-                let look = || (0..times).for_each(|_| drop(black_box(slow.peek(known[0], at(1)))));
+                let look = || {
+                    for _ in 0..times {
+                        let _looked = black_box(slow.peek(known[0], at(1)));
+                    }
+                };
                 let threads = [scope.spawn(look), scope.spawn(look)];
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
             });

@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rate::Rate;
+use crate::sync::{AtomicU32, Ordering};
 use crate::timestamp::Timestamp;
 
 mod digest;
 mod governed;
 mod quota;
+mod refused;
 mod segment;
 mod table;
 mod word;
@@ -28,6 +30,7 @@ mod word;
 pub(crate) use digest::AsItIs;
 pub use digest::{Digest, Digesting, Seed};
 use quota::Quota;
+pub use refused::RefusedKeys;
 use table::Table;
 
 /// Admits `burst + rate * t` requests of each key in any time `t`, never more, on any number of threads; to the
@@ -44,7 +47,11 @@ pub struct Keys {
     table: Arc<Table>,
     quota: Quota,
     max_keys: usize,
+    /// Tells what is remembered of these keys at this rate from what is of others.
+    number: u32,
 }
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// What a table of keys holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +76,12 @@ impl Keys {
     #[must_use]
     pub fn new(rate: Rate, max_keys: usize) -> Self {
         let max_keys = max_keys.max(1);
-        Self { table: Arc::new(Table::new(max_keys)), quota: Quota::new(rate), max_keys }
+        Self {
+            table: Arc::new(Table::new(max_keys)),
+            quota: Quota::new(rate),
+            max_keys,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// The same keys with another rate from `now` on: who owed so many requests owes as many, at most a burst. Whoever
@@ -78,7 +90,12 @@ impl Keys {
     pub fn changed(&self, rate: Rate, max_keys: usize, now: Timestamp) -> Self {
         let max_keys = max_keys.max(1);
         self.table.set_max_keys(max_keys);
-        Self { table: Arc::clone(&self.table), quota: self.quota.changed(rate, now), max_keys }
+        Self {
+            table: Arc::clone(&self.table),
+            quota: self.quota.changed(rate, now),
+            max_keys,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// Whether a request of `key` would conform now. Nothing of the keys is written; the lock of a piece of the map is
@@ -88,6 +105,22 @@ impl Keys {
     /// The time after which one would; [`Duration::MAX`] if closed.
     pub fn peek(&self, key: Digest, now: Timestamp) -> Result<(), Duration> {
         governed::peek(&self.table, &self.quota, key, now)
+    }
+
+    /// The same by what this core has `refused`, if it has: then nothing is touched that another core touches.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    pub fn peek_by(
+        &self,
+        refused: &RefusedKeys,
+        key: Digest,
+        now: Timestamp,
+    ) -> Result<(), Duration> {
+        if let Some(wait) = refused.wait(self.number, key, now) {
+            return Err(wait);
+        }
+        self.peek(key, now).inspect_err(|wait| refused.note(self.number, key, now, *wait))
     }
 
     /// Accounts for a request of `key`, if it conforms; changes nothing if it does not.

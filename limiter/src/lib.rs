@@ -72,7 +72,7 @@ pub use holdings::{Holding, Holdings};
 #[cfg(not(loom))]
 pub use hot::{HotKey, HotKeys, KeyText, SAMPLED, Sampler};
 #[cfg(not(loom))]
-pub use keys::{Digest, Digesting, Keys, KeysStatus, Seed};
+pub use keys::{Digest, Digesting, Keys, KeysStatus, RefusedKeys, Seed};
 pub use latch::{LatchSettings, Latches, Look, SkuStatus};
 pub use limiter::{Decision, Limiter};
 pub use limits::{Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use floodgate_limiter::{Digest, Keys, Rate, Seed, Timestamp};
+use floodgate_limiter::{Digest, Keys, Rate, RefusedKeys, Seed, Timestamp};
 use support::at;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,6 +69,32 @@ fn a_look_changes_nothing() {
     }
     assert!(keys.take(key(&seed, 0), at(0)).is_err());
     assert_eq!(format!("{keys:?}"), before);
+}
+
+#[test]
+fn what_a_core_remembers_is_what_it_would_find() {
+    let (seed, refused) = (Seed::new(), RefusedKeys::new());
+    let keys = Keys::new(rate(10, 2), 5_000);
+    let other = Keys::new(rate(10, 2), 5_000);
+    for n in 0..3_000 {
+        spend(&keys, key(&seed, n), at(0));
+    }
+    for now in [0, 0, 50, 99, 100, 99, 150, 300] {
+        for n in 0..3_000 {
+            let one = key(&seed, n);
+            assert_eq!(keys.peek_by(&refused, one, at(now)), keys.peek(one, at(now)), "{n} {now}");
+            assert_eq!(other.peek_by(&refused, one, at(now)), Ok(()));
+        }
+    }
+    let one = key(&seed, 1);
+    spend(&keys, one, at(400));
+    assert!(keys.peek_by(&refused, one, at(400)).is_err());
+    assert_eq!(keys.peek_by(&refused, one, at(450)), Err(Duration::from_millis(50)));
+    let faster = keys.changed(rate(100, 20), 5_000, at(450));
+    assert_eq!(faster.peek_by(&refused, one, at(450)), Ok(()));
+    let closed = keys.changed(Rate::CLOSED, 5_000, at(450));
+    assert_eq!(closed.peek_by(&refused, one, at(450)), Err(Duration::MAX));
+    assert_eq!(closed.peek_by(&refused, one, at(450)), Err(Duration::MAX));
 }
 
 #[test]

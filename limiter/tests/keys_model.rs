@@ -7,7 +7,7 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use floodgate_limiter::{Digest, Keys, Rate, Seed, Timestamp};
+use floodgate_limiter::{Digest, Keys, Rate, RefusedKeys, Seed, Timestamp};
 use proptest::prelude::*;
 use support::Random;
 
@@ -59,13 +59,14 @@ proptest! {
         steps in prop::collection::vec((0_u64..12, 0_u64..2_000_000_000), 1..300),
     ) {
         let rate = Rate::new(count, Duration::from_secs(per), burst).unwrap();
-        let (keys, seed) = (Keys::new(rate, 10_000), Seed::new());
+        let (keys, seed, refused) = (Keys::new(rate, 10_000), Seed::new(), RefusedKeys::new());
         let (mut exact, mut now) = (Exact::of(rate), 0);
         for (key, gap) in steps {
             // Many at the same moment, some long after.
             now += if gap % 3 == 0 { 0 } else { gap >> (gap % 31) };
             let at = Timestamp::from_nanos(now);
             let peeked = keys.peek(digest(&seed, key), at);
+            prop_assert_eq!(keys.peek_by(&refused, digest(&seed, key), at), peeked);
             let taken = keys.take(digest(&seed, key), at);
             prop_assert_eq!(peeked, taken);
             let expected = exact.take(key, now);

@@ -64,7 +64,9 @@ impl Limit {
         }
         let is_missing = found.is_none();
         let digest = found.or_else(|| self.instead(asked));
-        Looked { over: digest.and_then(|digest| self.keys.peek(digest, now).err()), is_missing }
+        let refused = &asked.worker.refused_keys;
+        let over = digest.and_then(|digest| self.keys.peek_by(refused, digest, now).err());
+        Looked { over, is_missing }
     }
 
     /// Accounts for the request.
