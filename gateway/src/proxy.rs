@@ -85,7 +85,7 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-enum Step {
+enum Onward {
     /// It goes to its upstream.
     Go(Go),
     /// It has been answered before.
@@ -214,8 +214,8 @@ impl Arrival {
 
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
         let go = match self.admit(decided).await {
-            Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided),
+            Ok(Onward::Go(go)) => go,
+            Ok(Onward::Replay(receipt)) => return self.replay(&receipt, decided),
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
@@ -291,7 +291,7 @@ impl Arrival {
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
+    async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
         let Decided { route: index, part, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
@@ -323,8 +323,8 @@ impl Arrival {
             let head = view(&self.head, peer, length);
             let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                purchase::Begun::First(first) => purchase = Some(first),
-                purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
+                purchase::Attempt::First(first) => purchase = Some(first),
+                purchase::Attempt::Replay(receipt) => return Ok(Onward::Replay(receipt)),
             }
         }
         let going = Going::begin(&snapshot, route, part, self.is_secure(), now)?;
@@ -367,7 +367,7 @@ impl Arrival {
         }
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
         let errand = (!is_plain).then(|| Box::new(Errand { going, sku, canary, purchase }));
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Purchase(Claim<Arc<Receipt>>);
 
 /// How a request to buy goes on.
 #[derive(Debug)]
-pub(crate) enum Begun {
+pub(crate) enum Attempt {
     /// It is the first of its kind.
     First(Purchase),
     /// It has been answered before.
@@ -124,11 +124,11 @@ pub(crate) async fn begin(
     key: u128,
     fingerprint: u64,
     deadline: Timestamp,
-) -> Result<Begun, Reason> {
+) -> Result<Attempt, Reason> {
     loop {
         let follow = match snapshot.purchases.begin(key, fingerprint, clock::now()) {
-            Begin::First(claim) => return Ok(Begun::First(Purchase(claim))),
-            Begin::Replay(receipt) => return Ok(Begun::Replay(receipt)),
+            Begin::First(claim) => return Ok(Attempt::First(Purchase(claim))),
+            Begin::Replay(receipt) => return Ok(Attempt::Replay(receipt)),
             Begin::InFlight(follow) => follow,
             Begin::Mismatch => return Err(Reason::KeyReused),
             Begin::Busy => return Err(Reason::InProgress),
@@ -136,7 +136,7 @@ pub(crate) async fn begin(
             Begin::Full => return Err(Reason::BufferFull),
         };
         match tokio::time::timeout_at(clock::instant(deadline), follow).await {
-            Ok(Followed::Replay(receipt)) => return Ok(Begun::Replay(receipt)),
+            Ok(Followed::Replay(receipt)) => return Ok(Attempt::Replay(receipt)),
             // That one came to nothing: somebody has to be the next.
             Ok(Followed::Retry) => {}
             Err(_) => return Err(Reason::InProgress),

@@ -19,6 +19,7 @@ const FIRST_EJECTION: Duration = Duration::from_millis(500);
 const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 
 static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// An upstream's live state.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Upstream {
         };
         Self {
             name: meant.name.clone(),
-            number: old.map_or_else(|| NEXT_ID.fetch_add(1, Relaxed) as u64, |old| old.number),
+            number: old.map_or_else(|| NEXT_NUMBER.fetch_add(1, Relaxed), |old| old.number),
             limiter,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
             servers: meant.servers.iter().map(server).collect(),

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::closing::MAX_DISCARD;
 use crate::come_back::Told;
 use crate::decide::{Decided, Refused, decide};
-use crate::explain::{Case, Line as Decision, Outcome};
+use crate::explain::{Case, DecisionField, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
 use crate::reason::Reason;
@@ -157,7 +157,7 @@ impl Moment {
         let outcome = Outcome::Refused(turned.refused.reason);
         let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
         let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
-        let decision = decision.as_ref().map(Decision::as_bytes).unwrap_or_default();
+        let decision = decision.as_ref().map(DecisionField::as_bytes).unwrap_or_default();
         self.write(worker, turned, told, decision, answers);
     }
 

@@ -176,7 +176,8 @@ impl Going {
 
 impl Given {
     /// The grant of a customer who asks again for an entry of `route` that was answered before: that which came with the
-    /// answer, as long as it is good, since the answer may have been lost. After that it is one more who would begin.
+    /// answer, as long as it is good, since the answer may have been lost. After that it is one more who would begin. If
+    /// none came with it, since the origin ended it at once, there is none now.
     pub(crate) fn again(
         before: Option<&Self>,
         snapshot: &Snapshot,
@@ -188,8 +189,9 @@ impl Given {
     ) -> Option<Self> {
         let Part::Entry { .. } = part else { return None };
         let entry = &snapshot.journeys[route.journey?.0].entry;
-        if let Some(given) = before.filter(|it| entry.is_good(it.nonce, it.expires, now)) {
-            return Some(given.clone());
+        let before = before?;
+        if entry.is_good(before.nonce, before.expires, now) {
+            return Some(before.clone());
         }
         let going = Going::begin(snapshot, route, part, is_secure, now).ok()??;
         match going.admitted(snapshot, worker, head, now).place {

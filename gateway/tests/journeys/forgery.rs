@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::shop::{BY_NAME, HEADER, Shop, begun, get, invalid, routes, user, with};
+use crate::shop::{BY_NAME, HEADER, Shop, begun, get, invalid, raffle, user, with};
 use crate::support::{Running, SOON};
 use crate::upstream::Upstream;
 
@@ -103,11 +103,7 @@ async fn a_grant_of_another_journey_is_none_though_the_key_is_the_same() {
     let file = folder.path().join("grant.keys");
     std::fs::write(&file, key('a')).unwrap();
     let keys = signed_by(&file);
-    let more = format!(
-        "[[journeys]]\nname = \"raffle\"\nsteps = [\"draw\", \"claim\"]\n{keys}\n{}",
-        routes(&["draw", "claim"], "")
-    );
-    let gateway = Shop::new(&keys).more(more).start(&upstream);
+    let gateway = Shop::new(&keys).more(raffle(&keys)).start(&upstream);
     let lines = begun(&gateway, "anna").await;
     let answer = get(&gateway, "/claim", &lines).await;
     assert_eq!(answer.verdict(), (403, "grant_required"));

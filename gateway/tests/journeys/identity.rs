@@ -1,7 +1,7 @@
 //! Whose a grant is, and journeys side by side.
 
 use crate::shop::{
-    BY_NAME, COOKIE, DEVICE, HEADER, RETURN, Shop, cookie, cookies, get, holding, jar, routes,
+    BY_NAME, COOKIE, DEVICE, HEADER, RETURN, Shop, cookie, cookies, get, holding, jar, raffle,
     user, with,
 };
 use crate::support::{Answer, Running};
@@ -105,11 +105,7 @@ async fn who_logs_in_on_the_way_goes_on() {
 #[tokio::test]
 async fn a_customer_is_in_several_journeys_at_once() {
     let upstream = Upstream::start().await;
-    let more = format!(
-        "[[journeys]]\nname = \"raffle\"\nsteps = [\"draw\", \"claim\"]\n{BY_NAME}\n{}",
-        routes(&["draw", "claim"], "")
-    );
-    let gateway = Shop::new(BY_NAME).more(more).start(&upstream);
+    let gateway = Shop::new(BY_NAME).more(raffle(BY_NAME)).start(&upstream);
     let anna = user("anna");
     let (sale, raffle) = (enter(&gateway, &anna).await, get(&gateway, "/draw", &anna).await);
     let names: Vec<_> = [&sale, &raffle].map(|it| cookies(it).remove(0).0).into();
@@ -128,11 +124,7 @@ async fn a_customer_is_in_several_journeys_at_once() {
 #[tokio::test]
 async fn two_journeys_whose_keys_differ_leave_each_other_their_devices() {
     let upstream = Upstream::start().await;
-    let more = format!(
-        "[[journeys]]\nname = \"raffle\"\nsteps = [\"draw\", \"claim\"]\n{}",
-        routes(&["draw", "claim"], "")
-    );
-    let gateway = Shop::new("").more(more).start(&upstream);
+    let gateway = Shop::new("").more(raffle("")).start(&upstream);
     let sale = enter(&gateway, &[]).await;
     let raffle = get(&gateway, "/draw", &[jar(&[&sale])]).await;
     assert_eq!(raffle.status, 200);

@@ -394,7 +394,6 @@ async fn the_answer_to_an_entry_that_is_given_again_brings_its_grant() {
     let mut shop = Shop::new("calls = 3");
     shop.enter = "once = true".to_owned();
     let gateway = shop.start(&upstream);
-    receipts(&upstream);
     // Nobody knows this customer yet, and the first answer is lost.
     let first = post(&gateway, "/enter", &key(), "a=b").await;
     let again = post(&gateway, "/enter", &key(), "a=b").await;
@@ -437,5 +436,19 @@ async fn all_clicks_on_an_entry_at_once_bring_the_one_grant() {
     }
     assert!(grants[0].is_some());
     assert!(grants.iter().all(|grant| *grant == grants[0]), "{grants:?}");
+    assert_eq!(upstream.count("/enter"), 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_the_origin_ended_at_once_brings_no_grant_when_it_is_given_again() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new(BY_NAME);
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    upstream.says(whole("200 OK", "x-floodgate-grant: done\r\n", ""));
+    for _ in 0..2 {
+        let answer = post(&gateway, "/enter", &user("anna"), "a=b").await;
+        assert_eq!((answer.status, answer.header(HEADER)), (200, None));
+    }
     assert_eq!(upstream.count("/enter"), 1);
 }

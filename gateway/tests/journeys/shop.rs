@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Admin, Answer, Client, Running, Settings};
+use crate::support::{self, Admin, Answer, Client, Running, Settings};
 use crate::upstream::Upstream;
 
 /// What every grant of the journey `sale` travels in.
@@ -66,8 +66,8 @@ impl Shop {
         let rest = format!(
             "[[tiers]]\nname = \"l1\"\nmax_wait = \"20s\"\ndeadline = \"30s\"\n\
              watermarks = {{ high = 1.0, low = 0.9 }}\n\
-             [[journeys]]\nname = \"sale\"\nsteps = [\"enter\", \"cart\", \"pay\"]\n{journey}\n\
-             {}{}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
+             {}{}{}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
+            support::journey("sale", &["enter", "cart", "pay"], journey),
             routes(&["enter"], enter),
             routes(&["cart"], ""),
             routes(&["pay"], pay),
@@ -78,6 +78,11 @@ impl Shop {
     pub(crate) fn start(&self, upstream: &Upstream) -> Running {
         Running::start(&self.text(upstream))
     }
+}
+
+/// Another journey with these keys, of two steps with their routes.
+pub(crate) fn raffle(keys: &str) -> String {
+    support::journey("raffle", &["draw", "claim"], keys) + &routes(&["draw", "claim"], "")
 }
 
 /// Routes of these names, each with these keys, to the only upstream.
