@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
-use crate::config::{Config, Explain, Journey, Latch, Once, Route, Server, Tier, Upstream};
+use crate::config::{
+    Config, Explain, Isolate, Journey, Latch, Limit, Once, Route, Server, Tier, Upstream,
+};
 use crate::duration::Time;
 use crate::rate::Ceiling;
 use crate::size;
@@ -181,6 +183,7 @@ fn upstream(upstream: &Upstream) -> Table<'_> {
         ("idle_timeout", time(upstream.idle_timeout)),
         ("max_upgraded", one(upstream.max_upgraded)),
     ]);
+    values.extend(isolate(&upstream.isolate));
     Table { section: Section::Upstreams, name: &upstream.name, values }
 }
 
@@ -197,7 +200,7 @@ fn tier(tier: &Tier) -> Table<'_> {
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(9);
+    let mut values = Vec::with_capacity(11);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
@@ -209,7 +212,25 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
+    let limits: Vec<String> = route.limits.iter().map(limit).collect();
+    values.push(("limits", list(&limits)));
+    values.extend(isolate(&route.isolate));
     Table { section: Section::Routes, name: &route.name, values }
+}
+
+fn limit(limit: &Limit) -> String {
+    let Limit { name, key, rate, max_keys, missing, shadow } = limit;
+    let (shown, burst) = (Ceiling::of(*rate).show(), rate.burst());
+    let name = if *name == key.to_string() { String::new() } else { format!("{name}: ") };
+    let shadow = if *shadow { ", shadow" } else { "" };
+    let missing = missing.as_str();
+    format!("{name}{key} {shown}, burst {burst}, max_keys {max_keys}, missing {missing}{shadow}")
+}
+
+fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {
+    let Isolate { key, share, shadow } = isolate.as_ref()?;
+    let shadow = if *shadow { ", shadow" } else { "" };
+    Some(("isolate", one(format_args!("{key} share {share}{shadow}"))))
 }
 
 fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {

@@ -11,6 +11,7 @@ use crate::address::ServerAddress;
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
+use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
@@ -61,7 +62,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
     };
     refer_back(&mut config);
-    Some(config)
+    check_upstreams(file, &config, report);
+    (!report.has_errors()).then_some(config)
 }
 
 fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
@@ -171,6 +173,7 @@ fn upstream(
 ) -> Option<Upstream> {
     let path = format!("upstreams.{name}");
     let rate = rate(&typed.rate, &typed.burst, &path, report);
+    let isolate = isolate(&typed.isolate, None, &path, report);
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
         let key = format!("{path}.servers[{index}]");
@@ -202,6 +205,7 @@ fn upstream(
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
+            isolate,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.
@@ -283,6 +287,8 @@ fn route(
         };
         sku.at(&typed.path).map_err(told).ok()
     });
+    let limits = limits(&typed.limits, &typed.path, path, report);
+    let isolate = isolate(&typed.isolate, Some(&typed.path), path, report);
     Some(Route {
         name,
         methods: typed
@@ -298,6 +304,8 @@ fn route(
         journey: None,
         sku,
         once: typed.once.value,
+        limits,
+        isolate,
     })
 }
 

@@ -20,6 +20,7 @@ const TEXTS: [&str; 4] = [
     include_str!("../examples/full.toml"),
     include_str!("../examples/journeys.toml"),
     include_str!("../examples/adaptive.toml"),
+    include_str!("../examples/limits.toml"),
 ];
 
 /// Pieces that are likely to mean something where they land.

@@ -49,7 +49,14 @@ fn keys() -> Vec<(String, Value, bool)> {
 
 #[test]
 fn the_schema_accepts_every_example() {
-    for name in ["adaptive.toml", "checkout.toml", "full.toml", "journeys.toml", "minimal.toml"] {
+    for name in [
+        "adaptive.toml",
+        "checkout.toml",
+        "full.toml",
+        "journeys.toml",
+        "limits.toml",
+        "minimal.toml",
+    ] {
         assert_eq!(support::refusal(&schema(), &example(name), ""), None, "{name}");
     }
 }

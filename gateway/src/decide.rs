@@ -7,6 +7,7 @@ use floodgate_limiter::Timestamp;
 use crate::admission;
 use crate::classify::{HeadView, classify};
 use crate::journey::Part;
+use crate::keyed::{Asked, Limited, Seen};
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
 }
 
 /// A request that goes no further.
@@ -33,6 +36,19 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
+    /// Which limit of its key's own it was, if that is why.
+    pub limited: Option<Limited>,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// One that belongs to no route.
+    pub(crate) const fn unrouted(reason: Reason) -> Self {
+        Self { route: None, reason, part: Part::None, seen: Seen::NOTHING, limited: None }
+    }
 }
 
 /// What is known of a request that arrives at `now` by its head alone.
@@ -46,23 +62,29 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
-        return Err(Refused { route: None, reason: Reason::NoRoute, part: Part::None });
+        return Err(Refused::unrouted(Reason::NoRoute));
     };
     let mut part = Part::None;
-    match look(worker, snapshot, index, head, &mut part, now) {
-        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part }),
+    let mut asked = Asked::new(worker, snapshot, head);
+    match look(&mut asked, index, &mut part, now) {
+        Ok(()) => {
+            let seen = asked.seen;
+            Ok(Decided { route: index, generation: snapshot.generation, part, seen })
+        }
+        Err(reason) => {
+            let Asked { seen, limited, .. } = asked;
+            Err(Refused { route: Some(index), reason, part, seen, limited })
+        }
     }
 }
 
 fn look(
-    worker: &Worker,
-    snapshot: &Snapshot,
+    asked: &mut Asked<'_>,
     index: usize,
-    head: HeadView<'_>,
     part: &mut Part,
     now: Timestamp,
 ) -> Result<(), Reason> {
+    let Asked { worker, snapshot, head, .. } = *asked;
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
         return Err(Reason::Draining);
@@ -75,7 +97,7 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, now);
+        return admission::look(snapshot, route, Part::None, Some(asked), now);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -102,7 +124,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, now)
+    admission::look(snapshot, route, *part, Some(asked), now)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

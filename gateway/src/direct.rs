@@ -80,7 +80,8 @@ impl Direct {
         let end = pass.head + body;
         let (route, meant) =
             (&snapshot.routes[decided.route], &snapshot.config.routes[decided.route]);
-        let is_plain = route.journey.is_none() && meant.sku.is_none() && !meant.once;
+        let is_plain =
+            route.journey.is_none() && route.keyed.is_none() && meant.sku.is_none() && !meant.once;
         let is_watched = snapshot.config.explain.header || worker.shadow().is_some();
         if !is_plain
             || is_watched
@@ -142,10 +143,10 @@ impl Direct {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
         let deadline = self.at + snapshot.tiers[route.tier.index()].deadline;
-        let turn = match admission::ask(snapshot, route, Part::None, self.at, deadline) {
+        let turn = match admission::ask(snapshot, route, Part::None, None, self.at, deadline) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
-            Ok(Turn::Later(ticket)) => {
-                let turn = Box::pin(admission::wait(ticket)).await;
+            Ok(Turn::Later(ticket, held)) => {
+                let turn = Box::pin(admission::wait(ticket, held)).await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),
@@ -174,7 +175,7 @@ impl Direct {
         reason: Reason,
         now: Timestamp,
     ) -> Response<ResponseBody> {
-        let refused = Refused { route: Some(self.route), reason, part: Part::None };
+        let refused = Refused { route: Some(self.route), ..Refused::unrouted(reason) };
         refuse(&exchange.client().worker, &self.snapshot, refused, None, now)
     }
 }

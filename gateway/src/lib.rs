@@ -13,7 +13,7 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            permits, memory
+//!                            permits, memory, keyed
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -51,6 +51,7 @@ mod headers;
 mod http1;
 mod inlet;
 mod journey;
+mod keyed;
 mod link;
 mod listener;
 mod memory;

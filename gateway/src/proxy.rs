@@ -24,6 +24,7 @@ use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
+use crate::keyed::{Asked, Held, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
@@ -31,7 +32,6 @@ use crate::request_body::ReadAhead;
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::service::{self, Errand, Go, finish, refuse};
-
 use crate::shadow::{Opinion, Shadow};
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
@@ -82,6 +82,8 @@ pub(crate) struct Arrival {
     pub body: Option<Incoming>,
     /// What its head alone says.
     decided: Result<Decided, Refused>,
+    /// Which limit of its key's own refused it behind that.
+    limited: Option<Limited>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
@@ -127,18 +129,21 @@ impl Arrival {
         let shadow = client.worker.shadow();
         let opinion =
             shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
-        let route = match decided {
-            Ok(decided) => Some(decided.route),
-            Err(refused) => refused.route,
+        let (route, seen) = match decided {
+            Ok(decided) => (Some(decided.route), decided.seen),
+            Err(refused) => (refused.route, refused.seen),
         };
+        client.worker.count_keys(&snapshot, route, seen);
         let exchange = Exchange::begin(client, &snapshot, route, now);
-        Self { exchange, snapshot, head, body: Some(body), decided, opinion, now }
+        Self { exchange, snapshot, head, body: Some(body), decided, limited: None, opinion, now }
     }
 
     /// What would be refused, and as what.
     pub(crate) fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, .. }) => Refused { route: Some(route), reason, part },
+            Ok(Decided { route, part, seen, .. }) => {
+                Refused { route: Some(route), reason, part, seen, limited: self.limited }
+            }
             Err(refused) => refused,
         }
     }
@@ -274,9 +279,18 @@ impl Arrival {
         }
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
-        let (admitted, now) = match admission::ask(snapshot, route, part, now, deadline)? {
+        // In a box, since few routes need it.
+        let mut asked = route.keyed.is_some().then(|| {
+            let worker = &self.exchange.client().worker;
+            Box::new(Asked::new(worker, snapshot, self.view()))
+        });
+        let turn = admission::ask(snapshot, route, part, asked.as_deref_mut(), now, deadline);
+        self.limited = asked.and_then(|asked| asked.limited);
+        let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
-            Turn::Later(ticket) => (Box::pin(wait(snapshot, ticket, watched)).await?, clock::now()),
+            Turn::Later(ticket, held) => {
+                (Box::pin(wait(snapshot, ticket, held, watched)).await?, clock::now())
+            }
         };
         if let Some(errand) = &mut errand {
             let worker = &self.exchange.client().worker;
@@ -374,12 +388,13 @@ impl Arrival {
 async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
+    held: Held,
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket).await };
+    let Some(sku) = watched else { return admission::wait(ticket, held).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket) => admitted,
+        admitted = admission::wait(ticket, held) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

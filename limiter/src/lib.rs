@@ -36,6 +36,12 @@ mod gate;
 mod gcra;
 mod grants;
 mod handover;
+#[cfg(not(loom))]
+mod holdings;
+#[cfg(not(loom))]
+mod hot;
+#[cfg(not(loom))]
+mod keys;
 mod latch;
 mod limiter;
 mod limits;
@@ -66,6 +72,12 @@ pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};
 pub use gate::Refused;
 pub use gcra::Gcra;
 pub use grants::Ended;
+#[cfg(not(loom))]
+pub use holdings::{Holding, Holdings};
+#[cfg(not(loom))]
+pub use hot::{HotKey, HotKeys, KeyText, SAMPLED, Sampler};
+#[cfg(not(loom))]
+pub use keys::{Digest, Digesting, Keys, KeysStatus, RefusedKeys, Seed};
 pub use latch::{LatchSettings, Latches, Look, SkuStatus};
 pub use limiter::{Decision, Limiter};
 pub use limits::{Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};

@@ -4,6 +4,7 @@
 mod answer;
 mod config;
 mod explain;
+mod keys;
 mod latch;
 mod query;
 mod shadow;
@@ -201,7 +202,7 @@ impl Admin {
                 _ => &["confirm_within", "mode", "persist"],
             },
             "/api/config/rollback" => &["to"],
-            "/api/latch" => &["limit"],
+            "/api/latch" | "/api/keys/top" => &["limit"],
             _ if path.starts_with(latch::ONE) && method == Method::PUT => &["state"],
             _ => &[],
         };
@@ -230,6 +231,7 @@ impl Admin {
             ("/api/config/history", "GET") => config::history(control),
             ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
             ("/api/config/confirm", "POST") => config::confirm(control, asker),
+            ("/api/keys/top", "GET") => keys::top(&self.shared, query, clock::now()),
             ("/api/latch", "GET") => latch::list(&self.shared, query, clock::now()),
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
@@ -237,9 +239,10 @@ impl Admin {
             (_, "GET") if path.starts_with(EXPLAIN) => {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
-            ("/metrics" | "/api/status" | "/api/config/history" | "/api/latch", _) => {
-                Answer::method_not_allowed("GET")
-            }
+            (
+                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                _,
+            ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
             ("/api/shadow", _) => Answer::method_not_allowed("GET, DELETE"),
             ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {
@@ -249,7 +252,7 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/latch, \
+                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
                  /api/shadow or /api/explain/{id}",
             ),
         }

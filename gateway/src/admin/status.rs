@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::latch;
+use super::{keys, latch};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -24,6 +24,7 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
         .collect();
     let purchases = snapshot.purchases.status();
+    let (limits, shares) = keys::status(&snapshot);
     json!({
         "generation": snapshot.generation,
         "draining": shared.is_draining(),
@@ -36,6 +37,8 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         },
         "upstreams": upstreams,
         "journeys": journeys,
+        "limits": limits,
+        "shares": shares,
         "stock": latch::counts(&snapshot),
         "purchases": {
             "in_flight": purchases.in_flight,

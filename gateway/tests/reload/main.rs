@@ -7,6 +7,7 @@ mod adaptive;
 mod carried;
 mod history;
 mod journeys;
+mod limits;
 mod live;
 mod rates;
 mod refused;
