@@ -107,6 +107,8 @@ pub struct Tier {
     pub deadline: Duration,
     /// Share of what the first tier leaves.
     pub weight: NonZeroU32,
+    /// Part of the permits and places that is its own, 0 to 1; [`Upstream::limits`] has what follows.
+    pub guaranteed: f64,
     /// Where the breaker trips and resets.
     pub watermarks: Watermarks,
     /// Ceiling of what is admitted.

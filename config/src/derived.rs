@@ -32,6 +32,8 @@ pub struct TierFigures {
     pub name: String,
     /// Its waiting capacity by watermark: while fewer wait, it may enter the buffer.
     pub places: u32,
+    /// How many permits it is guaranteed.
+    pub guaranteed: u32,
     /// Longest stay in the buffer.
     pub max_wait: Duration,
     /// Requests that have to be served per second for so many to leave within `max_wait`; `None`: it never waits.
@@ -55,6 +57,7 @@ impl UpstreamFigures {
             TierFigures {
                 name: tier.name.clone(),
                 places: if tier.max_wait.is_zero() { 0 } else { places },
+                guaranteed: limits.guarantee(index).permits,
                 max_wait: tier.max_wait,
                 drains_at: (places > 0 && wait > 0.0).then(|| f64::from(places) / wait),
                 longest_answer: tier.deadline,

@@ -192,6 +192,7 @@ fn tier(tier: &Tier) -> Table<'_> {
         ("max_wait", time(tier.max_wait)),
         ("deadline", time(tier.deadline)),
         ("weight", one(tier.weight)),
+        ("guaranteed", one(tier.guaranteed)),
         ("watermarks.high", one(tier.watermarks.high())),
         ("watermarks.low", one(tier.watermarks.low())),
     ];

@@ -70,6 +70,7 @@ impl Explanation {
             json!({
                 "name": tier.name,
                 "places": tier.places,
+                "guaranteed": tier.guaranteed,
                 "max_wait_ms": tier.max_wait.as_secs_f64() * 1e3,
                 "drains_at_per_second": tier.drains_at,
                 "longest_answer_ms": tier.longest_answer.as_secs_f64() * 1e3,
@@ -140,6 +141,10 @@ impl fmt::Display for TierFigures {
         let (name, answer) = (&self.name, Time(self.longest_answer).show());
         write!(f, "{name}: answered within {answer}; ")?;
         let Some(drains_at) = self.drains_at else { return f.write_str("never waits") };
+        if self.guaranteed > 0 {
+            let plural = if self.guaranteed == 1 { "" } else { "s" };
+            write!(f, "guaranteed {} permit{plural}; ", self.guaranteed)?;
+        }
         let (places, wait) = (self.places, Time(self.max_wait).show());
         let drains_at = rounded(drains_at);
         write!(f, "waits up to {wait} while fewer than {places} wait")?;

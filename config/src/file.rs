@@ -136,6 +136,8 @@ table! {
         optional deadline: Timeout,
         /// Share of what the first tier leaves, against the other lower tiers.
         default weight: Integer<1, 1_000> = Integer(1),
+        /// Part of the permits and of the buffer's places that is this tier's however many of the others there are; all tiers together at most 1. Permits that it does not use are lent, and the next ones that come back are its own.
+        default guaranteed: Fraction = Fraction(0.0),
         /// Where the breaker of this tier trips and resets. Left out: 0.95 and 0.80 for the first tier, 0.75 and 0.55 for the second, 0.60 and 0.45 for the others.
         optional watermarks: FileWatermarks,
         /// Ceiling of what is admitted in this tier, such as `"5000/s"`. Left out: none.

@@ -118,7 +118,28 @@ fn tiers(file: &FileConfig, report: &mut Report<'_>) -> Vec<Tier> {
         let typed = FileTier::left_out(file.span, report);
         tiers.extend(tier("l1".to_owned(), 0, &typed, "tiers", report));
     }
+    guarantees(file, report);
     tiers
+}
+
+/// Nobody can be guaranteed what somebody else is.
+fn guarantees(file: &FileConfig, report: &mut Report<'_>) {
+    let mut sum = 0.0;
+    for (index, typed) in file.tiers.values().enumerate() {
+        sum += typed.guaranteed.0;
+        // What decimal fractions add up to may be beyond 1 by their rounding.
+        if sum > 1.0 + 1e-9 {
+            // To the last digit that somebody typed, not to those of the rounding.
+            let sum = (sum * 1e6).round() / 1e6;
+            report.error(
+                format!("tiers[{index}].guaranteed"),
+                typed.guaranteed.span.unwrap_or(typed.span),
+                format!("the tiers up to this one are guaranteed {sum} of the permits"),
+                "there is 1 to divide: lower `guaranteed` of this tier or of one before it",
+            );
+            return;
+        }
+    }
 }
 
 fn tier(
@@ -150,6 +171,7 @@ fn tier(
         max_wait: typed.max_wait.as_ref().map_or(max_wait, |typed| typed.0),
         deadline: typed.deadline.as_ref().map_or(deadline, |typed| typed.0),
         weight: NonZeroU32::new(narrow(typed.weight.0)).unwrap_or(NonZeroU32::MIN),
+        guaranteed: typed.guaranteed.0,
         watermarks,
         rate: rate(&typed.rate, &typed.burst, path, report),
     })
@@ -186,6 +208,7 @@ fn upstream(
             report.collision(key, span, first, message, "leave one of them out");
         }
     }
+    let guaranteed: Vec<f64> = tiers.iter().map(|tier| tier.guaranteed).collect();
     let tiers = tiers.iter().map(|tier| TierLimits {
         max_wait: tier.max_wait,
         weight: tier.weight,
@@ -197,7 +220,7 @@ fn upstream(
         Ok(limits) => Some(Upstream {
             name: name.to_owned(),
             servers: typed.servers.as_ref()?.values().cloned().collect(),
-            limits,
+            limits: limits.guaranteed(&guaranteed),
             in_flight,
             // What follows from the journeys is not known yet.
             reserved: 0,

@@ -197,7 +197,33 @@ fn tiers(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let suggestion = "it is served first, the others share what it leaves";
             report.warning(format!("{path}.weight"), span, message, suggestion);
         }
+        if let Some((message, suggestion)) = guarantee(tier, index, config) {
+            let span = typed.guaranteed.span.unwrap_or(at);
+            report.warning(format!("{path}.guaranteed"), span, message, suggestion);
+        }
     }
+}
+
+/// What is wrong with what `tier` is guaranteed.
+fn guarantee(tier: &Tier, index: usize, config: &Config) -> Option<(String, String)> {
+    let name = &tier.name;
+    if tier.guaranteed == 0.0 {
+        return None;
+    }
+    if tier.max_wait.is_zero() {
+        let message = format!("what the tier `{name}` is guaranteed is never its own");
+        let suggestion = "permits come back to those who wait: give it a `max_wait`".to_owned();
+        return Some((message, suggestion));
+    }
+    let is_without = |upstream: &&Upstream| {
+        upstream.limits.max_in_flight() > 0 && upstream.limits.guarantee(index).permits == 0
+    };
+    let upstream = config.upstreams.iter().find(is_without)?;
+    let message =
+        format!("the tier `{name}` is guaranteed no permit at the upstream `{}`", upstream.name);
+    let permits = upstream.limits.max_in_flight();
+    let suggestion = format!("the tiers before it are guaranteed all {permits} of them");
+    Some((message, suggestion))
 }
 
 fn routes(file: &FileConfig, config: &Config, report: &mut Report<'_>) {

@@ -189,6 +189,7 @@ fn an_explanation_comes_as_json_too() {
         serde_json::json!({
             "name": "l2",
             "places": 750,
+            "guaranteed": 0,
             "max_wait_ms": 100.0,
             "drains_at_per_second": 7_500.0,
             "longest_answer_ms": 3_000.0,

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-const TEXTS: [&str; 4] = [
+const TEXTS: [&str; 5] = [
     include_str!("../examples/checkout.toml"),
     include_str!("../examples/full.toml"),
     include_str!("../examples/journeys.toml"),

@@ -56,6 +56,7 @@ fn the_schema_accepts_every_example() {
         "journeys.toml",
         "limits.toml",
         "minimal.toml",
+        "shares.toml",
     ] {
         assert_eq!(support::refusal(&schema(), &example(name), ""), None, "{name}");
     }

@@ -1,6 +1,7 @@
 //! The gate and the buffer, as a request meets them: the one order of checks, cheapest first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use floodgate_limiter::{Class, Decision, Gcra, Permit, Ticket, Timestamp};
 
@@ -54,6 +55,17 @@ pub(crate) fn look(
         }
     }
     Ok(())
+}
+
+/// How long a request of `route` that is this `part` of its journey is to wait for a permit, as far as can be told by
+/// reading: of those above the ordinary rank that takes the lock, so they are not judged by it before they ask.
+pub(crate) fn expected_wait(snapshot: &Snapshot, route: &Route, part: Part) -> Duration {
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let class = class(route, part);
+    if class.rank.is_preferred() || limiter.has_spare() {
+        return Duration::ZERO;
+    }
+    limiter.estimated_wait(class)
 }
 
 /// What a request of `route` that is this `part` of its journey is to the limiter.

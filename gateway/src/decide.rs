@@ -6,6 +6,7 @@ use floodgate_limiter::Timestamp;
 
 use crate::admission;
 use crate::classify::{HeadView, classify};
+use crate::deadline::Deadline;
 use crate::journey::Part;
 use crate::keyed::{Asked, Limited, Seen};
 use crate::purchase;
@@ -25,6 +26,8 @@ pub(crate) struct Decided {
     pub part: Part,
     /// What was found about its keys.
     pub seen: Seen,
+    /// How long its answer is worth waiting for.
+    pub deadline: Deadline,
 }
 
 /// A request that goes no further.
@@ -66,24 +69,32 @@ pub(crate) fn decide(
     };
     let mut part = Part::None;
     let mut asked = Asked::new(worker, snapshot, head);
-    match look(&mut asked, index, &mut part, now) {
+    let looked = look(&mut asked, index, &mut part, now);
+    let deadline =
+        Deadline::of(head.fields, snapshot.tiers[snapshot.routes[index].tier.index()].deadline);
+    let looked = looked.and_then(|is_answered| match is_answered {
+        true => Ok(()),
+        false => {
+            let route = &snapshot.routes[index];
+            deadline.look(snapshot, (route, route.stats.shard(worker.index)), part, now)
+        }
+    });
+    let Asked { seen, limited, .. } = asked;
+    match looked {
         Ok(()) => {
-            let seen = asked.seen;
-            Ok(Decided { route: index, generation: snapshot.generation, part, seen })
+            Ok(Decided { route: index, generation: snapshot.generation, part, seen, deadline })
         }
-        Err(reason) => {
-            let Asked { seen, limited, .. } = asked;
-            Err(Refused { route: Some(index), reason, part, seen, limited })
-        }
+        Err(reason) => Err(Refused { route: Some(index), reason, part, seen, limited }),
     }
 }
 
+/// Whether there is an answer already, which needs no upstream.
 fn look(
     asked: &mut Asked<'_>,
     index: usize,
     part: &mut Part,
     now: Timestamp,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let Asked { worker, snapshot, head, .. } = *asked;
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
@@ -97,7 +108,7 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, Some(asked), now);
+        return admission::look(snapshot, route, Part::None, Some(asked), now).map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -114,7 +125,7 @@ fn look(
         && (!is_stranger || purchase::has_key(head))
         && purchase::is_known(snapshot, index, head, now)
     {
-        return Ok(());
+        return Ok(true);
     }
     if is_stranger {
         return Err(Reason::GrantRequired);
@@ -124,7 +135,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, Some(asked), now)
+    admission::look(snapshot, route, *part, Some(asked), now).map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 
 use crate::admission::{self, Turn};
 use crate::clock;
+use crate::deadline::Deadline;
 use crate::decide::Refused;
 use crate::exchange::Exchange;
 use crate::http1::Framing;
@@ -48,6 +49,8 @@ pub(crate) struct Direct {
     route: usize,
     /// When it arrived.
     at: Timestamp,
+    /// How long its answer is worth waiting for.
+    said: Deadline,
     head: PlainHead,
     /// Where it ends.
     end: usize,
@@ -93,7 +96,7 @@ impl Direct {
         }
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1])?;
         let (route, at, body) = (decided.route, pass.at, pass.head);
-        Some(Self { snapshot, route, at, head, end, body })
+        Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -142,7 +145,8 @@ impl Direct {
     ) -> (Response<ResponseBody>, Vec<u8>) {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
-        let deadline = self.at + snapshot.tiers[route.tier.index()].deadline;
+        let deadline = self.at + self.said.left;
+        exchange.count_deadline(self.said);
         let turn = match admission::ask(snapshot, route, Part::None, None, self.at, deadline) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
             Ok(Turn::Later(ticket, held)) => {
@@ -163,6 +167,7 @@ impl Direct {
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);
+        outgoing.hurries = self.said.is_shorter;
         let sent =
             service::send(exchange, upstream, &mut outgoing, None, admitted, now, deadline).await;
         let answer = sent.unwrap_or_else(|reason| self.refusal(exchange, reason, clock::now()));

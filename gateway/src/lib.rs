@@ -13,7 +13,7 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            permits, memory, keyed
+//!                            permits, memory, keyed, deadline
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -37,6 +37,7 @@ mod come_back;
 mod connection;
 mod connections;
 mod date;
+mod deadline;
 mod decide;
 mod descriptors;
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Permits {
         };
         let limit = found.adaptive.tick(&seen, now);
         if settings.moves() {
-            limiter.resize(limit, found.limits.reserved_at(limit), now);
+            limiter.resize(&found.limits.clone().resized(limit), now);
         }
     }
 

@@ -255,12 +255,10 @@ impl Arrival {
     /// What few requests have to wait for has a box of its own, here and further on: the future of the
     /// others is small, and so is what moving it costs.
     async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
-        let Decided { route: index, part, .. } = decided;
+        let Decided { route: index, part, deadline: said, .. } = decided;
         let is_once = self.snapshot.config.routes[index].once;
-        let deadline = {
-            let tier = self.snapshot.routes[index].tier;
-            self.now + self.snapshot.tiers[tier.index()].deadline
-        };
+        let deadline = self.now + said.left;
+        self.exchange.count_deadline(said);
         let (ahead, begun, now) = if is_once || self.has_body() {
             Box::pin(self.read(index, deadline)).await?
         } else {
@@ -300,7 +298,8 @@ impl Arrival {
                 canary.ask();
             }
         }
-        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let is_own = said.is_shorter;
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline, is_own }))
     }
 
     /// What it is beside a request, which is begun at `now`; nothing, for most.

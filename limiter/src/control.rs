@@ -1,7 +1,7 @@
 //! What an operator does to a limiter while it runs, and sees of it.
 
 use crate::limiter::Limiter;
-use crate::limits::{Limits, MAX_IN_FLIGHT};
+use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::status::{Status, TierStatus};
 use crate::sync::{Ordering, lock};
@@ -23,6 +23,7 @@ impl Limiter {
         {
             let mut buffer = lock(&self.buffer);
             buffer.apply(limits, from);
+            self.count_shares(&mut buffer);
             self.counters.limit.store(Limit::new(limits).0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
@@ -37,16 +38,17 @@ impl Limiter {
         }
     }
 
-    /// Changes the number of permits live, and how many of them are kept for ranks above the ordinary: at most one less. All
-    /// else stays as it was applied. For a limit that is found while it holds; closing is for [`apply`](Self::apply), so that 0
-    /// is 1 here.
-    pub fn resize(&self, max_in_flight: u32, reserved: u32, now: Timestamp) {
-        let limit = Limit::of_numbers(max_in_flight.clamp(1, MAX_IN_FLIGHT), reserved);
+    /// Changes the number of permits live, with how many of them are kept for ranks above the ordinary and guaranteed to the
+    /// tiers, to those of `limits`. All else stays as it was applied. For a limit that is found while it holds; closing is
+    /// for [`apply`](Self::apply), so that 0 is 1 here.
+    pub fn resize(&self, limits: &Limits, now: Timestamp) {
+        let limit = Limit::of_numbers(limits.max_in_flight().max(1), limits.reserved_permits());
         if self.counters.limit() == limit {
             return;
         }
         {
             let mut buffer = lock(&self.buffer);
+            buffer.guarantee(limits);
             self.counters.limit.store(limit.0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
@@ -88,7 +90,11 @@ impl Limiter {
     pub fn status(&self, now: Timestamp) -> Status {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
-        let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        let is_counted = buffer.has_guarantees();
+        let in_flight = |counter| is_counted.then(|| self.shares.in_flight(counter));
+        let tiers: Vec<TierStatus> = (buffer.tiers().iter())
+            .map(|tier| TierStatus { in_flight: in_flight(tier.counter), ..tier.status() })
+            .collect();
         let limit = self.counters.limit();
         Status {
             in_flight: self.counters.word().in_flight(),

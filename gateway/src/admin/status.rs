@@ -104,6 +104,8 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
             let state = if row.open { "open" } else { "closed" };
             let row = json!({
                 "queued": row.waiting,
+                "in_flight": row.in_flight,
+                "guaranteed": row.guaranteed,
                 "breaker": state,
                 "trips": row.trips,
                 "pressure": row.pressure,

@@ -141,7 +141,7 @@ const ODD_HOSTS: [&str; 14] = [
     "host: a\r\n b",
     "host: a/b",
 ];
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
     "accept: */*",
     "user-agent: x",
     "cookie: a=b; c=d",
@@ -156,9 +156,18 @@ const FIELDS: [&str; 14] = [
     "x-forwarded-for: 1.2.3.4",
     "accept-encoding: gzip, br",
     "x-empty:",
+    "x-request-deadline-ms: 30000",
+    "grpc-timeout: 30S",
 ];
-const ODD_FIELDS: [&str; 37] = [
+const ODD_FIELDS: [&str; 44] = [
     "connection: x-a, close",
+    "x-request-deadline-ms: 0",
+    "x-request-deadline-ms: -1",
+    "x-request-deadline-ms: soon",
+    "X-Request-Deadline-Ms: 30000\r\nx-request-deadline-ms: 0",
+    "grpc-timeout: 0n",
+    "grpc-timeout: 1x",
+    "connection: grpc-timeout\r\ngrpc-timeout: 9S",
     "connection: closed",
     "connection: ,,CLOSE,,",
     "connection: content-length",

@@ -6,6 +6,8 @@ pub(crate) const ARRIVALS: &str = "floodgate_arrivals_total";
 pub(crate) const ADMITTED: &str = "floodgate_admitted_total";
 /// Requests by how they ended: `completed`, `failed`, `rejected`, `abandoned`.
 pub(crate) const REQUESTS: &str = "floodgate_requests_total";
+/// Requests that said how long they wait, by what became of that: `shorter` than their tier's deadline, `ignored`.
+pub(crate) const CLIENT_DEADLINES: &str = "floodgate_client_deadlines_total";
 /// Refusals by reason.
 pub(crate) const REJECTIONS: &str = "floodgate_rejections_total";
 /// Admitted requests that failed, by reason.
@@ -24,6 +26,10 @@ pub(crate) const MEMORY: &str = "floodgate_memory_bytes";
 pub(crate) const MEMORY_LIMIT: &str = "floodgate_memory_limit_bytes";
 /// 0..1, how full the memory is.
 pub(crate) const MEMORY_PRESSURE: &str = "floodgate_memory_pressure";
+/// Of those at an upstream, by tier; where tiers are guaranteed some.
+pub(crate) const TIER_IN_FLIGHT: &str = "floodgate_tier_in_flight";
+/// Permits that a tier is guaranteed.
+pub(crate) const TIER_GUARANTEED: &str = "floodgate_tier_guaranteed";
 /// Upgraded connections now, apart from the permits.
 pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.

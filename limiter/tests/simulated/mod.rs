@@ -33,6 +33,7 @@ pub(crate) enum Demand {
 /// The limiter, the limit and the upstream, and what they did.
 pub(crate) struct Run {
     limiter: Arc<Limiter>,
+    limits: Limits,
     adaptive: Adaptive,
     upstream: Upstream,
     demand: Demand,
@@ -61,6 +62,7 @@ impl Run {
         let limits = Limits::new(settings.start(), 0, vec![tier]).unwrap();
         Self {
             limiter: Limiter::new(&limits),
+            limits,
             adaptive: Adaptive::new(settings, Timestamp::default()),
             upstream,
             demand: Demand::Endless,
@@ -151,7 +153,7 @@ impl Run {
     }
 
     pub(crate) fn mean_and_deviation(&self, from: f64, to: f64) -> (f64, f64) {
-        let limits: Vec<f64> = self.limits(from, to).collect();
+        let limits: Vec<f64> = self.found(from, to).collect();
         let count = limits.len() as f64;
         let mean = limits.iter().sum::<f64>() / count;
         let squares = limits.iter().map(|limit| (limit - mean).powi(2)).sum::<f64>();
@@ -160,7 +162,7 @@ impl Run {
 
     pub(crate) fn extremes(&self, from: f64, to: f64) -> (f64, f64) {
         let both = |(least, most): (f64, f64), limit: f64| (least.min(limit), most.max(limit));
-        self.limits(from, to).fold((f64::INFINITY, 0.0), both)
+        self.found(from, to).fold((f64::INFINITY, 0.0), both)
     }
 
     /// The least that ruled.
@@ -180,7 +182,7 @@ impl Run {
         f64::from(self.upstream.servers) / self.upstream.millis * 1e3
     }
 
-    fn limits(&self, from: f64, to: f64) -> impl Iterator<Item = f64> {
+    fn found(&self, from: f64, to: f64) -> impl Iterator<Item = f64> {
         let within = move |at: &f64| (from..to).contains(at);
         self.trace.iter().filter(move |(at, ..)| within(at)).map(|(_, limit, ..)| *limit)
     }
@@ -199,7 +201,7 @@ impl Run {
             frozen: self.frozen,
         };
         let limit = self.adaptive.tick(&seen, self.at());
-        self.limiter.resize(limit, 0, self.at());
+        self.limiter.resize(&self.limits.clone().resized(limit), self.at());
         let found = self.adaptive.status().limit;
         self.trace.push((self.now as f64 / 1e9, found, seen.totals.services, limit));
     }
