@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use floodgate_limiter::{Limits, Rate, TierLimits};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierLimits};
 
 use crate::config::{Config, Tier, Upstream};
 
@@ -11,8 +11,10 @@ use crate::config::{Config, Tier, Upstream};
 pub struct UpstreamFigures {
     /// Its name.
     pub name: String,
-    /// Requests at it at once.
+    /// Requests at it at once, at most.
     pub permits: u32,
+    /// How many of them there are.
+    pub in_flight: AdaptiveSettings,
     /// How many of those are kept for the customers of journeys.
     pub reserved: u32,
     /// Places in its buffer.
@@ -65,6 +67,7 @@ impl UpstreamFigures {
         Self {
             name: upstream.name.clone(),
             permits: limits.max_in_flight(),
+            in_flight: upstream.in_flight,
             reserved: upstream.reserved,
             places: limits.buffer(),
             per_second,

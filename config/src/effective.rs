@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use floodgate_limiter::Rate;
+use floodgate_limiter::{AdaptiveSettings, Rate};
 
-use crate::config::{Config, Explain, Journey, Latch, Once, Route, Server, Tier, Upstream};
+use crate::config::{
+    Config, Explain, Isolate, Journey, Latch, Limit, Once, Route, Server, Tier, Upstream,
+};
 use crate::duration::Time;
 use crate::rate::Ceiling;
 use crate::size;
@@ -150,7 +152,7 @@ fn window(list: &[String], start: usize) -> String {
 }
 
 fn server(server: &Server) -> Table<'_> {
-    let values = vec![
+    let mut values = vec![
         ("listen", one(server.listen)),
         ("admin", one(server.admin)),
         ("workers", one(server.workers)),
@@ -167,21 +169,21 @@ fn server(server: &Server) -> Table<'_> {
         ("via", one(&server.via)),
         ("log", one(&server.log)),
     ];
+    values.extend(server.max_memory.map(|memory| ("max_memory", bytes(memory))));
     Table { section: Section::Server, name: "", values }
 }
 
 fn upstream(upstream: &Upstream) -> Table<'_> {
-    let mut values = vec![
-        ("servers", list(&upstream.servers)),
-        ("max_in_flight", one(upstream.limits.max_in_flight())),
-        ("buffer", one(upstream.limits.buffer())),
-    ];
+    let mut values = vec![("servers", list(&upstream.servers))];
+    values.extend(in_flight(&upstream.in_flight));
+    values.push(("buffer", one(upstream.limits.buffer())));
     values.extend(rate(upstream.rate));
     values.extend([
         ("connect_timeout", time(upstream.connect_timeout)),
         ("idle_timeout", time(upstream.idle_timeout)),
         ("max_upgraded", one(upstream.max_upgraded)),
     ]);
+    values.extend(isolate(&upstream.isolate));
     Table { section: Section::Upstreams, name: &upstream.name, values }
 }
 
@@ -199,7 +201,7 @@ fn tier(tier: &Tier) -> Table<'_> {
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(9);
+    let mut values = Vec::with_capacity(11);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
@@ -211,7 +213,25 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
+    let limits: Vec<String> = route.limits.iter().map(limit).collect();
+    values.push(("limits", list(&limits)));
+    values.extend(isolate(&route.isolate));
     Table { section: Section::Routes, name: &route.name, values }
+}
+
+fn limit(limit: &Limit) -> String {
+    let Limit { name, key, rate, max_keys, missing, shadow } = limit;
+    let (shown, burst) = (Ceiling::of(*rate).show(), rate.burst());
+    let name = if *name == key.to_string() { String::new() } else { format!("{name}: ") };
+    let shadow = if *shadow { ", shadow" } else { "" };
+    let missing = missing.as_str();
+    format!("{name}{key} {shown}, burst {burst}, max_keys {max_keys}, missing {missing}{shadow}")
+}
+
+fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {
+    let Isolate { key, share, shadow } = isolate.as_ref()?;
+    let shadow = if *shadow { ", shadow" } else { "" };
+    Some(("isolate", one(format_args!("{key} share {share}{shadow}"))))
 }
 
 fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
@@ -253,6 +273,22 @@ fn once(once: &Once) -> Table<'_> {
 fn explain(explain: &Explain) -> Table<'_> {
     let values = vec![("header", one(explain.header)), ("sample", one(explain.sample))];
     Table { section: Section::Explain, name: "", values }
+}
+
+/// The number itself where there is nothing to find, as it is typed most often.
+fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
+    if *settings == AdaptiveSettings::fixed(settings.start()) {
+        return vec![("max_in_flight", one(settings.start()))];
+    }
+    let mut values = vec![
+        ("max_in_flight.min", one(settings.min())),
+        ("max_in_flight.max", one(settings.max())),
+        ("max_in_flight.start", one(settings.start())),
+        ("max_in_flight.algorithm", one(settings.algorithm().as_str())),
+        ("max_in_flight.shadow", one(settings.is_shadow())),
+    ];
+    values.extend(settings.max_latency().map(|it| ("max_in_flight.max_latency", time(it))));
+    values
 }
 
 fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {

@@ -9,6 +9,7 @@ use crate::derived::{TierFigures, UpstreamFigures};
 use crate::duration::Time;
 use crate::effective::Section;
 use crate::given::Given;
+use crate::in_flight;
 use crate::load::Loaded;
 use crate::problem::Problems;
 use crate::value::Text;
@@ -62,7 +63,7 @@ pub fn explain(loaded: &Loaded, service: Option<Duration>) -> Explanation {
 // === impl Explanation ===
 
 impl Explanation {
-    /// `{values: [{key, value, given}], upstreams: [{name, permits, reserved, places, per_second, tiers: […]}], warnings: […]}`.
+    /// `{values: [{key, value, given}], upstreams: [{name, permits, in_flight, reserved, places, per_second, tiers: […]}], warnings: […]}`.
     pub fn to_json(&self) -> Json {
         let value = |it: &EffectiveValue| json!({ "key": it.key, "value": it.value, "given": it.given.to_string() });
         let tier = |tier: &TierFigures| {
@@ -80,6 +81,7 @@ impl Explanation {
             json!({
                 "name": it.name,
                 "permits": it.permits,
+                "in_flight": in_flight::in_words(&it.in_flight),
                 "reserved": it.reserved,
                 "places": it.places,
                 "per_second": it.per_second,
@@ -118,8 +120,8 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for UpstreamFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, permits, reserved, places, per_second, tiers } = self;
-        write!(f, "upstream {name}: {permits} permits")?;
+        let Self { name, permits: _, in_flight, reserved, places, per_second, tiers } = self;
+        write!(f, "upstream {name}: {}", in_flight::in_words(in_flight))?;
         if *reserved > 0 {
             write!(f, " ({reserved} kept for journeys)")?;
         }

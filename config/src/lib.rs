@@ -32,8 +32,11 @@ mod environment;
 mod explain;
 mod file;
 mod given;
+mod in_flight;
 mod journey;
 mod journeys;
+mod key;
+mod limits;
 mod load;
 mod names;
 mod pattern;
@@ -53,11 +56,14 @@ mod word;
 
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
-pub use config::{Config, Explain, Finish, Journey, Latch, Once, Route, Server, Tier, Upstream};
+pub use config::{
+    Config, Explain, Finish, Isolate, Journey, Latch, Limit, Once, Route, Server, Tier, Upstream,
+};
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
+pub use key::{Key, KeyPart, MissingKey};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};

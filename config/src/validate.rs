@@ -11,6 +11,7 @@ use crate::address::ServerAddress;
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
+use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
@@ -61,7 +62,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
     };
     refer_back(&mut config);
-    Some(config)
+    check_upstreams(file, &config, report);
+    (!report.has_errors()).then_some(config)
 }
 
 fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
@@ -97,6 +99,7 @@ fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
         max_head: narrow(file.max_head.0),
         max_headers: narrow(file.max_headers.0),
         trusted_proxies: file.trusted_proxies.values().copied().collect(),
+        max_memory: file.max_memory.as_ref().map(|it| it.0),
         via: file.via.0.clone(),
         log: file.log.0.clone(),
     }
@@ -192,6 +195,7 @@ fn upstream(
 ) -> Option<Upstream> {
     let path = format!("upstreams.{name}");
     let rate = rate(&typed.rate, &typed.burst, &path, report);
+    let isolate = isolate(&typed.isolate, None, &path, report);
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
         let key = format!("{path}.servers[{index}]");
@@ -210,18 +214,21 @@ fn upstream(
         weight: tier.weight,
         watermarks: tier.watermarks,
     });
-    let (max_in_flight, buffer) = (narrow(typed.max_in_flight.0), narrow(typed.buffer.0));
-    match Limits::new(max_in_flight, buffer, tiers.collect()) {
+    let in_flight = typed.max_in_flight.settings(&format!("{path}.max_in_flight"), report)?;
+    let most = if in_flight.moves() { in_flight.max() } else { in_flight.start() };
+    match Limits::new(most, narrow(typed.buffer.0), tiers.collect()) {
         Ok(limits) => Some(Upstream {
             name: name.to_owned(),
             servers: typed.servers.as_ref()?.values().cloned().collect(),
             limits: limits.guaranteed(&guaranteed),
+            in_flight,
             // What follows from the journeys is not known yet.
             reserved: 0,
             rate,
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
+            isolate,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.
@@ -303,6 +310,8 @@ fn route(
         };
         sku.at(&typed.path).map_err(told).ok()
     });
+    let limits = limits(&typed.limits, &typed.path, path, report);
+    let isolate = isolate(&typed.isolate, Some(&typed.path), path, report);
     Some(Route {
         name,
         methods: typed
@@ -318,6 +327,8 @@ fn route(
         journey: None,
         sku,
         once: typed.once.value,
+        limits,
+        isolate,
     })
 }
 

@@ -49,10 +49,15 @@ fn upstreams(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
     for (index, ((name, typed), upstream)) in typed.zip(&config.upstreams).enumerate() {
         let path = format!("upstreams.{}", name.value);
         let at = name.span.unwrap_or(typed.span);
-        if typed.max_in_flight.0 == 0 {
+        if upstream.limits.max_in_flight() == 0 {
             let span = typed.max_in_flight.span.unwrap_or(at);
             let message = format!("the upstream `{}` is closed", name.value);
             report.warning(format!("{path}.max_in_flight"), span, message, "0 permits");
+        }
+        for (key, span, message, suggestion) in
+            typed.max_in_flight.odd(&upstream.in_flight, longest_deadline(config))
+        {
+            report.warning(format!("{path}.max_in_flight.{key}"), span, message, suggestion);
         }
         if let Some((message, suggestion)) = buffer(upstream, index, config) {
             let span = typed.buffer.span.unwrap_or(at);

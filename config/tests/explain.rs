@@ -84,14 +84,25 @@ fn every_value_is_told_with_where_it_comes_from() {
 /// Against the schema, so that a new key is not forgotten. Names are in the paths.
 #[test]
 fn no_key_is_forgotten() {
-    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nrate =");
-    let text = text.replace("buffer = 1000", "rate = \"9/s\"");
+    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nisolate = { key = \"client_ip\", share = 0.5 }\nrate =");
+    let text = text
+        .replace("buffer = 1000", "isolate = { key = \"client_ip\", share = 0.5 }\nrate = \"9/s\"");
     let text = text.replace("max_wait = \"100ms\"", "rate = \"9/s\"");
+    let text = text.replace("[server]", "[server]\nmax_memory = \"1GiB\"");
+    let in_flight = "{ max = 9, max_latency = \"1s\" }";
+    let text = text.replace(
+        "rate = \"9/s\"\n\n[[tiers]]",
+        &format!("rate = \"9/s\"\nmax_in_flight = {in_flight}\n\n[[tiers]]"),
+    );
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();
     let tables = [
         ("server.", "/properties/server"),
         ("upstreams.checkout.", "/properties/upstreams/additionalProperties"),
+        (
+            "upstreams.checkout.max_in_flight.",
+            "/properties/upstreams/additionalProperties/properties/max_in_flight/anyOf/1",
+        ),
         ("tiers.l2.", "/properties/tiers/items"),
         ("tiers.l2.watermarks.", "/properties/tiers/items/properties/watermarks"),
         ("routes.order.", "/properties/routes/items"),

@@ -7,18 +7,23 @@ use floodgate_limiter::{Class, Decision, Gcra, Permit, Ticket, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
+use crate::keyed::{Asked, Held};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
-pub(crate) struct Admitted(Option<Permit>);
+pub(crate) struct Admitted {
+    permit: Option<Permit>,
+    /// That of its keys' shares, given back with it.
+    _held: Held,
+}
 
 /// When a request that is not refused gets its permit.
 #[derive(Debug)]
 pub(crate) enum Turn {
     /// When its ticket is called.
-    Later(Ticket),
+    Later(Ticket, Held),
     /// At once.
     Now(Admitted),
 }
@@ -32,10 +37,14 @@ pub(crate) fn look(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     limiter.check(class(route, part))?;
+    if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
+        keyed.look(asked, now)?;
+    }
     for rate in rates(snapshot, route).into_iter().flatten() {
         rate.peek(now).map_err(|_| Reason::Rate)?;
     }
@@ -64,24 +73,6 @@ fn class(route: &Route, part: Part) -> Class {
     Class { tier: route.tier, rank: part.rank() }
 }
 
-/// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
-/// after waiting its turn. With the permit comes the time at which it was given.
-///
-/// # Errors
-/// The reason to refuse it with. Dropping the future gives the place in the buffer back at once.
-pub(crate) async fn admit(
-    snapshot: &Snapshot,
-    route: &Route,
-    part: Part,
-    now: Timestamp,
-    deadline: Timestamp,
-) -> Result<(Admitted, Timestamp), Reason> {
-    match ask(snapshot, route, part, now, deadline)? {
-        Turn::Now(admitted) => Ok((admitted, now)),
-        Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
-    }
-}
-
 /// The gate, for whom a [`look`] has not refused.
 ///
 /// # Errors
@@ -90,18 +81,25 @@ pub(crate) fn ask(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    asked: Option<&mut Asked<'_>>,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let keyed = route.keyed.as_deref().zip(asked);
+    let held =
+        keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
     let turn = match limiter.acquire(class(route, part), now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted(Some(permit))),
+        Decision::Admit(permit) => Turn::Now(Admitted { permit: Some(permit), _held: held }),
         Decision::Reject(rejection) => return Err(rejection.into()),
-        Decision::Wait(ticket) => Turn::Later(ticket),
+        Decision::Wait(ticket) => Turn::Later(ticket, held),
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
     // says no after all, another request was faster, and the permit or the place goes back.
+    if let Some((keyed, asked)) = keyed {
+        keyed.take(asked, now)?;
+    }
     let mut rates = rates(snapshot, route).into_iter().flatten();
     rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
     Ok(turn)
@@ -111,13 +109,13 @@ pub(crate) fn ask(
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Reason> {
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted(Some(result?)))
+    Ok(Admitted { permit: Some(result?), _held: held })
 }
 
 /// The rates that a request of this route has to keep to.
@@ -133,7 +131,7 @@ impl Admitted {
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
     pub(crate) fn served(mut self, now: Timestamp) {
-        if let Some(permit) = self.0.take() {
+        if let Some(permit) = self.permit.take() {
             permit.release(now);
         }
     }
@@ -141,7 +139,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        if let Some(permit) = self.0.take() {
+        if let Some(permit) = self.permit.take() {
             permit.cancel(clock::now());
         }
     }

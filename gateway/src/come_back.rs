@@ -23,6 +23,8 @@ const SHARE: f64 = 0.1;
 const SOON: Duration = Duration::from_secs(1);
 /// As far ahead as a calendar books.
 const LONGEST: Duration = Duration::from_secs(31);
+/// What a closed limit tells; any other is open again within 100 days.
+const LONGEST_LIMITED: Duration = Duration::from_secs(101 * 24 * 60 * 60);
 /// So that they do not come together either.
 const SPREAD_MS: u64 = 500;
 
@@ -58,9 +60,12 @@ impl Calendars {
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
     /// when.
     pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
-        let Refused { route, reason, part } = refused;
+        let Refused { route, reason, part, limited, .. } = refused;
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
+        if let Some(limited) = limited.filter(|_| reason == Reason::KeyLimit) {
+            return Told { wait: Some(limited.wait.min(LONGEST_LIMITED)), device: None };
+        }
         let wait = match (reason, part) {
             (Reason::ReservedOut, _) => {
                 snapshot.config.latch.ttl.clamp(SOON, LONGEST) + self.spread()

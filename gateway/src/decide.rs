@@ -8,6 +8,7 @@ use crate::admission;
 use crate::classify::{HeadView, classify};
 use crate::deadline::Deadline;
 use crate::journey::Part;
+use crate::keyed::{Asked, Limited, Seen};
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
     /// How long its answer is worth waiting for.
     pub deadline: Deadline,
 }
@@ -36,6 +39,19 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// What was found about its keys.
+    pub seen: Seen,
+    /// Which limit of its key's own it was, if that is why.
+    pub limited: Option<Limited>,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// One that belongs to no route.
+    pub(crate) const fn unrouted(reason: Reason) -> Self {
+        Self { route: None, reason, part: Part::None, seen: Seen::NOTHING, limited: None }
+    }
 }
 
 /// What is known of a request that arrives at `now` by its head alone.
@@ -49,20 +65,27 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
-        return Err(Refused { route: None, reason: Reason::NoRoute, part: Part::None });
+        return Err(Refused::unrouted(Reason::NoRoute));
     };
     let mut part = Part::None;
-    let refused = |part, reason| Refused { route: Some(index), reason, part };
-    let is_answered = look(worker, snapshot, index, head, &mut part, now)
-        .map_err(|reason| refused(part, reason))?;
-    let route = &snapshot.routes[index];
-    let deadline = Deadline::of(head.fields, snapshot.tiers[route.tier.index()].deadline);
-    if !is_answered {
-        let shard = route.stats.shard(worker.index);
-        let look = deadline.look(snapshot, (route, shard), part, now);
-        look.map_err(|reason| refused(part, reason))?;
+    let mut asked = Asked::new(worker, snapshot, head);
+    let looked = look(&mut asked, index, &mut part, now);
+    let deadline =
+        Deadline::of(head.fields, snapshot.tiers[snapshot.routes[index].tier.index()].deadline);
+    let looked = looked.and_then(|is_answered| match is_answered {
+        true => Ok(()),
+        false => {
+            let route = &snapshot.routes[index];
+            deadline.look(snapshot, (route, route.stats.shard(worker.index)), part, now)
+        }
+    });
+    let Asked { seen, limited, .. } = asked;
+    match looked {
+        Ok(()) => {
+            Ok(Decided { route: index, generation: snapshot.generation, part, seen, deadline })
+        }
+        Err(reason) => Err(Refused { route: Some(index), reason, part, seen, limited }),
     }
-    Ok(Decided { route: index, generation: snapshot.generation, part, deadline })
 }
 
 /// Whether there is an answer already, which needs no upstream.
@@ -70,13 +93,12 @@ pub(crate) fn decide(
 /// # Errors
 /// Something speaks against it.
 fn look(
-    worker: &Worker,
-    snapshot: &Snapshot,
+    asked: &mut Asked<'_>,
     index: usize,
-    head: HeadView<'_>,
     part: &mut Part,
     now: Timestamp,
 ) -> Result<bool, Reason> {
+    let Asked { worker, snapshot, head, .. } = *asked;
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
         return Err(Reason::Draining);
@@ -89,7 +111,7 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, now).map(|()| false);
+        return admission::look(snapshot, route, Part::None, Some(asked), now).map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -116,7 +138,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, now).map(|()| false)
+    admission::look(snapshot, route, *part, Some(asked), now).map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

@@ -13,12 +13,13 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            deadline
+//!                            permits, memory, keyed, deadline
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
 //! [`gateway`] is the process.
 
+pub mod allocator;
 pub mod control;
 pub mod demo;
 pub mod gateway;
@@ -26,7 +27,7 @@ pub mod gateway;
 mod accept;
 mod admin;
 mod admission;
-mod allocator;
+mod alone;
 mod capacity;
 mod classify;
 mod client_address;
@@ -41,6 +42,7 @@ mod decide;
 mod descriptors;
 #[cfg(test)]
 mod differential;
+mod direct;
 mod exchange;
 mod explain;
 mod fields;
@@ -50,11 +52,15 @@ mod headers;
 mod http1;
 mod inlet;
 mod journey;
+mod keyed;
 mod link;
 mod listener;
+mod memory;
 mod metrics;
 mod outbound;
+mod permits;
 mod places;
+mod plain;
 mod pool;
 mod proxy;
 mod purchase;

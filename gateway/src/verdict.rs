@@ -15,7 +15,6 @@ use crate::decide::{Decided, Refused, decide};
 use crate::explain::{Case, DecisionField, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::Part;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -133,6 +132,7 @@ impl Moment {
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
         worker.count_invalid(&self.snapshot, turned.refused.route, turned.refused.part);
+        worker.count_keys(&self.snapshot, turned.refused.route, turned.refused.seen);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
@@ -197,7 +197,7 @@ impl<'a> Turned<'a> {
         Self {
             len: bytes.len() as u64,
             is_last: true,
-            refused: Refused { route: None, reason, part: Part::None },
+            refused: Refused::unrouted(reason),
             line: None,
             is_head: bytes.starts_with(b"HEAD "),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{RefusedKeys, Sampler, Timestamp};
 
 use crate::clock;
 use crate::come_back::{Calendars, Told};
@@ -15,6 +15,7 @@ use crate::date::Date;
 use crate::decide::Refused;
 use crate::explain::Levels;
 use crate::journey::Part;
+use crate::keyed::Seen;
 use crate::pool::Pool;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
@@ -43,6 +44,10 @@ pub(crate) struct Worker {
     pub date: Date,
     /// How full the upstreams were when it last looked.
     pub levels: Levels,
+    /// Which keys it has to refuse, and until when.
+    pub refused_keys: RefusedKeys,
+    /// Picks the requests whose keys are counted.
+    pub sampler: Sampler,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
     pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
@@ -72,6 +77,8 @@ impl Worker {
             pool: Rc::default(),
             wheel: Wheel::new(),
             lines: RefCell::default(),
+            refused_keys: RefusedKeys::new(),
+            sampler: Sampler::new(index as u32 + 1),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
@@ -127,6 +134,13 @@ impl Worker {
             && let Some((journey, _)) = snapshot.routes[route].journey
         {
             snapshot.journeys[journey].stats.shard(self.index).invalid[invalid.index()].increment();
+        }
+    }
+
+    /// Counts what was seen of the keys of a request of `route`.
+    pub(crate) fn count_keys(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
+        if let Some(keyed) = route.and_then(|route| snapshot.routes[route].keyed.as_deref()) {
+            keyed.count(self.index, seen);
         }
     }
 

@@ -38,6 +38,29 @@ impl Limiter {
         }
     }
 
+    /// Changes the number of permits live, with how many of them are kept for ranks above the ordinary and guaranteed to the
+    /// tiers, to those of `limits`. All else stays as it was applied. For a limit that is found while it holds; closing is
+    /// for [`apply`](Self::apply), so that 0 is 1 here.
+    pub fn resize(&self, limits: &Limits, now: Timestamp) {
+        let limit = Limit::of_numbers(limits.max_in_flight().max(1), limits.reserved_permits());
+        if self.counters.limit() == limit {
+            return;
+        }
+        {
+            let mut buffer = lock(&self.buffer);
+            buffer.guarantee(limits);
+            self.counters.limit.store(limit.0, Ordering::Release);
+            self.publish(&mut buffer, now);
+        }
+        self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
+    }
+
+    /// Permits out, as one load.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.counters.word().in_flight()
+    }
+
     /// Refuses waiters and newcomers as [`Rejection::Draining`] from now on; permits are not touched.
     pub fn drain(&self, now: Timestamp) {
         self.in_batches(now, |buffer, wakers| {

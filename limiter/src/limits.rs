@@ -44,6 +44,8 @@ pub struct Limits {
     reserved: u32,
     buffer: u32,
     tiers: Vec<TierLimits>,
+    /// What is guaranteed, as parts of the whole: what they come to depends on how many permits there are.
+    parts: [f64; MAX_TIERS],
     guarantees: [Guarantee; MAX_TIERS],
     queue_delay_target: Duration,
     trip_spacing: Duration,
@@ -77,6 +79,7 @@ impl Limits {
             reserved: 0,
             buffer,
             tiers,
+            parts: [0.0; MAX_TIERS],
             guarantees: [Guarantee::NONE; MAX_TIERS],
             queue_delay_target: Duration::from_millis(20),
             trip_spacing: Duration::from_secs(1),
@@ -92,19 +95,45 @@ impl Limits {
         self
     }
 
+    /// The same with another number of permits, at most [`MAX_IN_FLIGHT`]; as large a part of them is kept.
+    #[must_use]
+    pub fn resized(mut self, max_in_flight: u32) -> Self {
+        self.reserved = self.reserved_at(max_in_flight);
+        self.max_in_flight = max_in_flight.min(MAX_IN_FLIGHT);
+        self.guarantee_parts();
+        self
+    }
+
+    /// How many of `max_in_flight` permits would be kept if there were so many: as large a part as of these, and always one
+    /// less than all at most.
+    #[must_use]
+    pub fn reserved_at(&self, max_in_flight: u32) -> u32 {
+        let all = u64::from(self.max_in_flight.max(1));
+        let part = u64::from(self.reserved) * u64::from(max_in_flight) / all;
+        u32::try_from(part).unwrap_or(u32::MAX).min(max_in_flight.saturating_sub(1))
+    }
+
     /// The parts of the permits, and of the places in the buffer, that are guaranteed to the tiers, in order of priority:
     /// none unless told. Each is 0..=1; what goes beyond the whole is cut off, from the last tier on.
     ///
     /// Both are rounded down, but to no less than one of what is left. See [`Guarantee`].
     #[must_use]
     pub fn guaranteed(mut self, parts: &[f64]) -> Self {
-        let permits = divide(self.max_in_flight, 0, parts);
+        self.parts = [0.0; MAX_TIERS];
+        for (own, part) in self.parts.iter_mut().zip(parts) {
+            *own = *part;
+        }
+        self.guarantee_parts();
+        self
+    }
+
+    fn guarantee_parts(&mut self) {
+        let permits = divide(self.max_in_flight, 0, &self.parts);
         // The first tier can wait, whatever is kept from it: the gate refuses whom there is no place for.
-        let places = divide(self.buffer, 1, parts);
+        let places = divide(self.buffer, 1, &self.parts);
         for (guarantee, (permits, places)) in self.guarantees.iter_mut().zip(permits.zip(places)) {
             *guarantee = Guarantee { permits, places };
         }
-        self
     }
 
     /// The mean wait that counts as a pressure of 1 for the lower tiers.

@@ -126,12 +126,16 @@ fn the_same_seed_brings_the_same_customers_and_another_seed_others() {
         (plan.seed, plan.poisson) = (seed, true);
         plan.steps[2].abandon = 0.3;
         let report = run(plan);
-        (report.traffic.intents, report.traffic.customers)
+        // Who was let in before the last one came is a matter of time.
+        let customers = report.traffic.customers.map(|tally| {
+            (tally.started, tally.completed, tally.abandoned, tally.gave_up, tally.sold_out)
+        });
+        (report.traffic.intents, customers)
     };
     let first = customers(1);
     assert_eq!(first, customers(1));
     assert_ne!(first, customers(2));
-    assert!(first.1.iter().any(|tally| tally.abandoned > 0));
+    assert!(first.1.iter().any(|&(_, _, abandoned, ..)| abandoned > 0));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `/api/status`: the live numbers as JSON.
 
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::latch;
+use super::{keys, latch};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -24,13 +24,21 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
         .collect();
     let purchases = snapshot.purchases.status();
+    let (limits, shares) = keys::status(&snapshot);
     json!({
         "generation": snapshot.generation,
         "draining": shared.is_draining(),
         "active_requests": shared.active(),
         "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
+        "memory": {
+            "used": shared.memory.used(),
+            "limit": shared.memory.limit(),
+            "pressure": shared.memory.pressure(),
+        },
         "upstreams": upstreams,
         "journeys": journeys,
+        "limits": limits,
+        "shares": shares,
         "stock": latch::counts(&snapshot),
         "purchases": {
             "in_flight": purchases.in_flight,
@@ -72,6 +80,20 @@ fn one_journey(seen: &JourneyStatus) -> Value {
     })
 }
 
+/// How the number of permits is found, and why it last moved.
+fn adaptive(found: &AdaptiveStatus, now: Timestamp) -> Value {
+    json!({
+        "algorithm": found.algorithm.as_str(),
+        "shadow": found.shadow,
+        "limit": found.limit,
+        "latency_ms": found.latency.as_secs_f64() * 1e3,
+        "baseline_ms": found.baseline.as_secs_f64() * 1e3,
+        "moved": found.why.as_str(),
+        "moved_ms_ago": now.saturating_since(found.moved_at).as_secs_f64() * 1e3,
+        "rests": found.rests.map(Rests::as_str),
+    })
+}
+
 fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Value {
     let status = upstream.limiter.status(now);
     let tiers: Map<_, _> = status
@@ -106,6 +128,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
     json!({
         "in_flight": status.in_flight,
         "limit": status.limit,
+        "adaptive": upstream.permits.status().map(|found| adaptive(&found, now)),
         "queued": status.waiting,
         "buffer": status.capacity,
         "pressure": status.pressure,

@@ -61,7 +61,7 @@ const SALE: [&str; 8] = [
     "/goods/there",
     "/buy",
 ];
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 20] = [
     "/open",
     "/open/a?b=c",
     "/open/chunked",
@@ -77,6 +77,8 @@ const TARGETS: [&str; 18] = [
     "/shut/a",
     "/small",
     "/small/a",
+    "/limited/a",
+    "/limited/%61?q=1",
     "/read",
     "/nobody",
     "/nowhere",

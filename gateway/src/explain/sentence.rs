@@ -63,9 +63,17 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "The same purchase was on its way already and its answer was not here in time.",
             "Nothing usually: the repeated click gets the answer once it is here; raise `deadline` of the tier if purchases take longer.",
         ),
+        Reason::KeyLimit => (
+            "Its client, or whatever else it is told apart by, had made as many requests as a limit of its route allows each.",
+            "Raise `rate` of that limit, or `burst` if only the beginning is cut, or see with `shadow` first whom it would refuse; if many customers share an address, add another part to `key`.",
+        ),
         Reason::KeyReused => (
             "The idempotency key had come before with another body.",
             "Nothing here: the client has to take a new key for a new purchase.",
+        ),
+        Reason::KeyShare => (
+            "The article, or whatever else it is told apart by, had as many requests at the upstream as its share allows.",
+            "Raise `share` if what is hot may take more from the rest, or `max_in_flight` if the upstream can take more at once.",
         ),
         Reason::MethodNotAllowed => (
             "The method is one that is never forwarded.",

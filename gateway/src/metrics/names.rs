@@ -16,6 +16,16 @@ pub(crate) const FAILURES: &str = "floodgate_failures_total";
 pub(crate) const IN_FLIGHT: &str = "floodgate_in_flight";
 /// How many may be there at once.
 pub(crate) const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+/// The limit that was found, where one is; it rules unless it is in the shadow.
+pub(crate) const ADAPTIVE_LIMIT: &str = "floodgate_adaptive_limit";
+/// Mean service time with few in flight, as it was learnt.
+pub(crate) const ADAPTIVE_BASELINE: &str = "floodgate_adaptive_baseline_seconds";
+/// Memory in use by the process, pages of files left out.
+pub(crate) const MEMORY: &str = "floodgate_memory_bytes";
+/// What counts as full, if anything does.
+pub(crate) const MEMORY_LIMIT: &str = "floodgate_memory_limit_bytes";
+/// 0..1, how full the memory is.
+pub(crate) const MEMORY_PRESSURE: &str = "floodgate_memory_pressure";
 /// Of those at an upstream, by tier; where tiers are guaranteed some.
 pub(crate) const TIER_IN_FLIGHT: &str = "floodgate_tier_in_flight";
 /// Permits that a tier is guaranteed.
@@ -66,6 +76,26 @@ pub(crate) const REPLAYS: &str = "floodgate_replays_total";
 pub(crate) const PURCHASES: &str = "floodgate_purchases";
 /// Memory that they take.
 pub(crate) const PURCHASES_BYTES: &str = "floodgate_purchases_bytes";
+/// Requests over a limit of their key's own, by whether it refuses: `enforced`, `shadow`.
+pub(crate) const KEY_LIMIT_REFUSALS: &str = "floodgate_key_limit_refusals_total";
+/// Requests that did not have its key.
+pub(crate) const KEY_LIMIT_MISSING: &str = "floodgate_key_limit_missing_total";
+/// Keys that it remembers.
+pub(crate) const KEY_LIMIT_KEYS: &str = "floodgate_key_limit_keys";
+/// How many it may remember.
+pub(crate) const KEY_LIMIT_MAX_KEYS: &str = "floodgate_key_limit_max_keys";
+/// Requests of keys that shared a time with others for want of a place.
+pub(crate) const KEY_LIMIT_IN_COMPANY: &str = "floodgate_key_limit_in_company_total";
+/// Requests over the share of their key, by whether it refuses.
+pub(crate) const KEY_SHARE_REFUSALS: &str = "floodgate_key_share_refusals_total";
+/// Requests that did not have its key.
+pub(crate) const KEY_SHARE_MISSING: &str = "floodgate_key_share_missing_total";
+/// Keys that hold a permit or wait for one.
+pub(crate) const KEY_SHARE_KEYS: &str = "floodgate_key_share_keys";
+/// How many one of them holds at most.
+pub(crate) const KEY_SHARE_LARGEST: &str = "floodgate_key_share_largest";
+/// How many it may hold.
+pub(crate) const KEY_SHARE_LIMIT: &str = "floodgate_key_share_limit";
 /// Number of the live configuration.
 pub(crate) const CONFIG_GENERATION: &str = "floodgate_config_generation";
 /// Loads of a configuration by result: `applied`, `rejected`, `unchanged`.

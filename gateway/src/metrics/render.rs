@@ -1,6 +1,8 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
 mod journeys;
+mod keyed;
+mod limits;
 
 use std::fmt::{Display, Write};
 
@@ -18,7 +20,9 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
+    keyed::render(snapshot, &mut page);
 }
 
 fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Buffer;
 use crate::class::Rank;
 use crate::counters::Service;
+use crate::limits::Limits;
 use crate::shares::{Places, Share, Shares};
 use crate::tier::{MAX_TIERS, Tier};
 use crate::timestamp::saturating_nanos;
@@ -36,6 +37,18 @@ impl Lower {
 // === impl Buffer ===
 
 impl Buffer {
+    /// Takes over what `limits` guarantee, for the same tiers.
+    pub(crate) fn guarantee(&mut self, limits: &Limits) {
+        if !self.has_guarantees {
+            return;
+        }
+        for (index, tier) in self.tiers.iter_mut().enumerate() {
+            if !tier.limits.max_wait.is_zero() {
+                tier.guarantee = limits.guarantee(index);
+            }
+        }
+    }
+
     pub(crate) const fn has_guarantees(&self) -> bool {
         self.has_guarantees
     }
