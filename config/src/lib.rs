@@ -34,6 +34,7 @@ mod file;
 mod given;
 mod journey;
 mod journeys;
+mod jwt;
 mod load;
 mod names;
 mod pattern;
@@ -46,6 +47,7 @@ mod sku;
 mod source;
 mod suggest;
 mod table;
+mod tenants;
 mod validate;
 mod value;
 mod warn;
@@ -53,14 +55,18 @@ mod word;
 
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
-pub use config::{Config, Explain, Finish, Journey, Latch, Once, Route, Server, Tier, Upstream};
+pub use config::{
+    Config, Explain, Finish, Journey, Jwt, Latch, Once, Route, Server, Tenant, Tier, Upstream,
+};
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
+pub use jwt::{Algorithm, TenantSource};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;
 pub use sku::SkuSource;
 pub use source::Place;
+pub use tenants::NO_TENANT;

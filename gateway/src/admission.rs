@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use floodgate_limiter::{Class, Decision, Gcra, Permit, Ticket, Timestamp};
+use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
+use crate::tenant::{Held, Share, Tenancy};
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
-pub(crate) struct Admitted(Option<Permit>);
+pub(crate) struct Admitted {
+    permit: Option<Permit>,
+    /// That of its tenant's share, given back after it.
+    held: Option<Box<Held>>,
+}
 
 /// When a request that is not refused gets its permit.
 #[derive(Debug)]
@@ -31,11 +36,14 @@ pub(crate) fn look(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    tenancy: &mut Tenancy,
     now: Timestamp,
 ) -> Result<(), Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
-    limiter.check(class(route, part))?;
-    for rate in rates(snapshot, route).into_iter().flatten() {
+    let class = class(snapshot, route, part, *tenancy);
+    limiter.check(class)?;
+    snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
+    for rate in rates(snapshot, route, class.tier).into_iter().flatten() {
         rate.peek(now).map_err(|_| Reason::Rate)?;
     }
     if let (Part::Entry { standing, .. }, Some((journey, _))) = (part, route.journey) {
@@ -47,9 +55,19 @@ pub(crate) fn look(
     Ok(())
 }
 
-/// What a request of `route` that is this `part` of its journey is to the limiter.
-fn class(route: &Route, part: Part) -> Class {
-    Class { tier: route.tier, rank: part.rank() }
+/// Whether every request of `route` would be refused, whoever sends it: what is looked at first of all.
+///
+/// # Errors
+/// The reason to refuse it with.
+pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route) -> Result<(), Reason> {
+    let rank = if route.journey.is_some() { Rank::new(u8::MAX) } else { Rank::ORDINARY };
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    Ok(limiter.check(Class { tier: route.tier, rank })?)
+}
+
+/// What a request of `route` that is this `part` of its journey, and of this tenancy, is to the limiter.
+fn class(snapshot: &Snapshot, route: &Route, part: Part, tenancy: Tenancy) -> Class {
+    Class { tier: snapshot.tenants.tier(tenancy, route.tier), rank: part.rank() }
 }
 
 /// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
@@ -61,13 +79,43 @@ pub(crate) async fn admit(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    tenancy: Tenancy,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<(Admitted, Timestamp), Reason> {
-    match ask(snapshot, route, part, now, deadline)? {
+    if let Some(share) = snapshot.tenants.share(tenancy, route.upstream) {
+        let admit = admit_to(share, snapshot, route, part, tenancy, now, deadline);
+        return Box::pin(admit).await;
+    }
+    match ask(snapshot, route, part, tenancy, now, deadline)? {
         Turn::Now(admitted) => Ok((admitted, now)),
         Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
     }
+}
+
+/// The same for whom a share is set: first one of its own permits, then one of the upstream's.
+async fn admit_to(
+    share: &Share,
+    snapshot: &Snapshot,
+    route: &Route,
+    part: Part,
+    tenancy: Tenancy,
+    now: Timestamp,
+    deadline: Timestamp,
+) -> Result<(Admitted, Timestamp), Reason> {
+    let class = class(snapshot, route, part, tenancy);
+    let (held, now) = share.take(class, now, deadline).await?;
+    let (mut admitted, now) = match ask(snapshot, route, part, tenancy, now, deadline)? {
+        Turn::Now(admitted) => (admitted, now),
+        Turn::Later(ticket) => {
+            let place = share.take_place()?;
+            let admitted = wait(ticket).await?;
+            drop(place);
+            (admitted, clock::now())
+        }
+    };
+    admitted.held = Some(Box::new(held));
+    Ok((admitted, now))
 }
 
 /// The gate, for whom a [`look`] has not refused.
@@ -78,19 +126,22 @@ pub(crate) fn ask(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    tenancy: Tenancy,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
-    let turn = match limiter.acquire(class(route, part), now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted(Some(permit))),
+    let class = class(snapshot, route, part, tenancy);
+    let turn = match limiter.acquire(class, now, deadline) {
+        Decision::Admit(permit) => Turn::Now(Admitted::new(permit)),
         Decision::Reject(rejection) => return Err(rejection.into()),
         Decision::Wait(ticket) => Turn::Later(ticket),
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
     // says no after all, another request was faster, and the permit or the place goes back.
-    let mut rates = rates(snapshot, route).into_iter().flatten();
+    snapshot.tenants.take(tenancy, now)?;
+    let mut rates = rates(snapshot, route, class.tier).into_iter().flatten();
     rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
     Ok(turn)
 }
@@ -105,12 +156,16 @@ pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted(Some(result?)))
+    Ok(Admitted::new(result?))
 }
 
-/// The rates that a request of this route has to keep to.
-fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>; 3] {
-    let tier = &snapshot.tiers[route.tier.index()];
+/// The rates that a request of this route, served in this tier, has to keep to.
+fn rates<'a>(
+    snapshot: &'a Snapshot,
+    route: &'a Route,
+    tier: TierId,
+) -> [Option<&'a Arc<Gcra>>; 3] {
+    let tier = &snapshot.tiers[tier.index()];
     let upstream = &snapshot.upstreams[route.upstream];
     [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]
 }
@@ -118,18 +173,25 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>
 // === impl Admitted ===
 
 impl Admitted {
+    const fn new(permit: Permit) -> Self {
+        Self { permit: Some(permit), held: None }
+    }
+
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
     pub(crate) fn served(mut self, now: Timestamp) {
-        if let Some(permit) = self.0.take() {
+        if let Some(permit) = self.permit.take() {
             permit.release(now);
+        }
+        if let Some(held) = self.held.take() {
+            held.served(now);
         }
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        if let Some(permit) = self.0.take() {
+        if let Some(permit) = self.permit.take() {
             permit.cancel(clock::now());
         }
     }

@@ -1,6 +1,9 @@
 //! Which route a request takes. Pure and total, and only by what cannot be claimed: method and path.
 
+use std::net::IpAddr;
+
 use crate::fields::Fields;
+use crate::jwt::Verified;
 use crate::snapshot::Snapshot;
 
 /// What a request is for.
@@ -22,6 +25,10 @@ pub(crate) struct HeadView<'a> {
     pub query: &'a str,
     /// Its header fields.
     pub fields: Fields<'a>,
+    /// The other end of its connection.
+    pub peer: IpAddr,
+    /// Its token, if that is good and something goes by it.
+    pub token: Option<&'a Verified>,
     /// Bytes that the body has at least.
     pub body: u64,
 }

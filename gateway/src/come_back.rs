@@ -23,6 +23,8 @@ const SHARE: f64 = 0.1;
 const SOON: Duration = Duration::from_secs(1);
 /// As far ahead as a calendar books.
 const LONGEST: Duration = Duration::from_secs(31);
+/// What two digits of seconds say, for those who are told exactly.
+const LONGEST_EXACT: Duration = Duration::from_secs(99);
 /// So that they do not come together either.
 const SPREAD_MS: u64 = 500;
 
@@ -58,14 +60,19 @@ impl Calendars {
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
     /// when.
     pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
-        let Refused { route, reason, part } = refused;
+        let Refused { route, reason, part, tenancy } = refused;
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
         let wait = match (reason, part) {
             (Reason::ReservedOut, _) => {
                 snapshot.config.latch.ttl.clamp(SOON, LONGEST) + self.spread()
             }
-            (Reason::InProgress, _) | (_, Part::Holder { .. }) => self.soon(),
+            // When the next is let in. Who is over a share gets on once one of its own is answered.
+            (Reason::TenantLimit, _) => {
+                let wait = snapshot.tenants.wait(tenancy, now);
+                wait.map_or_else(|| self.soon(), |wait| wait.min(LONGEST_EXACT))
+            }
+            (Reason::InProgress | Reason::TokenUnchecked, _) | (_, Part::Holder { .. }) => self.soon(),
             (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
                 told.saturating_since(now)
             }

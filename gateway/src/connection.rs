@@ -40,9 +40,10 @@ pub(crate) async fn serve(
     _slot: ConnectionSlot,
 ) {
     let alarm = worker.wheel.alarm();
-    let peer = peer.ip();
+    // An IPv4 client on a dual-stack listener is an IPv4 client.
+    let peer = peer.ip().to_canonical();
     let mut socket = socket;
-    let mut turnstile = Turnstile::new();
+    let mut turnstile = Turnstile::new(peer);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {

@@ -11,6 +11,7 @@ use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
+use crate::tenant::Tenancy;
 use crate::worker::Worker;
 
 /// A request that nothing speaks against so far.
@@ -22,6 +23,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// Which tenant's it is.
+    pub tenancy: Tenancy,
 }
 
 /// A request that goes no further.
@@ -33,6 +36,17 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// Which tenant's it is, as far as that is known.
+    pub tenancy: Tenancy,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// One that belongs to no route.
+    pub(crate) const fn unrouted(reason: Reason) -> Self {
+        Self { route: None, reason, part: Part::None, tenancy: Tenancy::NONE }
+    }
 }
 
 /// What is known of a request that arrives at `now` by its head alone.
@@ -46,12 +60,12 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
-        return Err(Refused { route: None, reason: Reason::NoRoute, part: Part::None });
+        return Err(Refused::unrouted(Reason::NoRoute));
     };
-    let mut part = Part::None;
-    match look(worker, snapshot, index, head, &mut part, now) {
-        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part }),
+    let (mut part, mut tenancy) = (Part::None, Tenancy::NONE);
+    match look(worker, snapshot, index, head, (&mut part, &mut tenancy), now) {
+        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part, tenancy }),
+        Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy }),
     }
 }
 
@@ -60,7 +74,7 @@ fn look(
     snapshot: &Snapshot,
     index: usize,
     head: HeadView<'_>,
-    part: &mut Part,
+    (part, tenancy): (&mut Part, &mut Tenancy),
     now: Timestamp,
 ) -> Result<(), Reason> {
     let route = &snapshot.routes[index];
@@ -75,15 +89,29 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, now);
+        return admission::look(snapshot, route, Part::None, tenancy, now);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
         return Err(Reason::BadRequest);
     }
     let meant = &snapshot.config.routes[index];
+    let token = match route.reads_token {
+        true => {
+            // Whom nothing could help costs no signature.
+            admission::look_ahead(snapshot, route)?;
+            worker.token(snapshot, head.fields, now)?
+        }
+        false => None,
+    };
+    let head = HeadView { token: token.as_deref(), ..head };
+    if meant.require_token && head.token.is_none() {
+        return Err(Reason::TokenRequired);
+    }
+    let is_trusted = || snapshot.trusts(head.peer);
+    *tenancy = snapshot.tenants.of(head.token, head.fields, is_trusted)?;
     if let Some((journey, step)) = meant.journey {
-        *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
+        *part = snapshot.journeys[journey].part(worker, step, head.fields, head.token, now);
     }
     let is_stranger = matches!(part, Part::Stranger { .. });
     // What was bought is told whatever has become of the grant, the stock and the upstream since. Without a
@@ -102,7 +130,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, now)
+    admission::look(snapshot, route, *part, tenancy, now)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

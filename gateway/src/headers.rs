@@ -15,6 +15,8 @@ use http::{Method, Version, request};
 
 use crate::grant::cookie;
 use crate::http1::elements;
+use crate::stripped::Stripped;
+use crate::tenant::{TENANT_HEADER, TenantField};
 
 /// How the names of the fields begin that only the gateway may write.
 const OURS: &str = "x-floodgate-";
@@ -36,6 +38,10 @@ pub(crate) struct Hop<'a> {
     pub peer: &'a Peer,
     /// Whether its word about the client counts.
     pub is_trusted: bool,
+    /// What the upstream is told of the tenant.
+    pub tenant: TenantField<'a>,
+    /// Counts what is taken off.
+    pub stripped: &'a Stripped,
     /// Our entry in the chain, for a request of HTTP/1.0 and of HTTP/1.1.
     pub via: &'a [HeaderValue; 2],
     /// What [`wanted_upgrade`] found.
@@ -112,7 +118,7 @@ pub(crate) fn write_to_upstream(
             }
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
             "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
-            _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
+            _ => !is_hop_by_hop(text) && !is_claim(text, hop) && !is_nominated(name),
         };
         if is_kept {
             write_field(out, text, value.as_bytes());
@@ -129,6 +135,9 @@ pub(crate) fn write_to_upstream(
         if let Some(host) = host {
             write_field(out, "x-forwarded-host", host);
         }
+    }
+    if let Some(tenant) = hop.tenant.told {
+        write_field(out, TENANT_HEADER, tenant);
     }
     write_field(out, "via", hop.via[usize::from(head.version != Version::HTTP_10)].as_bytes());
     if head.method == Method::OPTIONS
@@ -223,8 +232,8 @@ pub(crate) fn ends_at_gateway(name: &str) -> bool {
 
 /// What only the gateway may say and, from a stranger, where a request comes from. Also where it is
 /// spelled with underscores: CGI and its heirs do not tell the two apart.
-fn is_claim(name: &str, is_trusted: bool) -> bool {
-    if !name.starts_with('x') {
+fn is_claim(name: &str, hop: &Hop<'_>) -> bool {
+    if !name.starts_with('x') && hop.tenant.removed.is_none() {
         return false;
     }
     let plain;
@@ -234,12 +243,22 @@ fn is_claim(name: &str, is_trusted: bool) -> bool {
     } else {
         name
     };
-    match name {
+    let is_claim = match name {
         "x-request-deadline-ms" | "x-tier" | "x-priority" => true,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
-        | "x-real-ip" => !is_trusted,
-        _ => name.starts_with(OURS),
+        | "x-real-ip" => !hop.is_trusted,
+        _ => name.starts_with(OURS) || hop.tenant.removed.is_some_and(|removed| same(name, removed)),
+    };
+    if is_claim {
+        hop.stripped.count(name);
     }
+    is_claim
+}
+
+/// Whether `name`, which has `-` for `_`, is that field.
+fn same(name: &str, field: &str) -> bool {
+    let plain = field.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    name.len() == field.len() && name.bytes().eq(plain)
 }
 
 /// All options of all Connection fields.
@@ -311,6 +330,8 @@ mod tests {
         let hop = Hop {
             peer: &Peer::new("192.0.2.1".parse().unwrap()),
             is_trusted,
+            tenant: TenantField::default(),
+            stripped: &Stripped::default(),
             via: &["1.0 floodgate", "1.1 floodgate"].map(HeaderValue::from_static),
             upgrade: upgrade.as_ref(),
             default_host: &|| HeaderValue::from_static("upstream"),

@@ -13,6 +13,7 @@
 //! it has to write and let go of the socket.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -38,6 +39,8 @@ const POISON: &[u8] = b"\n";
 pub(crate) struct Inlet<'a, S> {
     socket: S,
     worker: &'a Worker,
+    /// The other end.
+    peer: IpAddr,
     link: &'a Link,
     alarm: &'a Alarm,
     /// Bytes that came and were not passed on.
@@ -88,6 +91,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
         Self {
             socket,
             worker,
+            peer: passage.peer,
             link,
             alarm,
             pending: passage.bytes,
@@ -196,7 +200,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
     }
 
     fn check_head(&mut self) {
-        match Moment::now(self.worker).judge(self.worker, &self.pending) {
+        match Moment::now(self.worker, self.peer).judge(self.worker, &self.pending) {
             Verdict::Pass(pass) => {
                 self.checked = pass.head;
                 self.at = pass.framing.into();

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Going, Part};
+use crate::jwt::Verified;
 use crate::link::Link;
 use crate::purchase::{self, Receipt};
 use crate::reason::Reason;
@@ -154,7 +156,7 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = view(&head, body.size_hint().lower());
+        let view = view(&head, client.peer.address, None, body.size_hint().lower());
         let decided = match client.link.decided(snapshot.generation) {
             Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
@@ -162,18 +164,20 @@ impl Arrival {
         let shadow = client.worker.shadow();
         let opinion =
             shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
-        let route = match decided {
-            Ok(decided) => Some(decided.route),
-            Err(refused) => refused.route,
+        let (route, tenancy) = match decided {
+            Ok(decided) => (Some(decided.route), decided.tenancy),
+            Err(refused) => (refused.route, refused.tenancy),
         };
-        let exchange = Exchange::begin(client, &snapshot, route, now);
+        let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
         Self { exchange, snapshot, head, body, decided, opinion, now }
     }
 
     /// What would be refused, and as what.
     fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, .. }) => Refused { route: Some(route), reason, part },
+            Ok(Decided { route, part, tenancy, .. }) => {
+                Refused { route: Some(route), reason, part, tenancy }
+            }
             Err(refused) => refused,
         }
     }
@@ -189,7 +193,7 @@ impl Arrival {
             closing::discard(self.body);
         }
         let worker = &self.exchange.client().worker;
-        worker.count_invalid(&self.snapshot, refused.route, refused.part);
+        worker.count_refused(&self.snapshot, refused);
         let case = Case::of_refused(worker, &self.snapshot, refused, self.now)
             .map(|case| case.after(clock::now().saturating_since(self.now)));
         let case = case.map(|case| (case, Outcome::Refused(reason)));
@@ -206,18 +210,20 @@ impl Arrival {
     }
 
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
-        let go = match self.admit(decided).await {
+        let token = self.token(decided);
+        let go = match self.admit(decided, token.as_deref()).await {
             Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided.part),
+            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided),
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
         let worker = &self.exchange.client().worker;
-        worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
+        worker.count_decided(&self.snapshot, decided);
         self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
         let service = Service {
             snapshot: self.snapshot,
-            part: decided.part,
+            decided,
+            token,
             case,
             go,
             head: self.head,
@@ -245,12 +251,13 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt, part: Part) -> Response<ResponseBody> {
+    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
         let Some(mut response) = receipt.replay() else {
             return self.refuse(Reason::AlreadyMade);
         };
         let now = clock::now();
-        let case = self.case(part, now);
+        let case = self.case(decided.part, now);
+        self.exchange.client().worker.count_decided(&self.snapshot, decided);
         self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -265,17 +272,31 @@ impl Arrival {
         finish(response, self.exchange)
     }
 
+    /// The token by which it was decided. By now it has been seen: this is a look into memory.
+    fn token(&self, decided: Decided) -> Option<Rc<Verified>> {
+        let worker = &self.exchange.client().worker;
+        let route = &self.snapshot.routes[decided.route];
+        let fields = Fields::Map(&self.head.headers);
+        route.reads_token.then(|| worker.token(&self.snapshot, fields, self.now).ok()?)?
+    }
+
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(&mut self, decided: Decided) -> Result<Step, Reason> {
-        let Decided { route: index, part, .. } = decided;
+    async fn admit(
+        &mut self,
+        decided: Decided,
+        token: Option<&Verified>,
+    ) -> Result<Step, Reason> {
+        let Decided { route: index, part, tenancy, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
         let upstream = &snapshot.upstreams[route.upstream];
-        let deadline = self.now + snapshot.tiers[route.tier.index()].deadline;
+        let tier = snapshot.tenants.tier(tenancy, route.tier);
+        let deadline = self.now + snapshot.tiers[tier.index()].deadline;
         let meant = &snapshot.config.routes[index];
         let length = self.body.size_hint().lower();
+        let peer = self.exchange.client().peer.address;
         let key = match meant.once {
-            true => purchase::key(&snapshot, index, view(&self.head, length)),
+            true => purchase::key(&snapshot, index, view(&self.head, peer, token, length)),
             false => None,
         };
         let (ahead, now) = if self.body.is_end_stream() {
@@ -294,7 +315,7 @@ impl Arrival {
         };
         let mut purchase = None;
         if let Some(key) = key {
-            let head = view(&self.head, length);
+            let head = view(&self.head, peer, token, length);
             let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
                 purchase::Begun::First(first) => purchase = Some(first),
@@ -308,7 +329,7 @@ impl Arrival {
         let going = Going::begin(&snapshot, route, part, is_secure, now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
-                Sku::of(source, &meant.path, view(&self.head, length))
+                Sku::of(source, &meant.path, view(&self.head, peer, token, length))
             }
             _ => None,
         };
@@ -316,7 +337,7 @@ impl Arrival {
             Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
             None => None,
         };
-        let admit = admission::admit(&snapshot, route, part, now, deadline);
+        let admit = admission::admit(&snapshot, route, part, tenancy, now, deadline);
         let (admitted, now) = match watched {
             Some(sku) => {
                 let admit = Box::pin(admit);
@@ -330,7 +351,7 @@ impl Arrival {
             None => admit.await?,
         };
         let worker = &self.exchange.client().worker;
-        let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, now));
+        let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, token, now));
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
         let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
         Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
@@ -338,11 +359,18 @@ impl Arrival {
 }
 
 /// What decides about a request, of its head as hyper gives it.
-fn view(head: &request::Parts, body: u64) -> HeadView<'_> {
+fn view<'a>(
+    head: &'a request::Parts,
+    peer: IpAddr,
+    token: Option<&'a Verified>,
+    body: u64,
+) -> HeadView<'a> {
     HeadView {
         line: Line { method: head.method.as_str(), path: head.uri.path() },
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
+        peer,
+        token,
         body,
     }
 }

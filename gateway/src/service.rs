@@ -9,13 +9,14 @@ use hyper::body::Incoming;
 
 use crate::admission::Admitted;
 use crate::clock;
-use crate::decide::Refused;
+use crate::decide::{Decided, Refused};
 use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::forward::{self, Forwarded};
 use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop};
-use crate::journey::{Going, Part, set_device};
+use crate::journey::{Going, set_device};
+use crate::jwt::Verified;
 use crate::outbound::Outgoing;
 use crate::purchase::{self, Purchase, Receipt};
 use crate::reason::Reason;
@@ -77,8 +78,10 @@ pub(crate) fn finish(
 pub(crate) struct Service {
     /// The rules it came under.
     pub snapshot: SnapshotRef,
-    /// What it is in its journey.
-    pub part: Part,
+    /// What it is in its journey, and whose it is.
+    pub decided: Decided,
+    /// Its good token.
+    pub token: Option<Rc<Verified>>,
     /// What it met, if answers say it.
     pub case: Option<Box<Case>>,
     /// Where it goes.
@@ -104,7 +107,9 @@ impl Service {
         let is_change = !self.head.method.is_safe();
         let mut exchange = self.exchange;
         let mut case = self.case;
-        let mut answer = pass(&snapshot, self.go, self.head, self.body, &mut exchange).await;
+        let token = self.token.as_deref();
+        let mut answer =
+            pass(&snapshot, self.go, self.head, token, self.body, &mut exchange).await;
         let mut receipt = None;
         if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
             match response.body_mut().collect(purchase::MAX_BODY).await {
@@ -133,7 +138,8 @@ impl Service {
             Ok(Some(response)) => (response, true),
             Ok(None) => (respond::no_content(), false),
             Err(reason) => {
-                let refused = Refused { route: Some(route), reason, part: self.part };
+                let Decided { part, tenancy, .. } = self.decided;
+                let refused = Refused { route: Some(route), reason, part, tenancy };
                 let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
                 (refuse(&worker, &snapshot, refused, case, clock::now()), false)
             }
@@ -171,6 +177,7 @@ async fn pass(
     snapshot: &Snapshot,
     go: Go,
     head: request::Parts,
+    token: Option<&Verified>,
     body: Incoming,
     exchange: &mut Exchange,
 ) -> Result<Option<Response<ResponseBody>>, Reason> {
@@ -185,9 +192,12 @@ async fn pass(
     let fault = Rc::<Fault>::default();
     let body = RequestBody::new(ahead, body, route.max_body, upstream, &client.link, &fault);
     let upgrade = headers::wanted_upgrade(head.version, &head.headers);
+    let is_trusted = snapshot.trusts(client.peer.address);
     let hop = Hop {
         peer: &client.peer,
-        is_trusted: snapshot.trusts(client.peer.address),
+        is_trusted,
+        tenant: snapshot.tenants.field(token, is_trusted),
+        stripped: &client.worker.shared.stripped[client.worker.index],
         via: &snapshot.via,
         upgrade: upgrade.as_ref(),
         default_host: &|| upstream.host(),

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -45,6 +46,8 @@ thread_local! {
 /// A connection between two requests.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
+    /// The other end.
+    peer: IpAddr,
     /// What came and is not dealt with. Unallocated on an idle connection.
     pending: BytesMut,
     /// So much of it is an incomplete head for certain.
@@ -96,6 +99,8 @@ pub(crate) struct Passage {
     pub bytes: BytesMut,
     /// What is known of it.
     pub pass: Pass,
+    /// Where it comes from.
+    pub peer: IpAddr,
 }
 
 /// What came: just now, in memory that others will read into, or before.
@@ -122,9 +127,10 @@ pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 // === impl Turnstile ===
 
 impl Turnstile {
-    /// In front of the first byte of a connection.
-    pub(crate) fn new() -> Self {
+    /// In front of the first byte of a connection of `peer`.
+    pub(crate) fn new(peer: IpAddr) -> Self {
         Self {
+            peer,
             pending: BytesMut::new(),
             searched: 0,
             skip: 0,
@@ -229,7 +235,7 @@ impl Turnstile {
             }
             Next::Pass(pass) => {
                 self.is_fresh = false;
-                return Some(Passage { bytes: rest, pass });
+                return Some(Passage { bytes: rest, pass, peer: self.peer });
             }
         }
         None
@@ -247,7 +253,7 @@ impl Turnstile {
         let mut used = skipped;
         let mut moment = None;
         while used < bytes.len() && answers.len() < GATHER {
-            let moment = moment.get_or_insert_with(|| Moment::now(worker));
+            let moment = moment.get_or_insert_with(|| Moment::now(worker, self.peer));
             let turned = match moment.judge(worker, &bytes[used..]) {
                 Verdict::Incomplete => return (used, Next::More),
                 Verdict::Pass(pass) => return (used, Next::Pass(pass)),
@@ -334,7 +340,7 @@ impl Turnstile {
             Awaited::Head => {
                 let turned = Turned::malformed(&self.pending, Reason::RequestTimeout);
                 scratch.answers.clear();
-                Moment::now(worker).refuse(worker, &turned, &mut scratch.answers);
+                Moment::now(worker, self.peer).refuse(worker, &turned, &mut scratch.answers);
                 self.pending = BytesMut::new();
                 self.is_last = true;
                 self.send(socket, &scratch.answers, cx)?;

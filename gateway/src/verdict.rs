@@ -3,6 +3,8 @@
 //! A refusal that would be anything but plain (HTTP/1.0, a chunked body, `Expect`) goes to hyper and
 //! the service, who come to the same end by the same [`decide`].
 
+use std::net::IpAddr;
+
 use floodgate_limiter::Timestamp;
 
 use crate::classify::{HeadView, Line};
@@ -13,7 +15,7 @@ use crate::decide::{Decided, Refused, decide};
 use crate::explain::{Case, Line as Decision, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::{Part, set_device};
+use crate::journey::set_device;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -24,6 +26,8 @@ use crate::worker::{SnapshotRef, Worker};
 pub(crate) struct Moment {
     snapshot: SnapshotRef,
     now: Timestamp,
+    /// The other end of the connection.
+    peer: IpAddr,
 }
 
 /// What becomes of a request.
@@ -68,9 +72,9 @@ pub(crate) struct Turned<'a> {
 // === impl Moment ===
 
 impl Moment {
-    /// The live rules, now.
-    pub(crate) fn now(worker: &Worker) -> Self {
-        Self { snapshot: worker.snapshot(), now: clock::now() }
+    /// The live rules, now, for what comes from `peer`.
+    pub(crate) fn now(worker: &Worker, peer: IpAddr) -> Self {
+        Self { snapshot: worker.snapshot(), now: clock::now(), peer }
     }
 
     /// Looks at the request at the front of `bytes`; nothing is counted yet.
@@ -103,7 +107,14 @@ impl Moment {
             return Verdict::Pass(pass);
         }
         let line = Line { method: head.method, path: head.path };
-        let view = HeadView { line, query: head.query, fields: Fields::Parsed(fields), body };
+        let view = HeadView {
+            line,
+            query: head.query,
+            fields: Fields::Parsed(fields),
+            peer: self.peer,
+            token: None,
+            body,
+        };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
             Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
@@ -127,7 +138,7 @@ impl Moment {
         let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
-        worker.count_invalid(&self.snapshot, turned.refused.route, turned.refused.part);
+        worker.count_refused(&self.snapshot, turned.refused);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
@@ -192,7 +203,7 @@ impl<'a> Turned<'a> {
         Self {
             len: bytes.len() as u64,
             is_last: true,
-            refused: Refused { route: None, reason, part: Part::None },
+            refused: Refused::unrouted(reason),
             line: None,
             is_head: bytes.starts_with(b"HEAD "),
         }

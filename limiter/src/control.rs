@@ -53,6 +53,12 @@ impl Limiter {
         self.publish(&mut buffer, now);
     }
 
+    /// Permits given and not yet returned. One load.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.counters.word().in_flight()
+    }
+
     /// How full it is at `now`: the largest pressure of any tier, 0..1. Takes the lock, and allocates nothing.
     #[must_use]
     pub fn pressure(&self, now: Timestamp) -> f64 {

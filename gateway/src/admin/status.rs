@@ -3,7 +3,7 @@
 use floodgate_limiter::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::latch;
+use super::{latch, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -31,6 +31,8 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
         "upstreams": upstreams,
         "journeys": journeys,
+        "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
+        "tenants": tenants::tenants(&snapshot, now),
         "stock": latch::counts(&snapshot),
         "purchases": {
             "in_flight": purchases.in_flight,

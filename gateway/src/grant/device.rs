@@ -7,7 +7,7 @@
 use hmac::Mac as _;
 use http::HeaderValue;
 
-use super::base64url;
+use crate::base64url;
 use super::keys::{self, Key, Keys, Signer};
 
 /// Name of the cookie.

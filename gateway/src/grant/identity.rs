@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use floodgate_config::Identity;
 
-use super::claim::bearer_claim;
 use super::device::{DEVICE_COOKIE, DeviceId};
 use super::keys::Keys;
 use crate::fields::Fields;
+use crate::jwt::Verified;
 
 /// Bytes that an identity has at most.
 pub(super) const MAX_IDENTITY: usize = 256;
@@ -23,13 +23,16 @@ pub(crate) struct Customer {
     len: usize,
 }
 
-/// Who sends `fields`: `None` if they do not say, say it twice, or say it in more than 256 bytes.
-pub(crate) fn customer(identity: &Identity, fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+/// Who sends `fields` with this good `token`: `None` if they do not say, say it twice, or say it in more than
+/// 256 bytes.
+pub(crate) fn customer(
+    identity: &Identity,
+    fields: Fields<'_>,
+    token: Option<&Verified>,
+    keys: &Keys,
+) -> Option<Customer> {
     match identity {
-        Identity::Claim(name) => {
-            let (len, bytes) = bearer_claim(fields, name)?;
-            (len > 0).then_some(Customer { bytes, len })
-        }
+        Identity::Claim(name) => Customer::new(token?.claim(name)?),
         Identity::Cookie(name) => Customer::new(fields.cookie(name)?),
         Identity::Device => Some(keys.device(fields.cookie(DEVICE_COOKIE)?)?.into()),
         Identity::Header(name) => Customer::new(fields.only(name)?.trim_ascii()),

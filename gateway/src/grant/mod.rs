@@ -17,5 +17,3 @@ pub(crate) mod keys;
 pub(crate) mod nonce;
 pub(crate) mod token;
 
-mod base64url;
-mod claim;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use hmac::Mac as _;
 use http::HeaderValue;
 
-use super::base64url;
+use crate::base64url;
 use super::journey::JourneyId;
 use super::keys::{Key, Keys, Signer};
 

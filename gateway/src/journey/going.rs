@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, request};
 
 use super::Part;
+use crate::jwt::Verified;
 use crate::outbound::GrantWord;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
@@ -73,6 +74,7 @@ impl Going {
         snapshot: &Snapshot,
         worker: &Worker,
         head: &request::Parts,
+        token: Option<&Verified>,
         now: Timestamp,
     ) -> Self {
         let journey = &snapshot.journeys[self.journey];
@@ -81,7 +83,7 @@ impl Going {
             Place::New(begun) => {
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
-                let fields = journey.grant(nonce, head, worker, self.is_secure);
+                let fields = journey.grant(nonce, head, token, worker, self.is_secure);
                 self.place = Place::Holds { nonce, fields };
             }
             Place::Holds { .. } | Place::Stage => shard.calls.increment(),

@@ -1,6 +1,7 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
 mod journeys;
+mod tenants;
 
 use std::fmt::{Display, Write};
 
@@ -19,6 +20,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
     journeys::render(snapshot, &mut page);
+    tenants::render(shared, snapshot, &mut page);
 }
 
 fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {

@@ -1,6 +1,7 @@
 //! The turnstile in front of sockets that can be looked into.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,6 +12,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::*;
 use crate::clock;
+use crate::open_keys::OpenKeys;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 
@@ -25,9 +27,11 @@ const RULES: &str = "
     max_body = \"1KiB\"
 ";
 
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 fn worker() -> Rc<Worker> {
     let config = floodgate_config::parse("rules", RULES).unwrap();
-    let snapshot = Snapshot::compile(config, Vec::new(), None, 1, clock::now());
+    let snapshot = Snapshot::compile(config, OpenKeys::default(), None, 1, clock::now());
     Worker::new(0, Shared::new(snapshot, 1, 10_000))
 }
 
@@ -98,7 +102,7 @@ impl Visit {
     fn new(worker: &Rc<Worker>) -> Self {
         Self {
             worker: Rc::clone(worker),
-            turnstile: Turnstile::new(),
+            turnstile: Turnstile::new(PEER),
             alarm: worker.wheel.alarm(),
             wire: Wire { room: usize::MAX, ..Wire::default() },
         }
@@ -278,7 +282,7 @@ fn figures_of_a_storm() {
                 let worker = Rc::clone(&worker);
                 let mut socket = Timed { socket, came: Cell::default(), micros: Rc::clone(&kept) };
                 tokio::task::spawn_local(async move {
-                    let (mut turnstile, alarm) = (Turnstile::new(), worker.wheel.alarm());
+                    let (mut turnstile, alarm) = (Turnstile::new(PEER), worker.wheel.alarm());
                     let exit =
                         std::future::poll_fn(|cx| turnstile.poll(&worker, &mut socket, &alarm, cx));
                     let _exit = exit.await;
