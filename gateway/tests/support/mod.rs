@@ -8,6 +8,7 @@ mod client;
 mod process;
 mod scripted;
 mod settings;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
@@ -21,6 +22,7 @@ pub(crate) use admin::{Admin, Metrics};
 pub(crate) use client::{Answer, Client, ask, post};
 pub(crate) use process::{Binary, floodgate};
 pub(crate) use scripted::Scripted;
+pub(crate) use tokens::{Issuer, base64, from_now};
 pub(crate) use settings::{Settings, THREE_TIERS, one_tier};
 
 /// Upper bound of everything that is waited for. Reached only by a test that fails.
