@@ -48,9 +48,6 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 if let Some(slot) = worker.shared.connections.take(peer.ip().to_canonical()) {
-                    if let Err(error) = socket.set_nodelay(true) {
-                        tracing::debug!(%error, "small answers to this connection may be delayed");
-                    }
                     tokio::task::spawn_local(connection::serve(
                         Rc::clone(&worker),
                         socket,

@@ -58,6 +58,8 @@ pub(crate) async fn serve(
                 socket = returned;
                 turnstile.put_back(pending);
             }
+            // Nothing more can come that would turn the end into a reset.
+            Exit::Ended => return,
             Exit::Close => return Box::pin(closing::close(socket)).await,
             Exit::Reset => return closing::reset(&socket),
         }

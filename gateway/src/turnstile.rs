@@ -86,6 +86,8 @@ enum Awaited {
 pub(crate) enum Exit {
     /// It ends, once the client has read what it was sent.
     Close,
+    /// The client has ended it, and has been sent all it gets.
+    Ended,
     /// With a request that goes on.
     Pass(Passage),
     /// It breaks off.
@@ -192,7 +194,7 @@ impl Turnstile {
                 ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer))?;
                 self.has_moved = true;
                 match buffer.filled() {
-                    [] => return Poll::Ready(Ok(Exit::Close)),
+                    [] => return Poll::Ready(Ok(Exit::Ended)),
                     came if self.pending.is_empty() => {
                         self.take(worker, Came::Here(came), &mut scratch.answers)
                     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows the gateway; everything is a black box over HTTP/1.1.
 //!
+//! - [`descriptors`]: room for connections before they are opened.
 //! - [`floor`]: the least that refusing can cost, to compare gateways with.
 //! - [`journey`]: virtual customers that go through whole checkouts.
 //! - [`origin`]: a stand-in checkout service that observes concurrency and misbehaves on request.
@@ -16,6 +17,7 @@
 mod rng;
 mod wire;
 
+pub mod descriptors;
 pub mod floor;
 pub mod journey;
 pub mod load;

@@ -11,7 +11,7 @@ use std::{net::ToSocketAddrs as _, process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::Parser as _;
 use floodgate_loadtest::{
-    floor,
+    descriptors, floor,
     load::{self, Phase, Plan, Template, Verdict},
     origin::{Freeze, Origin, OriginConfig},
 };
@@ -20,7 +20,9 @@ use args::{Args, Command, FloorArgs, LoadArgs, OriginArgs};
 use summary::Summary;
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+    let args = Args::parse();
+    descriptors::prepare();
+    let outcome = match args.command {
         Command::Floor(args) => run_floor(&args),
         Command::Load(args) => run_load(&args),
         Command::Origin(args) => run_origin(args),

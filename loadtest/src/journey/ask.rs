@@ -15,8 +15,8 @@ use crate::load::{
 
 use super::{heard::Heard, venue::Venue};
 
-/// The runtime's timers round up to the next millisecond: so much later than intended is on time, and
-/// nobody's latency.
+/// The runtime's timers round up to the next millisecond, and so does what it waits with: so much later than
+/// intended is nobody's latency, what is beyond it is.
 const TIMER: Duration = Duration::from_millis(2);
 
 /// A client's connection, kept alive between its steps.
@@ -73,9 +73,7 @@ impl Line {
         question: &Question<'_>,
         heard: &mut Heard<'_>,
     ) -> Said {
-        let now = Instant::now();
-        let is_due = now.saturating_duration_since(question.intended) < TIMER;
-        let arrival = venue.offered(question.class, if is_due { now } else { question.intended });
+        let arrival = venue.offered(question.class, Instant::now().min(question.intended + TIMER));
         if question.fresh {
             self.wire = None;
         }
