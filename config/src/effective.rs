@@ -253,11 +253,8 @@ fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
 fn jwt(jwt: &Jwt) -> Table<'_> {
     let mut values = vec![("keys", one(&jwt.keys)), ("algorithms", list(&jwt.algorithms))];
     values.extend(jwt.issuer.as_ref().map(|issuer| ("issuer", one(issuer))));
-    values.extend([
-        ("audience", list(&jwt.audience)),
-        ("leeway", time(jwt.leeway)),
-        ("cache", one(jwt.cache)),
-    ]);
+    values.extend((!jwt.audience.is_empty()).then(|| ("audience", list(&jwt.audience))));
+    values.extend([("leeway", time(jwt.leeway)), ("cache", one(jwt.cache))]);
     Table { section: Section::Jwt, name: "", values }
 }
 

@@ -193,7 +193,7 @@ table! {
         /// Who has to have issued a token (`iss`). Left out: anybody who has a key.
         optional issuer: Label,
         /// One of these has to be meant by a token (`aud`). Left out: whoever is meant.
-        default audience: List<Label, 0, 16> = List(Vec::new()),
+        optional audience: List<Label, 1, 16>,
         /// By how much clocks may differ, when a token begins and ends.
         default leeway: Period<0, 600_000> = Period::from_secs(30),
         /// Good tokens that each worker remembers, so that they are verified once; some 300 bytes each.

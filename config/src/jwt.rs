@@ -121,7 +121,7 @@ impl fmt::Display for TenantSource {
 
 impl Text for Label {
     const FORM: &'static str = "a text in quotes";
-    const PATTERN: Option<&'static str> = Some("^[^\\u0000-\\u001f]{1,256}$");
+    const PATTERN: Option<&'static str> = None;
 
     fn parse(text: &str) -> Result<Self, Complaint> {
         if !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {

@@ -40,7 +40,9 @@ pub(crate) fn jwt(file: &FileConfig, report: &mut Report<'_>) -> Option<Jwt> {
         keys: beside(&typed.keys.as_ref()?.value, report),
         algorithms,
         issuer: typed.issuer.as_ref().map(|issuer| issuer.0.clone()),
-        audience: typed.audience.values().map(|audience| audience.0.clone()).collect(),
+        audience: (typed.audience.iter())
+            .flat_map(|audience| audience.values().map(|one| one.0.clone()))
+            .collect(),
         leeway: typed.leeway.0,
         cache: narrow(typed.cache.0),
     })
@@ -67,11 +69,7 @@ fn claims(file: &FileConfig) -> Vec<(String, Span, String)> {
 }
 
 /// The tenants that `file` means.
-pub(crate) fn tenants(
-    file: &FileConfig,
-    tiers: &[String],
-    report: &mut Report<'_>,
-) -> Vec<Tenant> {
+pub(crate) fn tenants(file: &FileConfig, tiers: &[String], report: &mut Report<'_>) -> Vec<Tenant> {
     let tiers: Vec<&str> = tiers.iter().map(String::as_str).collect();
     let typed = file.tenants.as_ref().map_or(&[][..], |tenants| &tenants.0);
     let source = file.server.tenant_from.as_ref();

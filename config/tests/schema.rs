@@ -43,7 +43,7 @@ fn keys() -> Vec<(String, Value, bool)> {
 
 #[test]
 fn the_schema_accepts_every_example() {
-    for name in ["checkout.toml", "full.toml", "journeys.toml", "minimal.toml"] {
+    for name in ["checkout.toml", "full.toml", "journeys.toml", "minimal.toml", "tenants.toml"] {
         assert_eq!(support::refusal(&schema(), &example(name), ""), None, "{name}");
     }
 }

@@ -160,11 +160,7 @@ pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
 }
 
 /// The rates that a request of this route, served in this tier, has to keep to.
-fn rates<'a>(
-    snapshot: &'a Snapshot,
-    route: &'a Route,
-    tier: TierId,
-) -> [Option<&'a Arc<Gcra>>; 3] {
+fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<&'a Arc<Gcra>>; 3] {
     let tier = &snapshot.tiers[tier.index()];
     let upstream = &snapshot.upstreams[route.upstream];
     [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]

@@ -72,7 +72,9 @@ impl Calendars {
                 let wait = snapshot.tenants.wait(tenancy, now);
                 wait.map_or_else(|| self.soon(), |wait| wait.min(LONGEST_EXACT))
             }
-            (Reason::InProgress | Reason::TokenUnchecked, _) | (_, Part::Holder { .. }) => self.soon(),
+            (Reason::InProgress | Reason::TokenUnchecked, _) | (_, Part::Holder { .. }) => {
+                self.soon()
+            }
             (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
                 told.saturating_since(now)
             }

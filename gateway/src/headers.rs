@@ -247,7 +247,9 @@ fn is_claim(name: &str, hop: &Hop<'_>) -> bool {
         "x-request-deadline-ms" | "x-tier" | "x-priority" => true,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
         | "x-real-ip" => !hop.is_trusted,
-        _ => name.starts_with(OURS) || hop.tenant.removed.is_some_and(|removed| same(name, removed)),
+        _ => {
+            name.starts_with(OURS) || hop.tenant.removed.is_some_and(|removed| same(name, removed))
+        }
     };
     if is_claim {
         hop.stripped.count(name);

@@ -59,10 +59,9 @@ impl OpenKeys {
         let tokens = config.jwt.iter().filter_map(|meant| {
             match Loaded::<TokenKeys>::from_source(&meant.keys) {
                 Ok(Loaded { keys, warning }) => warning.or_else(|| unused(meant, &keys)),
-                Err(sentence) => Some(would_not_start(UnusableKeys::of_tokens((
-                    meant.keys.clone(),
-                    sentence,
-                )))),
+                Err(sentence) => {
+                    Some(would_not_start(UnusableKeys::of_tokens((meant.keys.clone(), sentence))))
+                }
             }
         });
         journeys.chain(tokens).collect()
@@ -78,7 +77,10 @@ fn unused(meant: &floodgate_config::Jwt, keys: &TokenKeys) -> Option<String> {
     let allowed = |algorithm| meant.algorithms.is_empty() || meant.algorithms.contains(&algorithm);
     let missing = meant.algorithms.iter().find(|&&one| keys.algorithms().all(|own| own != one));
     if let Some(missing) = missing {
-        return Some(format!("`jwt.algorithms` has {missing}, and no key in {} is for it", meant.keys));
+        return Some(format!(
+            "`jwt.algorithms` has {missing}, and no key in {} is for it",
+            meant.keys
+        ));
     }
     let unused = keys.algorithms().find(|&algorithm| !allowed(algorithm))?;
     Some(format!("a key in {} is for {unused}, which `jwt.algorithms` has not", meant.keys))
@@ -131,7 +133,13 @@ impl UnusableKeys {
     /// The same as a problem of the text that names them.
     pub(crate) fn problems(&self, file: &str, text: &str) -> Problems {
         let value = self.source.to_string();
-        floodgate_config::unusable(file, text, (&self.path, &value), &self.sentence, self.suggestion)
+        floodgate_config::unusable(
+            file,
+            text,
+            (&self.path, &value),
+            &self.sentence,
+            self.suggestion,
+        )
     }
 }
 

@@ -281,11 +281,7 @@ impl Arrival {
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(
-        &mut self,
-        decided: Decided,
-        token: Option<&Verified>,
-    ) -> Result<Step, Reason> {
+    async fn admit(&mut self, decided: Decided, token: Option<&Verified>) -> Result<Step, Reason> {
         let Decided { route: index, part, tenancy, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];

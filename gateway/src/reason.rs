@@ -113,7 +113,8 @@ impl Reason {
 
     /// Whether coming back later may help: such answers carry `Retry-After`.
     pub(crate) const fn is_retryable(self) -> bool {
-        self.code() == 503 || matches!(self, Self::InProgress | Self::ReservedOut | Self::TenantLimit)
+        self.code() == 503
+            || matches!(self, Self::InProgress | Self::ReservedOut | Self::TenantLimit)
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

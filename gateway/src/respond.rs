@@ -105,10 +105,7 @@ mod tests {
             let retry_after =
                 response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
             let helps = response.status() == 503
-                || matches!(
-                    reason,
-                    Reason::InProgress | Reason::ReservedOut | Reason::TenantLimit
-                );
+                || matches!(reason, Reason::InProgress | Reason::ReservedOut | Reason::TenantLimit);
             let challenges = response.headers().contains_key(WWW_AUTHENTICATE);
             assert_eq!(challenges, response.status() == 401, "{reason:?}");
             assert_eq!(retry_after, helps.then_some("2"), "{reason:?}");

@@ -108,8 +108,7 @@ impl Service {
         let mut exchange = self.exchange;
         let mut case = self.case;
         let token = self.token.as_deref();
-        let mut answer =
-            pass(&snapshot, self.go, self.head, token, self.body, &mut exchange).await;
+        let mut answer = pass(&snapshot, self.go, self.head, token, self.body, &mut exchange).await;
         let mut receipt = None;
         if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
             match response.body_mut().collect(purchase::MAX_BODY).await {

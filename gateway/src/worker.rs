@@ -240,7 +240,8 @@ mod tests {
         let worker = Worker::new(0, Arc::clone(&shared));
         let old = Arc::downgrade(&shared.snapshot.load_full());
         let live = shared.snapshot.load_full();
-        let second = Snapshot::compile(config(2, 1), OpenKeys::default(), Some(&live), 1, clock::now());
+        let second =
+            Snapshot::compile(config(2, 1), OpenKeys::default(), Some(&live), 1, clock::now());
         drop(live);
         shared.snapshot.store(Arc::new(second));
         assert!(old.upgrade().is_some(), "the worker has not looked yet");
@@ -252,13 +253,19 @@ mod tests {
     #[test]
     #[ignore = "prints figures: cargo test --release -p floodgate-gateway --lib -- --ignored --nocapture figures"]
     fn figures_of_a_reload() {
-        let live = Snapshot::compile(config(1_000, 100), OpenKeys::default(), None, 2, clock::now());
+        let live =
+            Snapshot::compile(config(1_000, 100), OpenKeys::default(), None, 2, clock::now());
         let shared = Shared::new(live, 2, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let begun = Instant::now();
         let previous = shared.snapshot.load_full();
-        let next =
-            Snapshot::compile(config(1_000, 100), OpenKeys::default(), Some(&previous), 2, clock::now());
+        let next = Snapshot::compile(
+            config(1_000, 100),
+            OpenKeys::default(),
+            Some(&previous),
+            2,
+            clock::now(),
+        );
         let compiled = begun.elapsed();
         let next = Arc::new(next);
         let begun = Instant::now();

@@ -7,8 +7,8 @@
 use hmac::Mac as _;
 use http::HeaderValue;
 
-use crate::base64url;
 use super::keys::{self, Key, Keys, Signer};
+use crate::base64url;
 
 /// Name of the cookie.
 pub(crate) const DEVICE_COOKIE: &str = "floodgate-device";
@@ -101,6 +101,7 @@ fn sign(key: &Key, signed: &[u8]) -> Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::keyring::KeyText as _;
 
     fn keys() -> Keys {
         Keys::random().unwrap()

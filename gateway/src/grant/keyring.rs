@@ -80,9 +80,8 @@ impl<K: KeyText> Loaded<K> {
     pub(crate) fn from_source(source: &KeySource) -> Result<Self, String> {
         match source {
             KeySource::Env(name) => {
-                let text = std::env::var(name).map_err(|_| {
-                    format!("{name} is not set to a text: {}", K::MISSING)
-                })?;
+                let text = std::env::var(name)
+                    .map_err(|_| format!("{name} is not set to a text: {}", K::MISSING))?;
                 let keys = K::parse(&text).map_err(|problem| format!("{name}: {problem}"))?;
                 Ok(Self { keys, warning: None })
             }

@@ -162,7 +162,11 @@ fn secret(word: &str) -> Result<Vec<u8>, String> {
         return Err(format!("a key has at most {LONGEST} bytes"));
     }
     // Base64 of 32 random bytes is never without a letter beyond F, hexadecimal always.
-    let bytes = if word.bytes().all(|b| b.is_ascii_hexdigit()) { hex(word) } else { base64url::decode_standard(word) };
+    let bytes = if word.bytes().all(|b| b.is_ascii_hexdigit()) {
+        hex(word)
+    } else {
+        base64url::decode_standard(word)
+    };
     let bytes = bytes.ok_or("a key is hexadecimal or base64: make one with `floodgate key`")?;
     if bytes.len() < SHORTEST {
         let len = bytes.len();

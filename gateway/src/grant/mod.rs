@@ -16,4 +16,3 @@ pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod nonce;
 pub(crate) mod token;
-

@@ -62,8 +62,8 @@ impl Seed {
             let (one, other) = (word_of(&pair[..8]), word_of(&pair[8..]));
             let key: &[u64] = &self.0[at..at + 2 + SHIFT];
             for (half, key) in halves.iter_mut().zip([&key[..2], &key[2..]]) {
-                let product = u128::from(one.wrapping_add(key[0]))
-                    * u128::from(other.wrapping_add(key[1]));
+                let product =
+                    u128::from(one.wrapping_add(key[0])) * u128::from(other.wrapping_add(key[1]));
                 *half = half.wrapping_add(product);
             }
         }

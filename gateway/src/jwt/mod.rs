@@ -20,7 +20,7 @@ mod keys;
 mod pem;
 mod stats;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tokens;
 mod verify;
 

@@ -42,8 +42,9 @@ impl TokenStats {
 
     /// All cores together.
     pub(crate) fn sums(&self) -> TokenSums {
-        let sum =
-            |counter: fn(&TokenShard) -> &Counter| self.0.iter().map(|it| counter(it).value()).sum();
+        let sum = |counter: fn(&TokenShard) -> &Counter| {
+            self.0.iter().map(|it| counter(it).value()).sum()
+        };
         let bad = |index: usize| self.0.iter().map(|shard| shard.bad[index].value()).sum();
         TokenSums {
             good: sum(|shard| &shard.good),

@@ -1,5 +1,7 @@
 //! Keys and tokens for tests.
 
+use std::sync::Arc;
+
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -10,7 +12,10 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rsa};
 use floodgate_config::Algorithm;
 
+use super::TokenKeys;
+use super::verify::{Rules, Verified, verify};
 use crate::base64url;
+use crate::grant::keyring::KeyText as _;
 
 /// Somebody who issues tokens.
 pub(crate) enum Issuer {
@@ -111,6 +116,17 @@ impl Issuer {
         };
         format!("{{{members}{more}}}")
     }
+}
+
+/// A good token that says whose it is.
+pub(crate) fn verified(sub: &str) -> Verified {
+    let text = "[upstreams.a]\nservers = [\"127.0.0.1:9\"]\n[jwt]\nkeys = \"file:keys\"\n";
+    let config = floodgate_config::parse("test", text).unwrap();
+    let rules = Arc::new(Rules::new(&config.jwt.unwrap(), &["sub"]));
+    let issuer = Issuer::any();
+    let keys = TokenKeys::parse(&issuer.text()).unwrap();
+    let token = issuer.token(&format!(r#"{{"sub":"{sub}","exp":9e9}}"#));
+    verify(token.as_bytes(), &keys, &rules, 0).result.unwrap()
 }
 
 /// Base64url.

@@ -99,12 +99,8 @@ impl fmt::Debug for Verified {
 
 /// What `token` is at `now_ms`, milliseconds since 1970. The signature first: nothing is believed before.
 pub(super) fn verify(token: &[u8], keys: &TokenKeys, rules: &Arc<Rules>, now_ms: u64) -> Finding {
-    let mut finding = Finding {
-        result: Err(InvalidToken::Malformed),
-        begins_ms: 0,
-        tried: 0,
-        algorithm: None,
-    };
+    let mut finding =
+        Finding { result: Err(InvalidToken::Malformed), begins_ms: 0, tried: 0, algorithm: None };
     finding.result = examine(token, keys, rules, now_ms, &mut finding);
     finding
 }

@@ -104,13 +104,10 @@ fn what_is_not_json_says_nothing() {
 fn numbers_are_read_as_such_and_lists_as_any_of_theirs() {
     let object = br#"{"a":1.5e3,"b":"7","c":["x",1,["y"],"\u007a"],"d":1e999,"e":[],"f":"x"}"#;
     let object = Object::read(object).unwrap();
-    assert_eq!(["a", "b", "c", "d", "g"].map(|name| object.number(name)), [
-        Some(1500.0),
-        None,
-        None,
-        None,
-        None
-    ]);
+    assert_eq!(
+        ["a", "b", "c", "d", "g"].map(|name| object.number(name)),
+        [Some(1500.0), None, None, None, None]
+    );
     let has = |name: &str, wanted: &str| object.has_string(name, |one| one == wanted.as_bytes());
     assert!(has("c", "x") && has("c", "z") && has("f", "x") && has("b", "7"));
     assert!(!has("c", "1") && !has("c", "y") && !has("e", "") && !has("a", "1.5e3"));

@@ -83,10 +83,7 @@ fn what_is_no_key_is_refused_with_what_to_do() {
             "no point of its curve",
         ),
         (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#.to_owned(), "3 bytes can be guessed"),
-        (
-            (0..17).map(|n| format!("{n}{long}\n")).collect(),
-            "17 keys are too many",
-        ),
+        ((0..17).map(|n| format!("{n}{long}\n")).collect(), "17 keys are too many"),
     ] {
         let problem = TokenKeys::parse(&text).unwrap_err();
         assert!(problem.contains(says), "{problem}: {says}");

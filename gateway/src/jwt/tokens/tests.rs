@@ -54,7 +54,8 @@ impl Gate {
             .map(|it| httparse::Header { name: "Authorization", value: it.as_bytes() })
             .collect();
         let now = Timestamp::from_nanos((1 + after) * 1_000_000);
-        let found = self.tokens.check(0, &self.jwt, Fields::Parsed(&fields), now, NOW_MS + after)?;
+        let found =
+            self.tokens.check(0, &self.jwt, Fields::Parsed(&fields), now, NOW_MS + after)?;
         Ok(found.map(|it| String::from_utf8(it.claim("sub").unwrap().to_vec()).unwrap()))
     }
 
@@ -120,8 +121,7 @@ fn only_the_one_bearer_token_is_looked_at() {
 fn with_its_key_gone_a_token_counts_no_more_and_with_a_new_one_it_may() {
     let [old, new] = [Issuer::any(), Issuer::any()];
     let gate = Gate::new(&old.text());
-    let (anna, bert) =
-        (old.token(&payload("anna", 10_000)), new.token(&payload("bert", 10_000)));
+    let (anna, bert) = (old.token(&payload("anna", 10_000)), new.token(&payload("bert", 10_000)));
     assert_eq!(gate.ask(&anna, 0).as_deref(), Ok("anna"));
     assert_eq!(gate.ask(&bert, 0), Err(Reason::InvalidToken));
     gate.rotate(&format!("{}\n{}", old.text(), new.text()));

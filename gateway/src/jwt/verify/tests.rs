@@ -111,7 +111,9 @@ fn a_token_begins_and_ends_with_the_leeway_of_clocks() {
     for endless in ["{}", r#"{"exp":0}"#, r#"{"exp":-1}"#, r#"{"exp":-1e300}"#] {
         assert_eq!(result(endless, NOW_MS), Err(InvalidToken::Expired), "{endless}");
     }
-    for strange in [r#"{"exp":"9999999999"}"#, r#"{"exp":null}"#, r#"{"exp":[9e9]}"#, r#"{"exp":1e999}"#] {
+    for strange in
+        [r#"{"exp":"9999999999"}"#, r#"{"exp":null}"#, r#"{"exp":[9e9]}"#, r#"{"exp":1e999}"#]
+    {
         assert_eq!(result(strange, NOW_MS), Err(InvalidToken::Malformed), "{strange}");
     }
     assert_eq!(result(r#"{"exp":1e300}"#, NOW_MS), Ok(()));
