@@ -38,7 +38,7 @@ row 0 "$(mib "$before")" "$(mib "$(memory VmHWM)")"
 while [ "$sent" -lt "$requests" ] && [ "$round" -lt 60 ]; do
     round=$((round + 1))
     # The number of the round keeps its names apart from those of the others.
-    wrk -t1 -c64 -d10s -s "$scripts/peers/invented.lua" "http://$target" -- "$round" >"$work/wrk" &
+    wrk -t1 -c512 -d10s -s "$scripts/peers/invented.lua" "http://$target" -- "$round" >"$work/wrk" &
     others=$pids
     pids="$others $!"
     wait "$!" || fail "wrk ended early: $(cat "$work/wrk")"
