@@ -184,3 +184,50 @@ fn a_storm_of_bad_tokens_neither_costs_a_signature_each_nor_drives_out_the_good(
     assert_eq!(gate.ask(&anna, 1), Err(Reason::TokenUnchecked));
     assert_eq!(gate.ask(&anna, 2).as_deref(), Ok("anna"));
 }
+
+#[test]
+#[ignore = "prints figures: cargo test --release -p floodgate-gateway --lib -- --ignored --nocapture figures_of_tokens"]
+fn figures_of_tokens() {
+    const TIMES: u32 = 2_000;
+    let padding = "x".repeat(300);
+    for algorithm in floodgate_config::Algorithm::ALL {
+        let (issuer, other) = (Issuer::new(algorithm), Issuer::new(algorithm));
+        let gate = Gate::new(&issuer.text());
+        let payload = |n: u32| format!(r#"{{"sub":"c{n}","exp":9e9,"scope":"{padding}"}}"#);
+        let of = |issuer: &Issuer| -> Vec<Vec<u8>> {
+            let token = |n| format!("Bearer {}", issuer.token(&payload(n))).into_bytes();
+            (0..TIMES).map(token).collect()
+        };
+        let (good, bad) = (of(&issuer), of(&other));
+        let ask = |tokens: &[Vec<u8>]| {
+            let begun = std::time::Instant::now();
+            for (token, at) in tokens.iter().zip(1..) {
+                let head = [httparse::Header { name: "Authorization", value: token }];
+                let now = Timestamp::from_nanos(at * 1_000_000_000);
+                let fields = Fields::Parsed(&head);
+                let _either =
+                    std::hint::black_box(gate.tokens.check(0, &gate.jwt, fields, now, NOW_MS));
+            }
+            begun.elapsed() / TIMES
+        };
+        let (first, bytes) = (ask(&good), good[0].len());
+        let (again, refused, refused_again) = (ask(&good), ask(&bad), ask(&bad));
+        // What the library takes for the signature alone.
+        let keys = gate.jwt.keyring.keys();
+        let begun = std::time::Instant::now();
+        for token in &good {
+            let (signed, signature) = {
+                let at = token.iter().rposition(|&byte| byte == b'.').unwrap();
+                (&token[7..at], std::str::from_utf8(&token[at + 1..]).unwrap())
+            };
+            let signature = crate::base64url::decode_standard(signature).unwrap();
+            let key = keys.candidates(algorithm, None).next().unwrap();
+            assert!(std::hint::black_box(key.has_signed(signed, &signature)));
+        }
+        let library = begun.elapsed() / TIMES;
+        println!(
+            "{algorithm} of {bytes} bytes: first {first:?} (signature {library:?}), again {again:?}; \
+             bad first {refused:?}, again {refused_again:?}"
+        );
+    }
+}
