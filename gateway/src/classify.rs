@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::client_address::client_address;
 use crate::fields::Fields;
 use crate::jwt::Verified;
 use crate::snapshot::Snapshot;
@@ -25,12 +26,21 @@ pub(crate) struct HeadView<'a> {
     pub query: &'a str,
     /// Its header fields.
     pub fields: Fields<'a>,
-    /// The other end of its connection.
+    /// The other end of the connection.
     pub peer: IpAddr,
     /// Its token, if that is good and something goes by it.
     pub token: Option<&'a Verified>,
     /// Bytes that the body has at least.
     pub body: u64,
+}
+
+// === impl HeadView ===
+
+impl HeadView<'_> {
+    /// Where it comes from, as far as `snapshot` trusts those who say so.
+    pub(crate) fn client(&self, snapshot: &Snapshot) -> IpAddr {
+        client_address(self.peer, self.fields, |address| snapshot.trusts(address))
+    }
 }
 
 /// Index of the first route that matches; `*`, which asks about the server, goes where `/` goes.

@@ -33,8 +33,8 @@ const SPREAD_MS: u64 = 500;
 pub(crate) struct Told {
     /// How long to wait, if that may help.
     pub wait: Option<Duration>,
-    /// What is to be known again by a cookie, since the customer is by nothing else.
-    pub device: Option<SignedDevice>,
+    /// What is to be known again by a cookie, since the customer is by nothing else, and the index of its journey.
+    pub device: Option<(usize, SignedDevice)>,
 }
 
 /// The calendars of one worker.
@@ -105,7 +105,7 @@ impl Calendars {
         let mut device = None;
         let customer = customer.or_else(|| {
             let (customer, introduced) = journey.introduce()?;
-            device = Some(introduced);
+            device = Some((index, introduced));
             Some(customer.digest())
         });
         if let Some(customer) = customer {

@@ -12,6 +12,7 @@
 //! wheel         inlet, link  grant       capacity        outbound
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
+//!                            client_address
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -28,6 +29,7 @@ mod allocator;
 mod base64url;
 mod capacity;
 mod classify;
+mod client_address;
 mod clock;
 mod closing;
 mod come_back;

@@ -23,7 +23,7 @@ use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
-use crate::journey::{Going, Part};
+use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
 use crate::link::Link;
 use crate::purchase::{self, Receipt};
@@ -83,7 +83,7 @@ struct Arrival {
 }
 
 /// What becomes of a request that is not refused.
-enum Step {
+enum Onward {
     /// It goes to its upstream.
     Go(Go),
     /// It has been answered before.
@@ -212,8 +212,10 @@ impl Arrival {
     async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
         let token = self.token(decided);
         let go = match self.admit(decided, token.as_deref()).await {
-            Ok(Step::Go(go)) => go,
-            Ok(Step::Replay(receipt)) => return self.replay(&receipt, decided),
+            Ok(Onward::Go(go)) => go,
+            Ok(Onward::Replay(receipt)) => {
+                return self.replay(&receipt, decided, token.as_deref());
+            }
             Err(reason) => return self.refuse(reason),
         };
         let case = self.case(decided.part, go.now).map(Box::new);
@@ -251,11 +253,20 @@ impl Arrival {
     }
 
     /// Answers as the same request was answered before.
-    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
-        let Some(mut response) = receipt.replay() else {
-            return self.refuse(Reason::AlreadyMade);
-        };
+    fn replay(
+        mut self,
+        receipt: &Receipt,
+        decided: Decided,
+        token: Option<&Verified>,
+    ) -> Response<ResponseBody> {
         let now = clock::now();
+        let given = self.given_again(receipt, decided, token, now);
+        let Some(mut response) = receipt.replay() else {
+            let mut response = self.refuse(Reason::AlreadyMade);
+            given.inspect(|given| given.tell(&mut response));
+            return response;
+        };
+        given.inspect(|given| given.tell(&mut response));
         let case = self.case(decided.part, now);
         self.exchange.client().worker.count_decided(&self.snapshot, decided);
         self.exchange.replay(now);
@@ -280,8 +291,33 @@ impl Arrival {
         route.reads_token.then(|| worker.token(&self.snapshot, fields, self.now).ok()?)?
     }
 
+    /// The grant that goes with an answer that is given again.
+    fn given_again(
+        &self,
+        receipt: &Receipt,
+        decided: Decided,
+        token: Option<&Verified>,
+        now: Timestamp,
+    ) -> Option<Given> {
+        let Self { exchange, snapshot, head, .. } = self;
+        let worker = &exchange.client().worker;
+        let asks = (&snapshot.routes[decided.route], decided.part);
+        let is_secure = self.is_secure();
+        Given::again(receipt.given(), snapshot, worker, asks, (head, token), is_secure, now)
+    }
+
+    /// The customer came by TLS.
+    fn is_secure(&self) -> bool {
+        let peer = self.exchange.client().peer.address;
+        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(peer))
+    }
+
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(&mut self, decided: Decided, token: Option<&Verified>) -> Result<Step, Reason> {
+    async fn admit(
+        &mut self,
+        decided: Decided,
+        token: Option<&Verified>,
+    ) -> Result<Onward, Reason> {
         let Decided { route: index, part, tenancy, .. } = decided;
         let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
@@ -314,25 +350,22 @@ impl Arrival {
             let head = view(&self.head, peer, token, length);
             let fingerprint = purchase::fingerprint(head, &ahead, length);
             match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                purchase::Begun::First(first) => purchase = Some(first),
-                purchase::Begun::Replay(receipt) => return Ok(Step::Replay(receipt)),
+                purchase::Attempt::First(first) => purchase = Some(first),
+                purchase::Attempt::Replay(receipt) => return Ok(Onward::Replay(receipt)),
             }
         }
-        let is_secure = headers::came_by_tls(
-            &self.head.headers,
-            snapshot.trusts(self.exchange.client().peer.address),
-        );
-        let going = Going::begin(&snapshot, route, part, is_secure, now)?;
+        let going = Going::begin(&snapshot, route, part, self.is_secure(), now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
                 Sku::of(source, &meant.path, view(&self.head, peer, token, length))
             }
             _ => None,
         };
-        let watched = match &sku {
-            Some(sku) => snapshot.stocks.claim(sku, now)?.then_some(sku),
+        let mut canary = match &sku {
+            Some(sku) => snapshot.stocks.claim(sku, now)?,
             None => None,
         };
+        let watched = sku.as_ref().filter(|_| canary.is_none());
         let admit = admission::admit(&snapshot, route, part, tenancy, now, deadline);
         let (admitted, now) = match watched {
             Some(sku) => {
@@ -348,9 +381,12 @@ impl Arrival {
         };
         let worker = &self.exchange.client().worker;
         let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, token, now));
+        if let Some(canary) = &mut canary {
+            canary.ask();
+        }
         let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, purchase }));
-        Ok(Step::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, canary, purchase }));
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
     }
 }
 

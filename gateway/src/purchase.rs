@@ -2,7 +2,8 @@
 //! the same gets its answer.
 //!
 //! The same is what brings the same `Idempotency-Key` or, without one, what the same customer asks of the
-//! same step of a journey for the same SKU, or by the same target.
+//! same step of a journey for the same SKU, or by the same target. A key is its customer's own: who says nothing of
+//! itself, neither to a journey nor by `Authorization`, is whoever else comes from the same address.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -17,6 +18,7 @@ use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::grant::cookie::GRANT_HEADER;
 use crate::grant::identity::Customer;
+use crate::journey::Given;
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::response_body::ResponseBody;
@@ -39,6 +41,8 @@ pub(crate) struct Receipt {
     headers: HeaderMap,
     /// Not kept if it was too long.
     body: Option<Bytes>,
+    /// The grant that came with it.
+    given: Option<Given>,
 }
 
 /// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
@@ -47,7 +51,7 @@ pub(crate) struct Purchase(Claim<Arc<Receipt>>);
 
 /// How a request to buy goes on.
 #[derive(Debug)]
-pub(crate) enum Begun {
+pub(crate) enum Attempt {
     /// It is the first of its kind.
     First(Purchase),
     /// It has been answered before.
@@ -98,13 +102,11 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
     // another.
     let login = head.fields.only("authorization");
     if let Some(key) = head.fields.only(KEY) {
-        return Some(digest(&(
-            meant.name.as_str(),
-            method,
-            key,
-            login,
-            customer.as_ref().map(Customer::as_bytes),
-        )));
+        let customer = customer.as_ref().map(Customer::as_bytes);
+        // Nobody shall see what somebody else has bought who happens to use the same key.
+        let is_nobody = login.is_none() && customer.is_none();
+        let address = is_nobody.then(|| head.client(snapshot));
+        return Some(digest(&(meant.name.as_str(), method, key, login, customer, address)));
     }
     let ((journey, step), customer) = journey.zip(customer)?;
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
@@ -122,11 +124,11 @@ pub(crate) async fn begin(
     key: u128,
     fingerprint: u64,
     deadline: Timestamp,
-) -> Result<Begun, Reason> {
+) -> Result<Attempt, Reason> {
     loop {
         let follow = match snapshot.purchases.begin(key, fingerprint, clock::now()) {
-            Begin::First(claim) => return Ok(Begun::First(Purchase(claim))),
-            Begin::Replay(receipt) => return Ok(Begun::Replay(receipt)),
+            Begin::First(claim) => return Ok(Attempt::First(Purchase(claim))),
+            Begin::Replay(receipt) => return Ok(Attempt::Replay(receipt)),
             Begin::InFlight(follow) => follow,
             Begin::Mismatch => return Err(Reason::KeyReused),
             Begin::Busy => return Err(Reason::InProgress),
@@ -134,7 +136,7 @@ pub(crate) async fn begin(
             Begin::Full => return Err(Reason::BufferFull),
         };
         match tokio::time::timeout_at(clock::instant(deadline), follow).await {
-            Ok(Followed::Replay(receipt)) => return Ok(Begun::Replay(receipt)),
+            Ok(Followed::Replay(receipt)) => return Ok(Attempt::Replay(receipt)),
             // That one came to nothing: somebody has to be the next.
             Ok(Followed::Retry) => {}
             Err(_) => return Err(Reason::InProgress),
@@ -204,15 +206,28 @@ impl Receipt {
             if body.is_none() {
                 headers.clear();
             }
-            Self { status, phrase, headers, body }
+            Self { status, phrase, headers, body, given: None }
         })
+    }
+
+    /// The same with the grant that goes with the answer.
+    pub(crate) fn with(self, given: Option<Given>) -> Self {
+        Self { given, ..self }
+    }
+
+    /// The grant that went with it.
+    pub(crate) const fn given(&self) -> Option<&Given> {
+        self.given.as_ref()
     }
 
     /// Memory it takes, about.
     pub(crate) fn size(&self) -> usize {
         let fields =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
-        size_of::<Self>() + fields.sum::<usize>() + self.body.as_ref().map_or(0, Bytes::len)
+        size_of::<Self>()
+            + fields.sum::<usize>()
+            + self.body.as_ref().map_or(0, Bytes::len)
+            + self.given.as_ref().map_or(0, Given::size)
     }
 
     /// The answer once more; `None` if it was too long to be kept.

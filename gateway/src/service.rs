@@ -15,7 +15,7 @@ use crate::explain::{Case, Outcome};
 use crate::forward::{self, Forwarded};
 use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop};
-use crate::journey::{Going, set_device};
+use crate::journey::Going;
 use crate::jwt::Verified;
 use crate::outbound::Outgoing;
 use crate::purchase::{self, Purchase, Receipt};
@@ -24,7 +24,7 @@ use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
-use crate::stock::{Said, Sku};
+use crate::stock::{Canary, Said, Sku};
 use crate::tunnel::Tunnel;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -37,6 +37,8 @@ pub(crate) struct Errand {
     pub going: Option<Going>,
     /// What it is about.
     pub sku: Option<Sku>,
+    /// It is to find out whether there is something left of it again.
+    pub canary: Option<Canary>,
     /// It is to be made once, and this is the time.
     pub purchase: Option<Purchase>,
 }
@@ -101,7 +103,7 @@ impl Service {
     pub(crate) async fn run(mut self) -> Response<ResponseBody> {
         let worker = Rc::clone(&self.exchange.client().worker);
         let snapshot = Rc::clone(&self.snapshot);
-        let Errand { going, sku, purchase } =
+        let Errand { going, sku, canary, purchase } =
             self.go.errand.take().map(|errand| *errand).unwrap_or_default();
         let Go { route, now: asked, deadline, .. } = self.go;
         let is_change = !self.head.method.is_safe();
@@ -130,9 +132,6 @@ impl Service {
                 }
             }
         }
-        if let Some(purchase) = purchase {
-            purchase.finish(receipt);
-        }
         let (mut response, is_upstreams) = match answer {
             Ok(Some(response)) => (response, true),
             Ok(None) => (respond::no_content(), false),
@@ -152,14 +151,25 @@ impl Service {
                     headers: response.headers(),
                     body: response.body().whole().map(|body| &body[..]),
                 };
-                snapshot.stocks.observe(sku, said, asked, now);
+                if snapshot.stocks.observe(sku, said, asked, now)
+                    && let Some(canary) = canary
+                {
+                    canary.hear();
+                }
             }
         }
-        match going {
+        let given = match going {
             Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
-            // Whatever it says of a grant, there is none.
-            None if is_upstreams => drop(response.headers_mut().remove(GRANT_HEADER)),
-            None => {}
+            None => {
+                if is_upstreams {
+                    // Whatever it says of a grant, there is none.
+                    response.headers_mut().remove(GRANT_HEADER);
+                }
+                None
+            }
+        };
+        if let Some(purchase) = purchase {
+            purchase.finish(receipt.map(|receipt| receipt.with(given)));
         }
         if let Some(case) = case {
             case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());
@@ -239,8 +249,9 @@ pub(crate) fn refuse(
 ) -> Response<ResponseBody> {
     let told = worker.come_back(snapshot, refused, now);
     let mut response = respond::refuse(refused.reason, snapshot.status(refused.reason), told.wait);
-    if let Some(device) = told.device {
-        response.headers_mut().insert(SET_COOKIE, set_device(&device, false).into());
+    if let Some((journey, device)) = told.device {
+        let cookie = snapshot.journeys[journey].set_returning(&device);
+        response.headers_mut().insert(SET_COOKIE, cookie.into());
     }
     if let Some((case, outcome)) = case {
         case.tell(worker, snapshot, outcome, told.wait, response.headers_mut());

@@ -27,9 +27,21 @@ const MAX_NAME: usize = 64;
 /// The latches, and a way to be told when one closes.
 #[derive(Debug)]
 pub(crate) struct Stocks {
-    latches: Latches,
+    latches: Arc<Latches>,
     /// Moves when a latch closes.
     closed: watch::Sender<()>,
+}
+
+/// The request that asks whether something has come back. Dropped before that was answered, it lets the next one ask.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    /// Empty once there is an answer.
+    stocks: Option<Arc<Stocks>>,
+    sku: u64,
+    /// When it was claimed.
+    now: Timestamp,
+    /// The upstream was asked.
+    is_asked: bool,
 }
 
 /// What an answer may say of the stock.
@@ -70,13 +82,14 @@ impl Stocks {
                 closed: before.closed.clone(),
             }),
             None => {
-                Arc::new(Self { latches: Latches::new(settings), closed: watch::Sender::new(()) })
+                let latches = Arc::new(Latches::new(settings));
+                Arc::new(Self { latches, closed: watch::Sender::new(()) })
             }
         }
     }
 
     /// The latches, for the operator.
-    pub(crate) const fn latches(&self) -> &Latches {
+    pub(crate) fn latches(&self) -> &Latches {
         &self.latches
     }
 
@@ -92,18 +105,26 @@ impl Stocks {
     }
 
     /// The same for a request that is about to be let in: of those who are to find out whether something
-    /// has come back, one may go. `true`: to be sent away if it sells out while it waits; `false`: it is the
-    /// one that asks, and goes anyway.
+    /// has come back, one may go: the canary. Everybody else is to be sent away if it sells out meanwhile.
     ///
     /// # Errors
     /// The reason to refuse with.
-    pub(crate) fn claim(&self, sku: &Sku, now: Timestamp) -> Result<bool, Reason> {
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        sku: &Sku,
+        now: Timestamp,
+    ) -> Result<Option<Canary>, Reason> {
         match self.latches.look(sku.digest, now) {
             Look::Canary(stock) if !self.latches.claim_canary(sku.digest, now) => {
                 Err(reason(stock))
             }
-            Look::Canary(_) => Ok(false),
-            Look::Pass => Ok(true),
+            Look::Canary(_) => Ok(Some(Canary {
+                stocks: Some(Arc::clone(self)),
+                sku: sku.digest,
+                now,
+                is_asked: false,
+            })),
+            Look::Pass => Ok(None),
             Look::Refuse(stock) => Err(reason(stock)),
         }
     }
@@ -125,12 +146,19 @@ impl Stocks {
     }
 
     /// Takes in what an answer says of `sku`: to a request that was sent when it was `asked`. One that
-    /// changes something at the upstream, if it succeeds, has found something left; a page says nothing.
-    pub(crate) fn observe(&self, sku: &Sku, answer: Said<'_>, asked: Timestamp, now: Timestamp) {
+    /// changes something at the upstream, if it succeeds, has found something left; a page says nothing. Whether it
+    /// said anything.
+    pub(crate) fn observe(
+        &self,
+        sku: &Sku,
+        answer: Said<'_>,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> bool {
         let Said { is_change, status, headers, body } = answer;
         let named = headers.get(NAME).map(|value| Sku::parse(value.as_bytes()));
         if named.is_some_and(|named| named.is_none_or(|named| named.digest != sku.digest)) {
-            return;
+            return false;
         }
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let says_no = matches!(status, StatusCode::CONFLICT | StatusCode::GONE)
@@ -145,13 +173,14 @@ impl Stocks {
             || seen.remaining.is_some()
             || seen.state.is_some())
         {
-            return;
+            return false;
         }
         let changed = self.latches.observe(sku.digest, sku.name(), seen, asked, now);
         self.tell(changed);
         if let Some(stock) = changed {
             tracing::info!(sku = sku.name(), state = stock.as_str(), "stock");
         }
+        true
     }
 
     /// The operator says how it is. The new state, if that changed it.
@@ -164,6 +193,28 @@ impl Stocks {
     fn tell(&self, changed: Option<Stock>) {
         if matches!(changed, Some(Stock::ReservedOut | Stock::SoldOut)) {
             self.closed.send_replace(());
+        }
+    }
+}
+
+// === impl Canary ===
+
+impl Canary {
+    /// It goes to the upstream.
+    pub(crate) const fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// The answer says how it is.
+    pub(crate) fn hear(mut self) {
+        self.stocks = None;
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        if let Some(stocks) = self.stocks.take() {
+            stocks.latches.unclaim_canary(self.sku, self.now, self.is_asked);
         }
     }
 }

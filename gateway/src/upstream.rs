@@ -19,12 +19,15 @@ const FIRST_EJECTION: Duration = Duration::from_millis(500);
 const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 
 static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// An upstream's live state.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     /// Name of the upstream.
     pub name: String,
+    /// Unique in the process, and the same for as long as it keeps its name.
+    pub number: u64,
     /// Permits, buffer and breakers.
     pub limiter: Arc<Limiter>,
     /// Its ceiling over all routes.
@@ -93,6 +96,7 @@ impl Upstream {
         };
         Self {
             name: meant.name.clone(),
+            number: old.map_or_else(|| NEXT_NUMBER.fetch_add(1, Relaxed), |old| old.number),
             limiter,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
             servers: meant.servers.iter().map(server).collect(),

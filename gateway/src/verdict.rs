@@ -12,10 +12,9 @@ use crate::clock;
 use crate::closing::MAX_DISCARD;
 use crate::come_back::Told;
 use crate::decide::{Decided, Refused, decide};
-use crate::explain::{Case, Line as Decision, Outcome};
+use crate::explain::{Case, DecisionField, Outcome};
 use crate::fields::Fields;
 use crate::http1::{self, Framing, Head, HeadLimits};
-use crate::journey::set_device;
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
@@ -107,14 +106,9 @@ impl Moment {
             return Verdict::Pass(pass);
         }
         let line = Line { method: head.method, path: head.path };
-        let view = HeadView {
-            line,
-            query: head.query,
-            fields: Fields::Parsed(fields),
-            peer: self.peer,
-            token: None,
-            body,
-        };
+        let fields = Fields::Parsed(fields);
+        let (query, peer) = (head.query, self.peer);
+        let view = HeadView { line, query, fields, peer, token: None, body };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
             Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
@@ -163,7 +157,7 @@ impl Moment {
         let outcome = Outcome::Refused(turned.refused.reason);
         let case = Case::of_refused(worker, &self.snapshot, turned.refused, self.now);
         let decision = case.map(|case| case.close(worker, &self.snapshot, outcome, told.wait));
-        let decision = decision.as_ref().map(Decision::as_bytes).unwrap_or_default();
+        let decision = decision.as_ref().map(DecisionField::as_bytes).unwrap_or_default();
         self.write(worker, turned, told, decision, answers);
     }
 
@@ -180,10 +174,10 @@ impl Moment {
         let (reason, wait) = (turned.refused.reason, told.wait.unwrap_or_default());
         let mut lines = worker.lines.borrow_mut();
         let fields = match told.device {
-            Some(device) => {
+            Some((journey, device)) => {
                 lines.clear();
                 lines.extend_from_slice(b"set-cookie: ");
-                set_device(&device, false).write(&mut lines);
+                self.snapshot.journeys[journey].set_returning(&device).write(&mut lines);
                 lines.extend_from_slice(b"\r\n");
                 lines.extend_from_slice(decision);
                 &lines[..]

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 
 use floodgate_loadtest::origin::Origin;
-use support::{Running, SOON, Settings};
+use support::{Running, SOON, Settings, journey};
 
 /// Requests before anything is counted: tables have grown by then, and the pool has its connections.
 const WARM_UP: usize = 300;
@@ -57,16 +57,10 @@ methods = ["GET"]
 upstream = "checkout"
 "#;
 
-/// A journey that nobody can begin once one customer has, and goods.
-const JOURNEY: &str = r#"
+/// A checkout, and goods.
+const CHECKOUT: &str = r#"
 [latch]
 ttl = "1h"
-[[journeys]]
-name = "sale"
-identity = "header:x-user-id"
-steps = ["enter", "cart"]
-max_grants = 1
-max_customers = 100
 [[tiers]]
 name = "l1"
 [[routes]]
@@ -292,7 +286,10 @@ fn a_refused_request_with_a_body_costs_no_allocation() {
 fn who_may_not_begin_or_has_not_and_who_asks_for_what_is_gone_costs_no_allocation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     IS_TRACING.store(std::env::var_os("ALLOCATIONS_TRACE").is_some(), SeqCst);
-    let text = Settings::upstream("max_in_flight = 8").rest(JOURNEY).text(&[sold_out()]);
+    // Nobody can begin once one customer has.
+    let keys = "identity = \"header:x-user-id\"\nmax_grants = 1\nmax_customers = 100";
+    let rest = journey("sale", &["enter", "cart"], keys) + CHECKOUT;
+    let text = Settings::upstream("max_in_flight = 8").rest(rest).text(&[sold_out()]);
     let gateway = &Running::start(&text);
     let anna = "host: a\r\nx-user-id: anna\r\n";
     Client::connect(gateway).exchange(&format!("GET /enter HTTP/1.1\r\n{anna}\r\n"), 1, Some(200));

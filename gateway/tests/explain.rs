@@ -6,7 +6,7 @@ mod support;
 
 use floodgate_loadtest::origin::{Origin, OriginHandle};
 use serde_json::{Value, json};
-use support::{Answer, Client, Nobody, Running, Scripted, Settings};
+use support::{Answer, Client, Nobody, Running, Scripted, Settings, journey};
 
 const DECISION: &str = "x-floodgate-decision";
 
@@ -47,8 +47,8 @@ upstream = "checkout"
 once = true
 "#;
 
-/// A checkout of two steps, of which one may go on at a time.
-const JOURNEY: &str = r#"
+/// The routes of a checkout of two steps.
+const CHECKOUT: &str = r#"
 [explain]
 header = true
 [[tiers]]
@@ -61,11 +61,6 @@ tier = "l1"
 name = "pay"
 path = "/pay"
 tier = "l1"
-[[journeys]]
-name = "sale"
-steps = ["cart", "pay"]
-finish = { step = "pay", status = [201] }
-max_grants = 1
 "#;
 
 fn origin() -> OriginHandle {
@@ -202,7 +197,9 @@ async fn a_full_buffer_is_a_level_of_one_and_a_wait_is_told() {
 #[tokio::test]
 async fn of_a_checkout_it_is_told_who_asked_for_what() {
     let origin = origin();
-    let gateway = Running::start(&text(&origin, JOURNEY));
+    let keys = "finish = { step = \"pay\", status = [201] }\nmax_grants = 1";
+    let sale = journey("sale", &["cart", "pay"], keys);
+    let gateway = Running::start(&text(&origin, &(CHECKOUT.to_owned() + &sale)));
     let first = get(&gateway, "/cart", "").await;
     assert_eq!(first.status, 200);
     let part = |told: &Value| {

@@ -17,7 +17,7 @@ fn load(services: u64) -> Load {
     totals.services = services;
     totals.service_nanos = services * 11_111_111;
     totals.limit = 5;
-    Load { totals, steps: 5 }
+    Load { upstream: 1, totals, steps: 5 }
 }
 
 fn entry() -> Arc<Entry> {

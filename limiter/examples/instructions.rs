@@ -161,9 +161,9 @@ fn informed() -> Arc<Entry> {
     let entry = Arc::new(Entry::new(settings, Timestamp::default()));
     let mut totals = Totals::default();
     totals.limit = 5;
-    entry.tick(&[Load { totals, steps: 5 }], Timestamp::default());
+    entry.tick(&[Load { upstream: 1, totals, steps: 5 }], Timestamp::default());
     (totals.services, totals.service_nanos) = (450, 5_000_000_000);
-    entry.tick(&[Load { totals, steps: 5 }], Timestamp::from_nanos(1_000_000_000));
+    entry.tick(&[Load { upstream: 1, totals, steps: 5 }], Timestamp::from_nanos(1_000_000_000));
     entry
 }
 

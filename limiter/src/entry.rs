@@ -53,6 +53,8 @@ pub struct EntrySettings {
 /// One upstream with steps of the journey.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
+    /// Which one: under another number nothing that was measured before says anything about it.
+    pub upstream: u64,
     /// What it has done.
     pub totals: Totals,
     /// How many steps it serves.
@@ -213,8 +215,20 @@ impl Entry {
     /// # Errors
     /// Why the grant is not good for it.
     pub fn call(&self, nonce: u64, expires: Timestamp, now: Timestamp) -> Result<(), Ended> {
-        let calls = u32::try_from(self.line.calls.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        self.grants.call(nonce, expires, (calls, self.max_grants()), self.pace(now))
+        self.grants.call(nonce, expires, (self.calls(), self.max_grants()), self.pace(now))
+    }
+
+    /// Whether a holder's [`call`](Self::call) would be let in. Takes nothing, though it locks a part of the table for
+    /// the look.
+    #[must_use]
+    pub fn is_good(&self, nonce: u64, expires: Timestamp, now: Timestamp) -> bool {
+        self.grants.is_good(nonce, expires, self.calls(), self.pace(now))
+    }
+
+    /// A call that was let in was refused behind this, and cost the upstreams nothing: it does not count against
+    /// the grant's budget.
+    pub fn give_back(&self, nonce: u64, now: Timestamp) {
+        self.grants.give_back(nonce, self.pace(now));
     }
 
     /// The holder has got what the journey was for; calls that are left may still be made.
@@ -250,9 +264,9 @@ impl Entry {
         self.replan(control, now);
     }
 
-    /// Everything that can be seen, as of `now`. Takes the lock: for people and scrapers, not for requests.
+    /// Everything that can be seen. Takes the lock: for people and scrapers, not for requests.
     #[must_use]
-    pub fn status(&self, _now: Timestamp) -> EntryStatus {
+    pub fn status(&self) -> EntryStatus {
         let control = lock(&self.control);
         EntryStatus {
             rate: control.plan.rate,
@@ -332,6 +346,10 @@ impl Entry {
         self.line.begun.load(Ordering::Relaxed)
     }
 
+    fn calls(&self) -> u32 {
+        u32::try_from(self.line.calls.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
     fn max_grants(&self) -> u64 {
         self.line.max_grants.load(Ordering::Relaxed)
     }
@@ -370,9 +388,7 @@ impl Drop for Begun {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("status", &self.status(Timestamp::default()))
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("status", &self.status()).finish_non_exhaustive()
     }
 }
 

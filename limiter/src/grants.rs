@@ -109,6 +109,16 @@ impl Grants {
         self.with(nonce, pace, |shard, live| shard.call(nonce, expires, calls, live < max, pace))
     }
 
+    /// Whether the holder of `nonce` would be let call now, which may make `calls` in all.
+    pub(crate) fn is_good(&self, nonce: u64, expires: Timestamp, calls: u32, pace: Pace) -> bool {
+        self.with(nonce, pace, |shard, _| shard.is_good(nonce, expires, calls, pace))
+    }
+
+    /// A call that was let in was not made: the grant is good for another.
+    pub(crate) fn give_back(&self, nonce: u64, pace: Pace) {
+        self.with(nonce, pace, |shard, _| shard.give_back(nonce));
+    }
+
     /// The grant has come to what it was for; its holder may go on calling.
     pub(crate) fn finish(&self, nonce: u64, pace: Pace) {
         self.with(nonce, pace, |shard, _| shard.finish(nonce));

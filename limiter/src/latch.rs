@@ -10,14 +10,18 @@
 mod index;
 mod record;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::chain::Chain;
 use crate::stock::{Says, Seen, Stock};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::timestamp::Timestamp;
 use index::{Entry, Found, Index, Tag};
 use record::Record;
+
+/// A canary whose answer says nothing keeps the next one back for this part of a `ttl`.
+const UNHEARD: u32 = 10;
 
 /// What the latch goes by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +70,8 @@ pub struct Latches {
     changes: AtomicU64,
     /// Held by everybody who writes.
     book: Mutex<Book>,
+    /// The one of another size that has taken its place: what is done to this one is done to that.
+    successor: OnceLock<Arc<Self>>,
 }
 
 /// All that readers do without.
@@ -102,6 +108,28 @@ impl Latches {
             index: Index::new(settings.max_skus),
             changes: AtomicU64::new(0),
             book: Mutex::new(book),
+            successor: OnceLock::new(),
+        }
+    }
+
+    /// What is asked and told, wherever: the one that has taken the place of this one, if there is.
+    fn newest(&self) -> &Self {
+        let mut newest = self;
+        while let Some(successor) = newest.successor.get() {
+            newest = successor;
+        }
+        newest
+    }
+
+    /// The same to be written to. Its successor is set under the lock: nothing is written to one that has been left.
+    fn write(&self) -> (&Self, MutexGuard<'_, Book>) {
+        let mut newest = self.newest();
+        loop {
+            let book = lock(&newest.book);
+            match newest.successor.get() {
+                None => return (newest, book),
+                Some(successor) => newest = successor,
+            }
         }
     }
 
@@ -109,17 +137,18 @@ impl Latches {
     #[must_use]
     pub fn look(&self, sku: u64, now: Timestamp) -> Look {
         let tag = Tag::new(sku);
-        let found = match self.index.read(tag) {
+        let latches = self.newest();
+        let found = match latches.index.read(tag) {
             Found::Entry(entry) => Some(entry),
             Found::Nothing => None,
             Found::Unsure => {
-                let _book = lock(&self.book);
-                self.index.find(tag)
+                let _book = lock(&latches.book);
+                latches.index.find(tag)
             }
         };
         match found {
             Some(Entry { at, stock }) if stock.is_out() => {
-                if now < self.index.due(at) {
+                if now < latches.index.due(at) {
                     Look::Refuse(stock)
                 } else {
                     Look::Canary(stock)
@@ -129,16 +158,31 @@ impl Latches {
         }
     }
 
-    /// Whether the caller is the one that goes to ask; if so, the next one is due in a `ttl`, whatever becomes of this one.
+    /// Whether the caller is the one that goes to ask; if so, the next one is due in a `ttl`, unless this one tells that it
+    /// came [to nothing](Self::unclaim_canary).
     #[must_use]
     pub fn claim_canary(&self, sku: u64, now: Timestamp) -> bool {
-        let book = lock(&self.book);
-        let Some(Entry { at, stock }) = self.index.find(Tag::new(sku)) else { return false };
-        if !stock.is_out() || now < self.index.due(at) {
+        let (latches, book) = self.write();
+        let Some(Entry { at, stock }) = latches.index.find(Tag::new(sku)) else { return false };
+        if !stock.is_out() || now < latches.index.due(at) {
             return false;
         }
-        self.index.set_due(at, now + book.settings.ttl);
+        latches.index.set_due(at, now + book.settings.ttl);
         true
+    }
+
+    /// The canary that was claimed at `claimed` found nothing out. If it was not even `asked`, because it was refused behind the
+    /// claim, another may go at once; if the answer said nothing of the stock, in a tenth of a `ttl`: an upstream that never
+    /// says anything is not to be asked without end about what is gone.
+    pub fn unclaim_canary(&self, sku: u64, claimed: Timestamp, is_asked: bool) {
+        let (latches, book) = self.write();
+        let Some(Entry { at, stock }) = latches.index.find(Tag::new(sku)) else { return };
+        let ttl = book.settings.ttl;
+        // Else somebody else has claimed the next, or it was opened and closed again.
+        if stock.is_out() && latches.index.due(at) == claimed + ttl {
+            let wait = if is_asked { ttl / UNHEARD } else { Duration::ZERO };
+            latches.index.set_due(at, claimed + wait);
+        }
     }
 
     /// Takes note of an answer of the upstream about `sku`, to a request that was sent when `asked` says.
@@ -154,11 +198,11 @@ impl Latches {
     ) -> Option<Stock> {
         let tag = Tag::new(sku);
         // That somebody was served is no news of a SKU that nobody said anything about.
-        if seen.says(0) == Says::Served && matches!(self.index.read(tag), Found::Nothing) {
+        if seen.says(0) == Says::Served && matches!(self.newest().index.read(tag), Found::Nothing) {
             return None;
         }
-        let mut book = lock(&self.book);
-        let at = match self.index.find(tag) {
+        let (latches, mut book) = self.write();
+        let at = match latches.index.find(tag) {
             Some(Entry { at, .. }) => at,
             None => {
                 let low = book.settings.low;
@@ -166,27 +210,27 @@ impl Latches {
                 if seen.says(low) == Says::Served || asked < book.forgotten {
                     return None;
                 }
-                self.enter(&mut book, tag, name, closes)?
+                latches.enter(&mut book, tag, name, closes)?
             }
         };
         let low = book.settings.low;
-        self.change(&mut book, at, now, |record| record.hear(seen, low, asked, now))
+        latches.change(&mut book, at, now, |record| record.hear(seen, low, asked, now))
     }
 
     /// The operator's word: it counts against everything that was asked before. The new state, if that changed it.
     pub fn set(&self, sku: u64, name: &str, stock: Stock, now: Timestamp) -> Option<Stock> {
-        let mut book = lock(&self.book);
+        let (latches, mut book) = self.write();
         let tag = Tag::new(sku);
-        let at = match self.index.find(tag) {
+        let at = match latches.index.find(tag) {
             Some(Entry { at, .. }) => Some(at),
-            None => self.enter(&mut book, tag, name, stock.is_out()),
+            None => latches.enter(&mut book, tag, name, stock.is_out()),
         };
         let Some(at) = at else {
             // There is no place to note that this one was opened, so it is noted for all that have none.
             book.forgotten = book.forgotten.max(now);
             return None;
         };
-        self.change(&mut book, at, now, |record| {
+        latches.change(&mut book, at, now, |record| {
             record.set(stock, now);
             true
         })
@@ -197,7 +241,8 @@ impl Latches {
     /// For people: writers wait meanwhile.
     #[must_use]
     pub fn list(&self) -> Vec<SkuStatus> {
-        let book = &mut *lock(&self.book);
+        let (_, mut book) = self.write();
+        let book = &mut *book;
         let Book { records, open, out, .. } = book;
         let mut order: Vec<_> = open.iter(records).collect();
         order.extend(out.iter(records));
@@ -207,61 +252,63 @@ impl Latches {
     /// How many SKUs are in this state, of those that something is known of. Costs the same however many they are.
     #[must_use]
     pub fn count(&self, stock: Stock) -> usize {
-        lock(&self.book).counts[stock.index()]
+        self.write().1.counts[stock.index()]
     }
 
     /// How many SKUs are out.
     #[must_use]
     pub fn latched(&self) -> usize {
-        lock(&self.book).out.len()
+        self.write().1.out.len()
     }
 
     /// Counts the changes of state. Whoever holds up requests for SKUs looks again when it has moved.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        self.newest().changes.load(Ordering::Acquire)
     }
 
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> LatchSettings {
-        lock(&self.book).settings
+        self.write().1.settings
     }
 
     /// Changes `ttl` and `low` from the next answer on. `max_skus` stays what it is: see [`resized`](Self::resized).
     pub fn apply(&self, settings: LatchSettings) {
-        let mut book = lock(&self.book);
+        let (_, mut book) = self.write();
         let max_skus = book.settings.max_skus;
         book.settings = LatchSettings { max_skus, ..settings };
     }
 
-    /// A latch of other `max_skus` that knows the same, or as much of it as there is room for.
+    /// Puts a latch of other `max_skus` in the place of this one, that knows the same, or as much of it as there is room for.
+    /// Whoever has this one goes on with that.
     #[must_use]
-    pub fn resized(&self, settings: LatchSettings) -> Self {
-        let other = Self::new(settings);
-        {
-            let from = &mut *lock(&self.book);
-            let mut to = lock(&other.book);
-            to.forgotten = from.forgotten;
-            let mut order: Vec<_> = from.open.iter(&mut from.records).collect();
-            order.extend(from.out.iter(&mut from.records));
-            for record in order {
-                let record = &from.records[record];
-                let Some(at) = self.index.find(record.tag) else { continue };
-                let due = self.index.due(at.at);
-                let Some(to_at) =
-                    other.enter(&mut to, record.tag, &record.name, record.stock.is_out())
-                else {
-                    continue;
-                };
-                other.change(&mut to, to_at, due, |copy| {
-                    copy.take_over(record);
-                    true
-                });
-                other.index.set_due(to_at, due);
-            }
+    pub fn resized(&self, settings: LatchSettings) -> Arc<Self> {
+        let other = Arc::new(Self::new(settings));
+        let (latches, mut from) = self.write();
+        let from = &mut *from;
+        let mut to = lock(&other.book);
+        to.forgotten = from.forgotten;
+        let mut order: Vec<_> = from.open.iter(&mut from.records).collect();
+        order.extend(from.out.iter(&mut from.records));
+        for record in order {
+            let record = &from.records[record];
+            let Some(at) = latches.index.find(record.tag) else { continue };
+            let due = latches.index.due(at.at);
+            let Some(to_at) = other.enter(&mut to, record.tag, &record.name, record.stock.is_out())
+            else {
+                continue;
+            };
+            other.change(&mut to, to_at, due, |copy| {
+                copy.take_over(record);
+                true
+            });
+            other.index.set_due(to_at, due);
         }
-        other.changes.store(self.changes() + 1, Ordering::Release);
+        drop(to);
+        other.changes.store(latches.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // Never set before: this is the newest, and its lock is held.
+        latches.successor.set(Arc::clone(&other)).ok();
         other
     }
 

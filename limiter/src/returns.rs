@@ -108,7 +108,16 @@ impl Returns {
         }
     }
 
-    /// Forgets what `customer` was told: it has been let in, and being on time counts once.
+    /// Whether `customer` is on time, which is so once for every time it was told: of those who ask at once for the same
+    /// customer, one hears so.
+    #[must_use]
+    pub fn redeem(&self, customer: u64, now: Timestamp) -> bool {
+        let (index, tag) = self.find(customer);
+        let page = self.pages.get(index / PAGE).and_then(OnceLock::get);
+        page.is_some_and(|page| page[index % PAGE].redeem(tag, now))
+    }
+
+    /// Forgets what `customer` was told: it has been let in.
     pub fn forget(&self, customer: u64) {
         let (index, tag) = self.find(customer);
         if let Some(page) = self.pages.get(index / PAGE).and_then(OnceLock::get) {
@@ -172,9 +181,24 @@ impl Bucket {
         self.0[way].store(Note::new(tag, now, told).0, Ordering::Relaxed);
     }
 
+    fn redeem(&self, tag: u64, now: Timestamp) -> bool {
+        let Some((word, note)) = self.find(tag) else { return false };
+        let is_first = note.standing(now) == Standing::OnTime
+            && word
+                .compare_exchange(note.0, Note::NONE.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_first {
+            // There may be a second note.
+            self.clear(tag);
+        }
+        is_first
+    }
+
     fn clear(&self, tag: u64) {
-        if let Some((word, _)) = self.find(tag) {
-            word.store(Note::NONE.0, Ordering::Relaxed);
+        for word in &self.0 {
+            if Note(word.load(Ordering::Relaxed)).is_of(tag) {
+                word.store(Note::NONE.0, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What the latch and the store take of the heap, as the allocator sees it.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
-#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/heap.rs"]
+mod heap;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,56 +12,9 @@ use std::time::Duration;
 use floodgate_limiter::{
     Begin, Claim, LatchSettings, Latches, Look, Once, OnceSettings, Seen, Stock, Timestamp,
 };
+use heap::{allocations, peak};
 
 const NOW: Timestamp = Timestamp::from_nanos(0);
-
-struct Counting;
-
-thread_local! {
-    // Per thread: tests run side by side.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let held = HELD.get() + bytes;
-    HELD.set(held);
-    PEAK.set(PEAK.get().max(held));
-}
-
-// SAFETY: hands everything to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        count(layout.size() as isize);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    run();
-    ALLOCATIONS.get() - before
-}
-
-/// The most bytes that were held at once beyond what was held before.
-fn peak<T>(run: impl FnOnce() -> T) -> isize {
-    let before = HELD.get();
-    PEAK.set(before);
-    run();
-    PEAK.get() - before
-}
 
 /// A number for each `n`, all over the place: splitmix64 (Steele, Lea and Flood, 2014).
 fn digest(n: u64) -> u64 {
@@ -73,12 +26,6 @@ fn digest(n: u64) -> u64 {
 
 fn key(n: u64) -> u128 {
     u128::from(digest(n)) << 64 | u128::from(digest(!n))
-}
-
-#[test]
-fn the_counter_counts() {
-    assert_eq!(allocations(|| drop(black_box(Box::new(1)))), 1);
-    assert_eq!(peak(|| drop(black_box(vec![0_u8; 1_000]))), 1_000);
 }
 
 #[test]

@@ -196,6 +196,27 @@ fn people_see_names_of_64_bytes_at_most_and_whole_letters() {
 }
 
 #[test]
+fn a_canary_that_found_nothing_out_does_not_cost_a_whole_ttl() {
+    let latches = latched(Stock::SoldOut);
+    assert!(latches.claim_canary(SKU, at(2_000)));
+    // Refused behind the claim: the next may go at once.
+    latches.unclaim_canary(SKU, at(2_000), false);
+    assert_eq!(latches.look(SKU, at(2_001)), Look::Canary(Stock::SoldOut));
+    assert!(latches.claim_canary(SKU, at(2_100)));
+    // Asked, and nothing was said of the stock: not without end.
+    latches.unclaim_canary(SKU, at(2_100), true);
+    assert_eq!(latches.look(SKU, at(2_299)), Look::Refuse(Stock::SoldOut));
+    assert_eq!(latches.look(SKU, at(2_300)), Look::Canary(Stock::SoldOut));
+    // One that comes back late takes nothing from the one that went after it.
+    assert!(latches.claim_canary(SKU, at(2_300)));
+    latches.unclaim_canary(SKU, at(2_100), false);
+    assert_eq!(latches.look(SKU, at(4_299)), Look::Refuse(Stock::SoldOut));
+    assert_eq!(observe(&latches, is(Stock::Open), at(4_300)), Some(Stock::Open));
+    latches.unclaim_canary(SKU, at(2_300), false);
+    assert_eq!(latches.look(SKU, at(4_300)), Look::Pass);
+}
+
+#[test]
 fn another_size_keeps_what_is_known() {
     let latches = latched(Stock::SoldOut);
     latches.observe(SKU << 8, "hat", left(5), at(1), at(1));
@@ -207,6 +228,42 @@ fn another_size_keeps_what_is_known() {
     let smaller = latches.resized(LatchSettings { max_skus: 1, ..SETTINGS });
     assert_eq!(smaller.look(SKU, at(1)), Look::Refuse(Stock::SoldOut));
     assert_eq!(smaller.list().len(), 1);
+}
+
+#[test]
+fn whoever_has_the_one_of_the_old_size_asks_and_tells_the_new_one() {
+    let old = Latches::new(SETTINGS);
+    let new = old.resized(LatchSettings { max_skus: 8, ..SETTINGS });
+    assert_eq!(observe(&old, is(Stock::SoldOut), at(1)), Some(Stock::SoldOut));
+    assert_eq!(new.look(SKU, at(1)), Look::Refuse(Stock::SoldOut));
+    let newer = old.resized(LatchSettings { max_skus: 2, ..SETTINGS });
+    assert!(newer.claim_canary(SKU, at(2_001)));
+    assert_eq!(old.look(SKU, at(2_001)), Look::Refuse(Stock::SoldOut));
+    newer.set(SKU, "shoe", Stock::Open, at(2_002));
+    assert_eq!(old.look(SKU, at(2_002)), Look::Pass);
+    let known = [&old, &*new, &*newer].map(|one| (one.list(), one.changes(), one.settings()));
+    assert!(known.iter().all(|one| *one == known[2]), "{known:?}");
+}
+
+#[test]
+fn nothing_that_is_told_while_the_size_changes_is_lost() {
+    let old = Latches::new(LatchSettings { max_skus: 4_096, ..SETTINGS });
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let telling = scope.spawn(|| {
+            for sku in 0..4_000 {
+                old.observe(sku << 8, "one", is(Stock::SoldOut), at(1), at(1));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        let mut sizes = (4_097..).take(100);
+        while !stop.load(Ordering::Relaxed) {
+            let Some(max_skus) = sizes.next() else { break };
+            drop(old.resized(LatchSettings { max_skus, ..SETTINGS }));
+        }
+        telling.join().unwrap();
+    });
+    assert_eq!(old.latched(), 4_000);
 }
 
 proptest! {

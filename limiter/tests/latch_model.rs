@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use floodgate_limiter::{LatchSettings, Latches, Look, Seen, Stock, Timestamp};
@@ -55,6 +56,16 @@ impl Model {
             known.due = now + self.settings.ttl;
         }
         is_due
+    }
+
+    fn unclaim(&mut self, sku: u64, claimed: Timestamp, is_asked: bool) {
+        let ttl = self.settings.ttl;
+        if let Some(known) = self.skus.iter_mut().find(|known| known.sku == sku)
+            && known.stock.is_out()
+            && known.due == claimed + ttl
+        {
+            known.due = claimed + if is_asked { ttl / 10 } else { Duration::ZERO };
+        }
     }
 
     /// Makes room for one that would close or not. Whether there is.
@@ -180,15 +191,19 @@ fn live(seed: u64) {
         low: random.below(3),
     };
     let first = settings(&mut random);
-    let mut latches = Latches::new(first);
+    let mut latches = Arc::new(Latches::new(first));
+    // Whoever still has the first one sees and says the same.
+    let oldest = Arc::clone(&latches);
     let mut model = Model { settings: first, skus: vec![], forgotten: at(0) };
     // Some share their place in the table.
     let skus: Vec<u64> = (0..9).map(|n| (random.below(4) << 2) + (n << 40)).collect();
+    let mut canaries = Vec::new();
     let mut now = 5_000;
     for _ in 0..400 {
         now += random.below(400);
         let sku = skus[random.below(9) as usize];
         let asked = at(now - random.below(2) * random.below(1_500));
+        let any = if random.one_in(2) { &oldest } else { &latches };
         match random.below(20) {
             0..14 => {
                 let seen = match random.below(5) {
@@ -202,28 +217,39 @@ fn live(seed: u64) {
                         sold_out: random.one_in(2),
                     },
                 };
-                let changed = latches.observe(sku, "sku", seen, asked, at(now));
+                let changed = any.observe(sku, "sku", seen, asked, at(now));
                 assert_eq!(changed, model.observe(sku, seen, asked, at(now)));
             }
-            14..17 => assert_eq!(latches.claim_canary(sku, at(now)), model.claim(sku, at(now))),
+            14..17 => {
+                let is_canary = model.claim(sku, at(now));
+                assert_eq!(any.claim_canary(sku, at(now)), is_canary);
+                canaries.extend(is_canary.then_some((sku, at(now))));
+                if !canaries.is_empty() && random.one_in(2) {
+                    let canary = random.below(canaries.len() as u64) as usize;
+                    let ((sku, claimed), is_asked) = (canaries.remove(canary), random.one_in(2));
+                    any.unclaim_canary(sku, claimed, is_asked);
+                    model.unclaim(sku, claimed, is_asked);
+                }
+            }
             17 => {
                 let stock = stock(&mut random);
-                assert_eq!(latches.set(sku, "sku", stock, at(now)), model.set(sku, stock, at(now)));
+                assert_eq!(any.set(sku, "sku", stock, at(now)), model.set(sku, stock, at(now)));
             }
             18 => {
                 let changed = settings(&mut random);
-                latches.apply(changed);
+                any.apply(changed);
                 model.settings = LatchSettings { max_skus: model.settings.max_skus, ..changed };
             }
             _ if random.one_in(4) => {
                 let changed = settings(&mut random);
-                latches = latches.resized(changed);
+                latches = any.resized(changed);
                 model = model.resized(changed);
             }
             _ => {}
         }
         for &sku in &skus {
             assert_eq!(latches.look(sku, at(now)), model.look(sku, at(now)));
+            assert_eq!(oldest.look(sku, at(now)), model.look(sku, at(now)));
         }
         let out = model.skus.iter().filter(|known| known.stock.is_out()).count();
         assert_eq!((latches.list().len(), latches.latched()), (model.skus.len(), out));

@@ -4,51 +4,14 @@
 //! cost, and that there is no lock and no exchange on its way, is shown in instructions by `benches/instructions.sh`.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
-#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::hint::black_box;
-
 use floodgate_limiter::{Decision, Gcra, Limiter, Limits, Rate, Timestamp};
+use heap::allocations;
 use support::{Asks, acquire, admitted, answer, at, id, patient, patient_limits, tier, waiting};
-
-struct Counting;
-
-thread_local! {
-    // Per thread: tests run side by side.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: hands everything to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    run();
-    ALLOCATIONS.with(Cell::get) - before
-}
-
-#[test]
-fn the_counter_counts() {
-    assert_eq!(allocations(|| drop(black_box(Box::new(1)))), 1);
-}
 
 #[test]
 fn a_refusal_allocates_nothing_and_changes_nothing() {

@@ -344,6 +344,50 @@ fn a_flood_of_invented_customers_takes_no_memory_and_nobodys_place() {
 }
 
 #[test]
+fn to_come_on_time_counts_once_for_every_time_that_was_told() {
+    let returns = Returns::new(64);
+    assert!(!returns.redeem(digest(1), millis(0)), "was told nothing");
+    for told in [5_000, 20_000] {
+        returns.tell(digest(1), millis(told - 4_000), millis(told));
+        assert!(!returns.redeem(digest(1), millis(told - 1_000)), "too early");
+        assert!(
+            is_early(returns.standing(digest(1), millis(told - 1_000))),
+            "which changes nothing"
+        );
+        assert!(!returns.redeem(digest(2), millis(told)), "somebody else");
+        assert!(returns.redeem(digest(1), millis(told)));
+        assert!(!returns.redeem(digest(1), millis(told)));
+        assert_eq!(returns.standing(digest(1), millis(told)), Standing::New);
+    }
+    returns.tell(digest(1), millis(30_000), millis(31_000));
+    assert!(!returns.redeem(digest(1), millis(200_000)), "too late");
+}
+
+#[test]
+fn of_many_requests_of_one_customer_at_once_one_is_on_time() {
+    const THREADS: u64 = 4;
+    let (returns, barrier) = (Returns::new(64), Barrier::new(THREADS as usize));
+    let redeemed: Vec<AtomicU64> = (0..2_000).map(|_| AtomicU64::new(0)).collect();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (returns, barrier, redeemed) = (&returns, &barrier, &redeemed);
+            scope.spawn(move || {
+                for (customer, count) in (0..).map(digest).zip(redeemed) {
+                    if thread == 0 {
+                        returns.tell(customer, millis(0), millis(1_000));
+                    }
+                    barrier.wait();
+                    let is_on_time = returns.redeem(customer, millis(1_000));
+                    count.fetch_add(u64::from(is_on_time), Ordering::Relaxed);
+                    barrier.wait();
+                }
+            });
+        }
+    });
+    assert!(redeemed.into_iter().all(|count| count.into_inner() == 1));
+}
+
+#[test]
 fn cores_that_write_together_mix_no_customers() {
     const THREADS: u64 = 4;
     let (returns, barrier) = (Returns::new(64), Barrier::new(THREADS as usize));

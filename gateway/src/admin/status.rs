@@ -21,7 +21,7 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
     let journeys: Map<_, _> = snapshot
         .journeys
         .iter()
-        .map(|journey| (journey.name.clone(), one_journey(&journey.status(now))))
+        .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
         .collect();
     let purchases = snapshot.purchases.status();
     json!({

@@ -315,7 +315,7 @@ fn sale(random: &mut Random, seed: u64, out: &mut Vec<u8>) {
         2 => format!("Cookie: floodgate-grant-sale={good}\r\n"),
         3 => format!("X-Floodgate-Grant: {forged}\r\n"),
         4 => format!("x-floodgate-grant: {good}\r\nx-floodgate-grant: {forged}\r\n"),
-        5 => format!("cookie: floodgate-grant-sale={forged}; floodgate-device=x\r\n"),
+        5 => format!("cookie: floodgate-grant-sale={forged}; floodgate-device-sale=x\r\n"),
         _ => String::new(),
     };
     if random.chance(30) {

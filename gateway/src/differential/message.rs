@@ -145,8 +145,8 @@ fn told(head: &Head, data: &[u8]) -> String {
     let mut fields = head.fields.clone();
     for (name, value) in &mut fields {
         match name.as_str() {
-            "set-cookie" if value.starts_with("floodgate-device=") => {
-                *value = "floodgate-device".to_owned();
+            "set-cookie" if value.starts_with("floodgate-return-") => {
+                value.truncate(value.find('=').unwrap_or(value.len()));
             }
             "date" if value.len() == 29 && value.ends_with(" GMT") => *value = "now".to_owned(),
             "retry-after" => {

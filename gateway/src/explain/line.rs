@@ -12,14 +12,14 @@ const LEN: usize = 128;
 
 /// One line of a head, with what ends it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line {
+pub(crate) struct DecisionField {
     text: [u8; LEN],
     len: usize,
 }
 
-// === impl Line ===
+// === impl DecisionField ===
 
-impl Line {
+impl DecisionField {
     /// What there is to be said; no level where there is no upstream.
     pub(crate) fn new(id: Id, outcome: Outcome, level: Option<Level>) -> Self {
         let mut line = Self { text: [0; LEN], len: 0 };
@@ -56,13 +56,13 @@ mod tests {
     fn the_longest_line_fits() {
         let id = Id { process: u32::MAX, worker: 4_294_967_295, number: u64::MAX };
         for &reason in Reason::ALL {
-            let line = Line::new(id, Outcome::Refused(reason), Some(Level::new(1.0)));
+            let line = DecisionField::new(id, Outcome::Refused(reason), Some(Level::new(1.0)));
             let text = std::str::from_utf8(line.as_bytes()).unwrap();
             let value = format!("id={id}; reason={}; level=1.00", reason.as_str());
             assert_eq!(text, format!("x-floodgate-decision: {value}\r\n"));
             assert_eq!(line.value(), value.as_bytes());
         }
-        let line = Line::new(id, Outcome::Admitted, None);
+        let line = DecisionField::new(id, Outcome::Admitted, None);
         assert!(line.value().ends_with(b"; reason=admitted"));
     }
 }

@@ -26,7 +26,7 @@ use crate::worker::Worker;
 
 pub(crate) use id::Id;
 pub(crate) use levels::{Level, Levels};
-pub(crate) use line::Line;
+pub(crate) use line::DecisionField;
 pub(crate) use record::{Outcome, Record, Role, RouteNames};
 pub(crate) use ring::{Decisions, Missing};
 pub(crate) use sentence::{Advice, advice, invalid};
@@ -98,7 +98,7 @@ impl Case {
         snapshot: &Snapshot,
         outcome: Outcome,
         told: Option<Duration>,
-    ) -> Line {
+    ) -> DecisionField {
         let record = |number| Record {
             number,
             at_ms: self.at_ms,
@@ -112,7 +112,7 @@ impl Case {
         };
         let sample = snapshot.config.explain.sample;
         let id = worker.shared.decisions.give(worker.index, sample, record);
-        Line::new(id, outcome, self.level)
+        DecisionField::new(id, outcome, self.level)
     }
 
     /// The same as a field of an answer.

@@ -5,7 +5,6 @@ use std::io::Write as _;
 
 use http::{HeaderName, HeaderValue};
 
-use super::device::DEVICE_COOKIE;
 use super::journey::JourneyId;
 use crate::fields::{Fields, cookie_pair};
 
@@ -14,6 +13,10 @@ pub(crate) const GRANT_HEADER: HeaderName = HeaderName::from_static("x-floodgate
 
 /// What the name of every grant's cookie begins with.
 pub(super) const GRANT_PREFIX: &str = "floodgate-grant-";
+/// The same for the device that a grant is bound to.
+pub(super) const DEVICE_PREFIX: &str = "floodgate-device-";
+/// The same for the device of somebody who was refused.
+pub(super) const RETURN_PREFIX: &str = "floodgate-return-";
 
 /// What the names of all of them begin with.
 const OURS: &[u8] = b"floodgate-";
@@ -64,7 +67,8 @@ pub(crate) fn may_have_ours(field: &HeaderValue) -> bool {
 
 fn is_ours(pair: &[u8]) -> bool {
     cookie_pair(pair).is_some_and(|(name, _)| {
-        name == DEVICE_COOKIE.as_bytes() || name.starts_with(GRANT_PREFIX.as_bytes())
+        let prefixes = [GRANT_PREFIX, DEVICE_PREFIX, RETURN_PREFIX];
+        prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
     })
 }
 
@@ -140,16 +144,17 @@ mod tests {
         for (field, expected) in [
             ("a=b; c=\"d e\";f", Some("a=b; c=\"d e\";f")),
             ("a=b; floodgate-grant-sale=x; c=d", Some("a=b; c=d")),
-            ("floodgate-device=x; a=b;  c=d", Some("a=b;  c=d")),
+            ("floodgate-device-sale=x; a=b;  c=d", Some("a=b;  c=d")),
+            ("a=b; floodgate-return-sale=x", Some("a=b")),
             ("a=b ;floodgate-grant-sale=x", Some("a=b ")),
-            ("floodgate-grant-sale=x; floodgate-device=y", None),
+            ("floodgate-grant-sale=x; floodgate-device-sale=y", None),
             ("floodgate-grant-sale=x;", None),
             (" floodgate-grant-gone = x ; a", Some("a")),
             (
-                "floodgate-devices=x; xfloodgate-device=y",
-                Some("floodgate-devices=x; xfloodgate-device=y"),
+                "floodgate-devices=x; xfloodgate-device-sale=y",
+                Some("floodgate-devices=x; xfloodgate-device-sale=y"),
             ),
-            ("a=floodgate-device=x", Some("a=floodgate-device=x")),
+            ("a=floodgate-device-sale=x", Some("a=floodgate-device-sale=x")),
         ] {
             assert_eq!(left(field).as_deref(), expected, "{field}");
         }

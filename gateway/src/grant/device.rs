@@ -2,16 +2,14 @@
 //! nothing of its customers.
 //!
 //! It is made up for whoever has none, so it tells customers apart; it does not keep anybody from being
-//! several. It is set anew with every grant, and so is signed by a key that lives at least as long.
+//! several. It is set anew with every grant, and so is signed by a key that lives at least as long. Whoever is
+//! refused gets one as well, under another name, and keeps it once let in.
 
 use hmac::Mac as _;
 use http::HeaderValue;
 
 use super::keys::{self, Key, Keys, Signer};
 use crate::base64url;
-
-/// Name of the cookie.
-pub(crate) const DEVICE_COOKIE: &str = "floodgate-device";
 
 const ID: usize = 16;
 const SIGNED: usize = 4 + ID;

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use floodgate_config::Identity;
 
-use super::device::{DEVICE_COOKIE, DeviceId};
+use super::device::DeviceId;
+use super::journey::JourneyId;
 use super::keys::Keys;
 use crate::fields::Fields;
 use crate::jwt::Verified;
@@ -23,20 +24,27 @@ pub(crate) struct Customer {
     len: usize,
 }
 
-/// Who sends `fields` with this good `token`: `None` if they do not say, say it twice, or say it in more than
-/// 256 bytes.
+/// Who sends `fields` for `journey` with this good `token`: `None` if they do not say, say it twice, or say it in
+/// more than 256 bytes.
 pub(crate) fn customer(
     identity: &Identity,
     fields: Fields<'_>,
     token: Option<&Verified>,
     keys: &Keys,
+    journey: &JourneyId,
 ) -> Option<Customer> {
     match identity {
         Identity::Claim(name) => Customer::new(token?.claim(name)?),
         Identity::Cookie(name) => Customer::new(fields.cookie(name)?),
-        Identity::Device => Some(keys.device(fields.cookie(DEVICE_COOKIE)?)?.into()),
+        Identity::Device => device(fields, keys, journey).map(Customer::from),
         Identity::Header(name) => Customer::new(fields.only(name)?.trim_ascii()),
     }
+}
+
+/// The device that `fields` come from, for `journey`: that of a grant before one that was refused.
+pub(crate) fn device(fields: Fields<'_>, keys: &Keys, journey: &JourneyId) -> Option<DeviceId> {
+    let known = |cookie| keys.device(fields.cookie(cookie)?);
+    known(journey.device_cookie()).or_else(|| known(journey.return_cookie()))
 }
 
 // === impl Customer ===
@@ -89,7 +97,8 @@ mod tests {
         for (name, value) in head {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let customer = customer(&identity, Fields::Map(&headers), Some(&token), &keys)?;
+        let sale = JourneyId::new("sale");
+        let customer = customer(&identity, Fields::Map(&headers), Some(&token), &keys, &sale)?;
         Some(String::from_utf8(customer.as_bytes().to_vec()).unwrap())
     }
 
@@ -124,22 +133,29 @@ mod tests {
         assert_eq!(of("id=7; id=8"), None);
         let keys = Keys::random().unwrap();
         let claim = Identity::Claim("sub".to_owned());
-        assert!(customer(&claim, Fields::Map(&HeaderMap::new()), None, &keys).is_none());
+        assert!(
+            customer(&claim, Fields::Map(&HeaderMap::new()), None, &keys, &JourneyId::new("sale"))
+                .is_none()
+        );
     }
 
     #[test]
     fn a_device_is_a_customer_if_its_signature_is_right() {
         let keys = Keys::random().unwrap();
         let device = DeviceId::random().unwrap();
-        let known = |keys: &Keys, text: &[u8]| {
-            let value = [b"floodgate-device=", text].concat();
+        let sale = JourneyId::new("sale");
+        let known_by = |name: &str, keys: &Keys, text: &[u8]| {
+            let value = [name.as_bytes(), b"=", text].concat();
             let head = [httparse::Header { name: "Cookie", value: &value }];
-            let customer = customer(&Identity::Device, Fields::Parsed(&head), None, keys)?;
+            let customer = customer(&Identity::Device, Fields::Parsed(&head), None, keys, &sale)?;
             assert_eq!(customer.as_bytes(), device.as_bytes());
             assert_eq!(customer.digest(), Customer::from(device).digest());
             Some(())
         };
+        let known = |keys: &Keys, text: &[u8]| known_by(sale.device_cookie(), keys, text);
         let signed = keys.sign_device(device);
+        assert!(known_by(sale.return_cookie(), &keys, signed.as_bytes()).is_some());
+        assert!(known_by("floodgate-device-raffle", &keys, signed.as_bytes()).is_none());
         assert!(known(&keys, signed.as_bytes()).is_some());
         assert!(known(&Keys::random().unwrap(), signed.as_bytes()).is_none());
         assert!(known(&keys, device.as_bytes()).is_none());

@@ -2,12 +2,16 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::cookie::{DEVICE_PREFIX, GRANT_PREFIX, RETURN_PREFIX};
+
 /// What tells the grants of one journey from those of another.
 #[derive(Clone, Debug)]
 pub(crate) struct JourneyId {
     name: Box<str>,
     digest: [u8; 4],
     cookie: Box<str>,
+    device_cookie: Box<str>,
+    return_cookie: Box<str>,
 }
 
 /// Longest name that stands in the name of a cookie.
@@ -24,12 +28,19 @@ impl JourneyId {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         // Two names must not become one cookie: what cannot stand in a cookie's name is not changed
         // into something that can, but goes by its digest.
-        let cookie = if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
-            format!("{}{name}", super::cookie::GRANT_PREFIX)
+        let suffix = if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain) {
+            name.to_owned()
         } else {
-            format!("{}.{:08x}", super::cookie::GRANT_PREFIX, u32::from_be_bytes(digest))
+            format!(".{:08x}", u32::from_be_bytes(digest))
         };
-        Self { name: name.into(), digest, cookie: cookie.into() }
+        let cookie = |prefix| format!("{prefix}{suffix}").into();
+        Self {
+            name: name.into(),
+            digest,
+            cookie: cookie(GRANT_PREFIX),
+            device_cookie: cookie(DEVICE_PREFIX),
+            return_cookie: cookie(RETURN_PREFIX),
+        }
     }
 
     /// As it is configured.
@@ -46,6 +57,18 @@ impl JourneyId {
     /// at once do not overwrite each other's.
     pub(crate) fn cookie(&self) -> &str {
         &self.cookie
+    }
+
+    /// Name of the cookie that holds the device which that grant is bound to. It comes with the grant and
+    /// never without, and is signed by this journey's keys, which no other journey need have.
+    pub(crate) fn device_cookie(&self) -> &str {
+        &self.device_cookie
+    }
+
+    /// Name of the cookie by which somebody is known again who was refused: not that of a holder, or the
+    /// refusal of one request would take the device from the grant of another that was sent with it.
+    pub(crate) fn return_cookie(&self) -> &str {
+        &self.return_cookie
     }
 }
 
@@ -64,5 +87,8 @@ mod tests {
             assert!(cookie.len() <= 48);
             assert!(!cookies[..at].contains(cookie), "{cookie}");
         }
+        let sale = JourneyId::new("sale");
+        assert_eq!(sale.device_cookie(), "floodgate-device-sale");
+        assert_eq!(sale.return_cookie(), "floodgate-return-sale");
     }
 }

@@ -21,7 +21,7 @@ use http::{StatusCode, request};
 
 use crate::fields::Fields;
 use crate::grant::cookie::{GRANT_HEADER, SetCookie, grant_text};
-use crate::grant::device::{DEVICE_COOKIE, DeviceId, SignedDevice};
+use crate::grant::device::{DeviceId, SignedDevice};
 use crate::grant::identity::{self, Customer};
 use crate::grant::journey::JourneyId;
 use crate::grant::keyring::Keyring;
@@ -32,7 +32,7 @@ use crate::jwt::Verified;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
-pub(crate) use going::Going;
+pub(crate) use going::{Given, Going};
 pub(crate) use stats::JourneyStats;
 pub(crate) use status::JourneyStatus;
 
@@ -216,8 +216,12 @@ impl Journey {
             match self.verify(text, fields, customer.as_ref(), now_ms) {
                 Ok(grant) => {
                     let left = grant.expires_ms.saturating_sub(now_ms);
-                    let expires = now + Duration::from_millis(left);
-                    return Part::Holder { nonce: grant.nonce, expires, step };
+                    let (nonce, expires) = (grant.nonce, now + Duration::from_millis(left));
+                    // At the entry, whoever has used up a grant is somebody who would begin anew. Of a part of
+                    // the table that takes a lock, which only holders come to, as with every call of theirs.
+                    if step > 0 || self.entry.is_good(nonce, expires, now) {
+                        return Part::Holder { nonce, expires, step };
+                    }
                 }
                 Err(why) => invalid = Some(why),
             }
@@ -238,12 +242,19 @@ impl Journey {
         token: Option<&Verified>,
     ) -> Option<Customer> {
         let keys = self.keyring.keys();
-        identity::customer(&self.identity, fields, token, &keys)
-            .or_else(|| Self::device(fields, &keys))
+        self.named(fields, token, &keys).or_else(|| self.device(fields, &keys).map(Customer::from))
     }
 
-    fn device(fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
-        identity::customer(&Identity::Device, fields, None, keys)
+    /// The same if it is the application that says so.
+    fn named(&self, fields: Fields<'_>, token: Option<&Verified>, keys: &Keys) -> Option<Customer> {
+        match &self.identity {
+            Identity::Device => None,
+            identity => identity::customer(identity, fields, token, keys, &self.id),
+        }
+    }
+
+    fn device(&self, fields: Fields<'_>, keys: &Keys) -> Option<DeviceId> {
+        identity::device(fields, keys, &self.id)
     }
 
     /// The grant of `text`, if it is that of whoever sent `fields`. One that was given to a device goes on
@@ -259,11 +270,22 @@ impl Journey {
         let verify = |customer: &Customer| keys.verify(text, &self.id, customer.as_bytes(), now_ms);
         // A grant is somebody's: nobody has none.
         match customer.map_or(Err(Invalid::OtherCustomer), verify) {
-            Err(Invalid::OtherCustomer) => match Self::device(fields, &keys) {
-                Some(device) => verify(&device),
+            Err(Invalid::OtherCustomer) => match self.device(fields, &keys) {
+                Some(device) => verify(&device.into()),
                 None => Err(Invalid::OtherCustomer),
             },
             verified => verified,
+        }
+    }
+
+    /// How a customer stands who is to be let in with this `standing`: to have come on time gives precedence once,
+    /// however many requests say so at once.
+    fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
+        match customer {
+            Some(customer) if standing == Standing::OnTime => {
+                if self.returns.redeem(customer, now) { Standing::OnTime } else { Standing::New }
+            }
+            _ => standing,
         }
     }
 
@@ -283,18 +305,22 @@ impl Journey {
     ) -> HeaderMap {
         let mut told = HeaderMap::new();
         let keys = self.keyring.keys();
-        let customer = match self.customer(Fields::Map(&head.headers), token) {
-            Some(customer) => {
-                // To have kept to a return time counts once.
-                self.returns.forget(customer.digest());
-                customer
-            }
+        let fields = Fields::Map(&head.headers);
+        let customer = match self.named(fields, token, &keys) {
+            Some(customer) => customer,
             None => {
-                let Some((customer, device)) = self.introduce() else { return told };
-                told.append(SET_COOKIE, set_device(&device, is_secure).into());
-                customer
+                let device = self.device(fields, &keys).or_else(|| DeviceId::random().ok());
+                let Some(device) = device else { return told };
+                // With the grant, whichever it is: the two are good only together, and the key that signed it the
+                // last time may be gone before the grant is.
+                let signed = keys.sign_device(device);
+                let cookie = device_cookie(self.id.device_cookie(), &signed, is_secure);
+                told.append(SET_COOKIE, cookie.into());
+                device.into()
             }
         };
+        // Whatever it was told, it is here.
+        self.returns.forget(customer.digest());
         let grant = Grant::new(nonce, worker.date.unix_ms(), self.ttl);
         let token = keys.mint(grant, &self.id, customer.as_bytes());
         told.append(GRANT_HEADER, HeaderValue::from(&token));
@@ -307,6 +333,11 @@ impl Journey {
     pub(crate) fn introduce(&self) -> Option<(Customer, SignedDevice)> {
         let device = DeviceId::random().ok()?;
         Some((device.into(), self.keyring.keys().sign_device(device)))
+    }
+
+    /// Has somebody who was refused be known again.
+    pub(crate) fn set_returning<'a>(&'a self, device: &'a SignedDevice) -> SetCookie<'a> {
+        device_cookie(self.id.return_cookie(), device, false)
     }
 
     /// Has the customer forget a grant.
@@ -324,9 +355,9 @@ impl Journey {
         let Ok(mut loads) = self.loads.try_lock() else { return };
         loads.clear();
         loads.extend(
-            self.upstreams
-                .iter()
-                .map(|&(index, steps)| Load { totals: upstreams[index].limiter.totals(), steps }),
+            self.upstreams.iter().map(|&(index, steps)| (&upstreams[index], steps)).map(
+                |(it, steps)| Load { upstream: it.number, totals: it.limiter.totals(), steps },
+            ),
         );
         self.entry.tick(&loads, now);
     }
@@ -337,7 +368,6 @@ impl Journey {
     }
 }
 
-/// Has a device be known again.
-pub(crate) fn set_device(device: &SignedDevice, is_secure: bool) -> SetCookie<'_> {
-    SetCookie { name: DEVICE_COOKIE, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
+fn device_cookie<'a>(name: &'a str, device: &'a SignedDevice, is_secure: bool) -> SetCookie<'a> {
+    SetCookie { name, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
 }

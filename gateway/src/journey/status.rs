@@ -1,7 +1,7 @@
 //! What can be seen of a journey.
 
 use floodgate_config::{KeySource, Sticky};
-use floodgate_limiter::{EntryStatus, Timestamp};
+use floodgate_limiter::EntryStatus;
 
 use super::Journey;
 use crate::grant::token::Invalid;
@@ -32,9 +32,9 @@ pub(crate) struct JourneyStatus {
 // === impl Journey ===
 
 impl Journey {
-    /// What can be seen of it, as of `now`. For people and scrapers, not for requests.
-    pub(crate) fn status(&self, now: Timestamp) -> JourneyStatus {
-        let (counted, entry) = (self.stats.sums(), self.entry.status(now));
+    /// What can be seen of it. For people and scrapers, not for requests.
+    pub(crate) fn status(&self) -> JourneyStatus {
+        let (counted, entry) = (self.stats.sums(), self.entry.status());
         let keys = || (self.keyring.source().clone(), self.keyring.keys().count());
         JourneyStatus {
             sticky: self.sticky.as_str(),

@@ -1,6 +1,9 @@
 //! A grant is good for so many calls, and until the origin says that it is done.
 
-use crate::shop::{BY_NAME, COOKIE, HEADER, Shop, apply, begun, cookies, get, holding, user, with};
+use crate::shop::{
+    BY_NAME, COOKIE, HEADER, Shop, apply, asking, begun, busy, cookies, get, holding, user, with,
+};
+use crate::support::Running;
 use crate::upstream::{Does, Upstream, fine, whole};
 
 #[tokio::test]
@@ -11,7 +14,7 @@ async fn the_call_beyond_the_budget_is_refused_from_memory() {
     for target in ["/cart", "/pay"] {
         assert_eq!(get(&gateway, target, &lines).await.status, 200);
     }
-    for target in ["/cart", "/pay", "/enter"] {
+    for target in ["/cart", "/pay"] {
         let answer = get(&gateway, target, &lines).await;
         assert_eq!(answer.verdict(), (429, "call_limit"), "{target}");
     }
@@ -19,6 +22,40 @@ async fn the_call_beyond_the_budget_is_refused_from_memory() {
     // It is the grant's budget and nobody else's.
     let other = begun(&gateway, "bert").await;
     assert_eq!(get(&gateway, "/cart", &other).await.status, 200);
+}
+
+#[tokio::test]
+async fn at_the_entry_whoever_has_used_up_a_grant_is_a_newcomer() {
+    let upstream = Upstream::start().await;
+    let shop = Shop::new(&format!("{BY_NAME}\ncalls = 2")).upstream("max_in_flight = 1");
+    let gateway = shop.start(&upstream);
+    upstream.does(|asked| match asked.target.as_str() {
+        "/pay" => Does::Says(whole("200 OK", "x-floodgate-grant: done\r\n", "")),
+        target if target.contains("hold") => Does::Holds(fine()),
+        _ => Does::Says(fine()),
+    });
+    let spent = begun(&gateway, "anna").await;
+    let ended = begun(&gateway, "bert").await;
+    assert_eq!(get(&gateway, "/cart", &spent).await.status, 200);
+    assert_eq!(get(&gateway, "/pay", &ended).await.status, 200);
+    let lines = [(spent, "anna"), (ended, "bert")];
+    // While newcomers are refused they are, too, and are told when to come back ...
+    let _held = busy(&gateway, &upstream, 1).await;
+    let _first = gateway.waiting("/enter/first", 1).await;
+    for (lines, _) in &lines {
+        let answer = get(&gateway, "/enter", lines).await;
+        assert_eq!(answer.verdict(), (503, "no_grant"));
+        assert!(answer.header("retry-after").is_some());
+    }
+    upstream.goes_on();
+    gateway.quiet().await;
+    // ... and else get another grant.
+    for (lines, name) in &lines {
+        let answer = get(&gateway, "/enter", lines).await;
+        assert_eq!(answer.verdict(), (200, ""), "{name}");
+        let anew = with(&user(name), holding(&answer));
+        assert_eq!(get(&gateway, "/cart", &anew).await.verdict(), (200, ""), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -106,4 +143,29 @@ async fn who_has_finished_makes_room_for_the_next() {
         let lines = with(&user(&name), holding(&answer));
         assert_eq!(get(&gateway, "/pay", &lines).await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_the_upstream_was_not_asked_for_is_given_back() {
+    let upstream = Upstream::start().await;
+    let shop = Shop::new(&format!("{BY_NAME}\ncalls = 3")).upstream("max_in_flight = 1");
+    let text = shop.text(&upstream).replace("max_wait = \"20s\"", "max_wait = \"40ms\"");
+    let gateway = Running::start(&text);
+    let lines = begun(&gateway, "anna").await;
+    let mut held = busy(&gateway, &upstream, 1).await;
+    for _ in 0..4 {
+        // Waits until it may no longer, and leaves while it waits.
+        assert_eq!(get(&gateway, "/cart", &lines).await.verdict(), (503, "queue_timeout"));
+        let left = asking(&gateway, "/cart", &lines).await;
+        gateway.queued(1).await;
+        drop(left);
+        gateway.queued(0).await;
+    }
+    upstream.goes_on();
+    assert_eq!(held.remove(0).answer().await.status, 200);
+    for _ in 0..2 {
+        assert_eq!(get(&gateway, "/cart", &lines).await.status, 200);
+    }
+    assert_eq!(get(&gateway, "/cart", &lines).await.verdict(), (429, "call_limit"));
+    assert_eq!(upstream.count("/cart"), 2);
 }

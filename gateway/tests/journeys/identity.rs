@@ -1,7 +1,8 @@
 //! Whose a grant is, and journeys side by side.
 
 use crate::shop::{
-    BY_NAME, COOKIE, DEVICE, HEADER, Shop, cookie, cookies, get, holding, routes, user, with,
+    BY_NAME, COOKIE, DEVICE, HEADER, RETURN, Shop, cookie, cookies, get, holding, jar, raffle,
+    user, with,
 };
 use crate::support::{Answer, Running};
 use crate::upstream::Upstream;
@@ -61,7 +62,7 @@ async fn where_the_application_says_nothing_a_grant_is_its_devices() {
         assert!(goes_on(&gateway, &[both]).await);
         // A device is known again.
         let again = enter(&gateway, &[format!("cookie: {DEVICE}={one}")]).await;
-        assert_eq!(cookie(&again, DEVICE), None);
+        assert_eq!(cookie(&again, DEVICE), Some(one.clone()));
         assert!(goes_on(&gateway, &[holding(&again), format!("cookie: {DEVICE}={one}")]).await);
     }
 }
@@ -80,11 +81,7 @@ async fn who_logs_in_on_the_way_goes_on() {
 #[tokio::test]
 async fn a_customer_is_in_several_journeys_at_once() {
     let upstream = Upstream::start().await;
-    let more = format!(
-        "[[journeys]]\nname = \"raffle\"\nsteps = [\"draw\", \"claim\"]\n{BY_NAME}\n{}",
-        routes(&["draw", "claim"], "")
-    );
-    let gateway = Shop::new(BY_NAME).more(more).start(&upstream);
+    let gateway = Shop::new(BY_NAME).more(raffle(BY_NAME)).start(&upstream);
     let anna = user("anna");
     let (sale, raffle) = (enter(&gateway, &anna).await, get(&gateway, "/draw", &anna).await);
     let names: Vec<_> = [&sale, &raffle].map(|it| cookies(it).remove(0).0).into();
@@ -98,6 +95,55 @@ async fn a_customer_is_in_several_journeys_at_once() {
         assert_eq!(get(&gateway, target, &with(&anna, &*jar)).await.status, 200, "{target}");
     }
     assert_eq!(get(&gateway, "/claim", &with(&anna, holding(&sale))).await.status, 403);
+}
+
+#[tokio::test]
+async fn two_journeys_whose_keys_differ_leave_each_other_their_devices() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new("").more(raffle("")).start(&upstream);
+    let sale = enter(&gateway, &[]).await;
+    let raffle = get(&gateway, "/draw", &[jar(&[&sale])]).await;
+    assert_eq!(raffle.status, 200);
+    let both = [jar(&[&sale, &raffle])];
+    for target in ["/cart", "/claim", "/pay"] {
+        assert_eq!(get(&gateway, target, &both).await.verdict(), (200, ""), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_beside_being_let_in_keeps_the_grant() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new("").upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    // Two requests of a browser that nobody knows yet, answered in either order.
+    let let_in = enter(&gateway, &[]).await;
+    let _held = crate::shop::busy(&gateway, &upstream, 1).await;
+    let _first = gateway.waiting("/enter/first", 1).await;
+    let refused = get(&gateway, "/enter", &[]).await;
+    assert_eq!(refused.verdict(), (503, "no_grant"));
+    assert!(cookie(&refused, RETURN).is_some());
+    upstream.goes_on();
+    gateway.quiet().await;
+    for order in [[&let_in, &refused], [&refused, &let_in]] {
+        assert!(goes_on(&gateway, &[jar(&order)]).await);
+    }
+    // What the refusal brought is somebody else's.
+    let others = format!("cookie: {RETURN}={}", cookie(&refused, RETURN).unwrap());
+    assert!(!goes_on(&gateway, &[others, holding(&let_in)]).await);
+}
+
+#[tokio::test]
+async fn who_was_refused_first_is_the_same_customer_once_let_in() {
+    let upstream = Upstream::start().await;
+    let gateway = Shop::new("").upstream("max_in_flight = 1\nbuffer = 8").start(&upstream);
+    let held = crate::shop::busy(&gateway, &upstream, 1).await;
+    let first = gateway.waiting("/enter/first", 1).await;
+    let refused = get(&gateway, "/enter", &[]).await;
+    upstream.goes_on();
+    gateway.quiet().await;
+    drop((held, first));
+    let let_in = enter(&gateway, &[jar(&[&refused])]).await;
+    assert_eq!(cookie(&let_in, DEVICE), cookie(&refused, RETURN));
+    assert!(goes_on(&gateway, &[jar(&[&let_in])]).await);
 }
 
 #[tokio::test]

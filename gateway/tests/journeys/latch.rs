@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use crate::shop::{Shop, ask, asking, get, retry_after_ms};
+use crate::shop::{Shop, apply, ask, asking, get, retry_after_ms};
 use crate::support::{Client, Running, SOON};
 use crate::upstream::{Does, Upstream, fine, whole};
 
@@ -229,6 +229,53 @@ async fn in_each_ttl_one_goes_to_ask_however_many_come() {
     let close = canaries.windows(2).filter(|pair| pair[1] - pair[0] < ttl / 2).count();
     assert_eq!(close, 0, "{canaries:?}");
     assert!(asked > 500, "{asked} came");
+}
+
+/// Goods that are gone, about which it is time to ask; from now on only every `ttl`.
+async fn due(upstream: &Upstream, shop: &Shop, ttl: &str) -> Running {
+    let text = shop.text(upstream).replace("max_wait = \"20s\"", "max_wait = \"40ms\"");
+    let gateway = Running::start(&text);
+    sell_out(&gateway, upstream, "/goods/hot").await;
+    // The time is part of what is tried.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    apply(&gateway, &text.replace("ttl = \"50ms\"", &format!("ttl = \"{ttl}\""))).await;
+    gateway
+}
+
+#[tokio::test]
+async fn who_is_sent_to_ask_and_is_refused_on_the_way_leaves_it_to_the_next() {
+    let upstream = Upstream::start().await;
+    let shop = shop("ttl = \"50ms\"").upstream("max_in_flight = 1\nbuffer = 16");
+    let gateway = due(&upstream, &shop, "1h").await;
+    upstream.does(|asked| match asked.target.as_str() {
+        target if target.contains("hold") => Does::Holds(fine()),
+        _ => Does::Says(stock("x-stock-state: sold_out")),
+    });
+    let mut held = crate::shop::busy(&gateway, &upstream, 1).await;
+    for _ in 0..2 {
+        let asks = get(&gateway, "/goods/hot", &[]).await;
+        assert_eq!(asks.verdict(), (503, "queue_timeout"));
+    }
+    upstream.goes_on();
+    assert_eq!(held.remove(0).answer().await.status, 200);
+    assert_eq!(get(&gateway, "/goods/hot", &[]).await.verdict(), (200, ""));
+    assert_eq!(get(&gateway, "/goods/hot", &[]).await.verdict(), (410, "sold_out"));
+    assert_eq!(upstream.count("/goods/hot"), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_of_the_stock_costs_a_tenth_of_the_time() {
+    let upstream = Upstream::start().await;
+    let gateway = due(&upstream, &shop("ttl = \"50ms\""), "4s").await;
+    upstream.says(fine());
+    let begin = Instant::now();
+    assert_eq!(get(&gateway, "/goods/hot", &[]).await.verdict(), (200, ""));
+    assert_eq!(get(&gateway, "/goods/hot", &[]).await.verdict(), (410, "sold_out"));
+    while get(&gateway, "/goods/hot", &[]).await.status != 200 {
+        assert!(begin.elapsed() < Duration::from_secs(3), "it takes a whole ttl");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(400), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

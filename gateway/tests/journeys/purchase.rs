@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::shop::{BY_NAME, Shop, apply, ask, begun, get, user, wire, with};
+use crate::shop::{BY_NAME, HEADER, Shop, apply, ask, begun, get, jar, user, wire, with};
 use crate::support::{Answer, Client, Running, SOON};
 use crate::upstream::{Does, Upstream, fine, whole};
 
@@ -55,6 +55,33 @@ fn receipts(upstream: &Upstream) {
         let fields = format!("x-order: {number}\r\nset-cookie: order={number}\r\n");
         Does::Says(whole("201 Created", &fields, &format!("order {number}")))
     });
+}
+
+#[tokio::test]
+async fn the_same_key_from_another_address_is_another_purchase() {
+    let upstream = Upstream::start().await;
+    let mut shop = shop();
+    shop.server = "trusted_proxies = [\"127.0.0.0/8\"]".to_owned();
+    let gateway = shop.start(&upstream);
+    receipts(&upstream);
+    let from = |address: &str| vec![KEY.to_owned(), format!("x-forwarded-for: {address}")];
+    let logged_in = |address| with(&from(address), "authorization: Bearer anna");
+    for (lines, order) in [
+        (from("192.0.2.1"), "order 1"),
+        (from("192.0.2.2"), "order 2"),
+        (from("198.51.100.1, 192.0.2.1"), "order 1"),
+        (key(), "order 3"),
+        // Who says who it is may come from anywhere.
+        (logged_in("192.0.2.1"), "order 4"),
+        (logged_in("192.0.2.2"), "order 4"),
+    ] {
+        assert_eq!(post(&gateway, "/buy", &lines, "a=b").await.text(), order, "{lines:?}");
+    }
+    // What is told from memory while nobody is let in, too.
+    apply(&gateway, &shop.upstream("max_in_flight = 0").text(&upstream)).await;
+    assert_eq!(post(&gateway, "/buy", &from("192.0.2.1"), "a=b").await.text(), "order 1");
+    let stranger = post(&gateway, "/buy", &from("192.0.2.3"), "a=b").await;
+    assert_eq!(stranger.verdict(), (503, "closed"));
 }
 
 #[tokio::test]
@@ -359,4 +386,69 @@ async fn what_changes_nothing_is_asked_as_often_as_it_comes() {
     assert_eq!(ask(&gateway, "DELETE", "/pay", &anna, "").await.text(), "order 6");
     let trace = ask(&gateway, "TRACE", "/pay", &by_key, "").await;
     assert_eq!(trace.verdict(), (405, "method_not_allowed"));
+}
+
+#[tokio::test]
+async fn the_answer_to_an_entry_that_is_given_again_brings_its_grant() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new("calls = 3");
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    // Nobody knows this customer yet, and the first answer is lost.
+    let first = post(&gateway, "/enter", &key(), "a=b").await;
+    let again = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_eq!((again.status, again.text()), (first.status, first.text()));
+    assert_eq!(jar(&[&again]), jar(&[&first]));
+    assert_eq!(again.header(HEADER), first.header(HEADER));
+    assert_eq!(upstream.count("/enter"), 1);
+    let lines = [jar(&[&first])];
+    for target in ["/cart", "/pay"] {
+        assert_eq!(get(&gateway, target, &lines).await.verdict(), (200, ""));
+    }
+    assert_eq!(get(&gateway, "/cart", &lines).await.verdict(), (429, "call_limit"));
+    // It is used up, so there is another one to be had, and still nothing is made twice.
+    let later = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_eq!((later.status, later.text()), (first.status, first.text()));
+    assert_ne!(later.header(HEADER), first.header(HEADER));
+    assert_eq!(get(&gateway, "/cart", &[jar(&[&later])]).await.verdict(), (200, ""));
+    assert_eq!(upstream.count("/enter"), 1);
+    gateway.quiet().await;
+    gateway.metrics().await.closed_ledger();
+}
+
+#[tokio::test]
+async fn all_clicks_on_an_entry_at_once_bring_the_one_grant() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new(BY_NAME);
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    upstream.does(|_| Does::Holds(fine()));
+    let mut clicks = Vec::new();
+    for _ in 0..3 {
+        clicks.push(click(&gateway, "/enter", &user("anna"), "a=b").await);
+    }
+    under_way(&gateway, 3).await;
+    upstream.sees("/enter", 1).await;
+    upstream.goes_on();
+    let mut grants = Vec::new();
+    for client in &mut clicks {
+        grants.push(client.answer().await.header(HEADER).map(str::to_owned));
+    }
+    assert!(grants[0].is_some());
+    assert!(grants.iter().all(|grant| *grant == grants[0]), "{grants:?}");
+    assert_eq!(upstream.count("/enter"), 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_the_origin_ended_at_once_brings_no_grant_when_it_is_given_again() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new(BY_NAME);
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    upstream.says(whole("200 OK", "x-floodgate-grant: done\r\n", ""));
+    for _ in 0..2 {
+        let answer = post(&gateway, "/enter", &user("anna"), "a=b").await;
+        assert_eq!((answer.status, answer.header(HEADER)), (200, None));
+    }
+    assert_eq!(upstream.count("/enter"), 1);
 }

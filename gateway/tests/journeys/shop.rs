@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
-use crate::support::{Admin, Answer, Client, Running, Settings};
+use crate::support::{self, Admin, Answer, Client, Running, Settings};
 use crate::upstream::Upstream;
 
 /// What every grant of the journey `sale` travels in.
 pub(crate) const COOKIE: &str = "floodgate-grant-sale";
 /// The same for applications.
 pub(crate) const HEADER: &str = "x-floodgate-grant";
-pub(crate) const DEVICE: &str = "floodgate-device";
+/// Whose that grant is, if nothing else says so.
+pub(crate) const DEVICE: &str = "floodgate-device-sale";
+/// By what somebody is known again who was refused.
+pub(crate) const RETURN: &str = "floodgate-return-sale";
 /// The customer says who it is.
 pub(crate) const BY_NAME: &str = "identity = \"header:x-user-id\"";
 
@@ -22,6 +25,8 @@ pub(crate) struct Shop {
     pub(crate) upstream: String,
     /// Keys of the journey `sale`.
     pub(crate) journey: String,
+    /// Keys of the route `enter`.
+    pub(crate) enter: String,
     /// Keys of the route `pay`.
     pub(crate) pay: String,
     /// Tables that are added.
@@ -37,6 +42,7 @@ impl Shop {
             server: String::new(),
             upstream: "max_in_flight = 8".to_owned(),
             journey: journey.to_owned(),
+            enter: String::new(),
             pay: String::new(),
             more: String::new(),
         }
@@ -56,13 +62,14 @@ impl Shop {
 
     /// The file.
     pub(crate) fn text(&self, upstream: &Upstream) -> String {
-        let Self { server, upstream: keys, journey, pay, more } = self;
+        let Self { server, upstream: keys, journey, enter, pay, more } = self;
         let rest = format!(
             "[[tiers]]\nname = \"l1\"\nmax_wait = \"20s\"\ndeadline = \"30s\"\n\
              watermarks = {{ high = 1.0, low = 0.9 }}\n\
-             [[journeys]]\nname = \"sale\"\nsteps = [\"enter\", \"cart\", \"pay\"]\n{journey}\n\
-             {}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
-            routes(&["enter", "cart"], ""),
+             {}{}{}{}{more}\n[[routes]]\nname = \"other\"\nupstream = \"checkout\"\n",
+            support::journey("sale", &["enter", "cart", "pay"], journey),
+            routes(&["enter"], enter),
+            routes(&["cart"], ""),
             routes(&["pay"], pay),
         );
         Settings::upstream(keys).server(server).rest(rest).text(&[upstream.addr])
@@ -71,6 +78,11 @@ impl Shop {
     pub(crate) fn start(&self, upstream: &Upstream) -> Running {
         Running::start(&self.text(upstream))
     }
+}
+
+/// Another journey with these keys, of two steps with their routes.
+pub(crate) fn raffle(keys: &str) -> String {
+    support::journey("raffle", &["draw", "claim"], keys) + &routes(&["draw", "claim"], "")
 }
 
 /// Routes of these names, each with these keys, to the only upstream.
@@ -152,6 +164,15 @@ pub(crate) fn cookies(answer: &Answer) -> Vec<(String, String, String)> {
     .collect()
 }
 
+/// The line of a browser that got these answers, one after the other.
+pub(crate) fn jar(answers: &[&Answer]) -> String {
+    let set = answers.iter().flat_map(|answer| cookies(answer));
+    let kept: std::collections::BTreeMap<_, _> =
+        set.map(|(name, value, _)| (name, value)).collect();
+    let pairs: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("cookie: {}", pairs.join("; "))
+}
+
 /// The value of a cookie that an answer sets.
 pub(crate) fn cookie(answer: &Answer, name: &str) -> Option<String> {
     let found = cookies(answer).into_iter().find(|(one, ..)| one == name);
@@ -187,12 +208,13 @@ pub(crate) async fn apply(gateway: &Running, text: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// Live grants that count as none for this reason, where the gateway tells of them.
-pub(crate) async fn invalid(gateway: &Running, why: &str) -> Option<u64> {
-    let metrics = gateway.metrics().await;
-    let name = "floodgate_grants_invalid_total";
-    let is_told = metrics.to_string().contains(name);
-    is_told.then(|| metrics.count(name, &[&format!("why=\"{why}\"")]))
+/// Grants that were shown and count as none, for these reasons and no other.
+pub(crate) async fn invalid(gateway: &Running, whys: &[&str]) -> u64 {
+    let (metrics, name) = (gateway.metrics().await, "floodgate_grants_invalid_total");
+    let whys = whys.iter().map(|why| metrics.count(name, &[&format!("why=\"{why}\"")]));
+    let of_these = whys.sum();
+    assert_eq!(metrics.count(name, &[]), of_these, "{metrics}");
+    of_these
 }
 
 /// A number in a problem's body.

@@ -6,16 +6,8 @@ use floodgate_loadtest::origin::OriginHandle;
 use serde_json::Value;
 
 use crate::live::{Launch, Live, origin};
-use crate::support::{Answer, Client, Metrics, SOON, Settings, reach};
+use crate::support::{Answer, Client, Metrics, SOON, Settings, journey, reach};
 
-/// A sale of two steps, whose customers say who they are.
-const SALE: &str = r#"
-[[journeys]]
-name = "sale"
-steps = ["cart", "pay"]
-identity = "header:x-customer"
-keys = "env:SALE_KEYS"
-"#;
 const ROUTES: &str = r#"
 [[tiers]]
 name = "l1"
@@ -40,6 +32,11 @@ tier = "l1"
 /// Two keys that nobody uses.
 const KEYS: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f,\
                     202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f";
+
+/// A sale of two steps, whose customers say who they are.
+fn sale() -> String {
+    journey("sale", &["cart", "pay"], "identity = \"header:x-customer\"\nkeys = \"env:SALE_KEYS\"")
+}
 
 fn text(origin: &OriginHandle, upstream: &str, journeys: &str) -> String {
     let rest = format!("{journeys}{ROUTES}[latch]\nttl = \"1h\"\n");
@@ -103,7 +100,7 @@ async fn latch(gateway: &Live, sku: &str, state: &str) -> Value {
 #[tokio::test]
 async fn what_became_of_grants_is_the_same_in_metrics_and_status() {
     let origin = origin();
-    let gateway = launch(&text(&origin, "max_in_flight = 8", SALE));
+    let gateway = launch(&text(&origin, "max_in_flight = 8", &sale()));
     // Whoever pays twice has finished once.
     checkout(&gateway, 2).await;
     let sale = until(&gateway, |sale| sale["finished"] == 1).await;
@@ -137,7 +134,7 @@ async fn what_became_of_grants_is_the_same_in_metrics_and_status() {
 #[tokio::test]
 async fn the_status_tells_where_keys_come_from_and_not_what_they_are() {
     let origin = origin();
-    let gateway = launch(&text(&origin, "max_in_flight = 8", SALE));
+    let gateway = launch(&text(&origin, "max_in_flight = 8", &sale()));
     let status = gateway.status().await;
     let keys = &status["journeys"]["sale"]["keys"];
     assert_eq!((&keys["source"], &keys["number"]), (&"env:SALE_KEYS".into(), &2.into()));
@@ -145,7 +142,7 @@ async fn the_status_tells_where_keys_come_from_and_not_what_they_are() {
     for page in [status.to_string(), gateway.metrics().await.to_string(), gateway.log()] {
         assert!(KEYS.split(',').all(|key| !page.contains(key)), "{page}");
     }
-    let stage = SALE.replace("keys = \"env:SALE_KEYS\"", "sticky = \"stage\"");
+    let stage = sale().replace("keys = \"env:SALE_KEYS\"", "sticky = \"stage\"");
     gateway.change(&text(&origin, "max_in_flight = 8", &stage)).await;
     let status = gateway.status().await;
     assert_eq!(status["journeys"]["sale"]["sticky"], "stage");
@@ -155,11 +152,11 @@ async fn the_status_tells_where_keys_come_from_and_not_what_they_are() {
 #[tokio::test]
 async fn a_journey_that_stays_keeps_its_counters_and_one_that_goes_takes_them_along() {
     let origin = origin();
-    let gateway = launch(&text(&origin, "max_in_flight = 8", SALE));
+    let gateway = launch(&text(&origin, "max_in_flight = 8", &sale()));
     checkout(&gateway, 1).await;
-    gateway.change(&text(&origin, "max_in_flight = 9", SALE)).await;
+    gateway.change(&text(&origin, "max_in_flight = 9", &sale())).await;
     assert_eq!(grants(&gateway.metrics().await, "given"), 1);
-    let renamed = SALE.replace("\"sale\"", "\"outlet\"");
+    let renamed = sale().replace("\"sale\"", "\"outlet\"");
     gateway.change(&text(&origin, "max_in_flight = 9", &renamed)).await;
     let metrics = gateway.metrics().await;
     assert!(!metrics.to_string().contains("journey=\"sale\""), "{metrics}");
@@ -170,7 +167,7 @@ async fn a_journey_that_stays_keeps_its_counters_and_one_that_goes_takes_them_al
 #[tokio::test]
 async fn a_variable_that_holds_keys_is_known_and_another_is_not() {
     let origin = origin();
-    let named = SALE.replace("SALE_KEYS", "FLOODGATE_SALE_KEYS");
+    let named = sale().replace("SALE_KEYS", "FLOODGATE_SALE_KEYS");
     let launch = Launch::new(&text(&origin, "max_in_flight = 8", &named));
     let gateway = launch.env("FLOODGATE_SALE_KEYS", KEYS).env("FLOODGATE_KEYS", KEYS).start();
     gateway.logged(&["means nothing", "\"name\":\"FLOODGATE_KEYS\""]).await;

@@ -22,7 +22,7 @@ pub(crate) use admin::{Admin, Metrics};
 pub(crate) use client::{Answer, Client, ask, post};
 pub(crate) use process::{Binary, floodgate};
 pub(crate) use scripted::Scripted;
-pub(crate) use settings::{Settings, THREE_TIERS, one_tier};
+pub(crate) use settings::{Settings, THREE_TIERS, journey, one_tier};
 pub(crate) use tokens::{Issuer, base64, from_now};
 
 /// Upper bound of everything that is waited for. Reached only by a test that fails.

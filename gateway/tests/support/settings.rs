@@ -74,6 +74,11 @@ impl Settings {
     }
 }
 
+/// A journey of this name through these routes, with these keys.
+pub(crate) fn journey(name: &str, steps: &[&str], keys: &str) -> String {
+    format!("[[journeys]]\nname = \"{name}\"\nsteps = {steps:?}\n{keys}\n")
+}
+
 /// A single tier with these keys; everything belongs to it.
 pub(crate) fn one_tier(keys: &str) -> String {
     format!(

@@ -11,6 +11,7 @@ mod rotation;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "every test binary uses its own part")]
 #[path = "../journeys/upstream.rs"]
 mod upstream;
 mod whose;

@@ -79,6 +79,8 @@ pub(crate) struct Bound {
 /// One upstream: its totals at the start of the window, and what a permit of it serves per second.
 #[derive(Debug, Default)]
 struct Upstream {
+    /// Which one it is.
+    number: u64,
     began: Totals,
     /// When what a permit serves was measured last.
     measured: Totals,
@@ -113,6 +115,14 @@ pub(crate) struct Planner {
     gap_seconds: f64,
     gap_squares: f64,
     wait: f64,
+}
+
+impl Upstream {
+    /// Of which nothing is known yet.
+    fn new(load: &Load) -> Self {
+        let Load { upstream: number, totals, .. } = *load;
+        Self { number, began: totals, measured: totals, ..Self::default() }
+    }
 }
 
 impl Planner {
@@ -285,18 +295,20 @@ impl Planner {
     }
 
     fn match_upstreams(&mut self, loads: &[Load]) {
-        if self.upstreams.len() != loads.len() {
-            self.upstreams.clear();
-            self.upstreams.resize_with(loads.len(), Upstream::default);
-            for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
-                (upstream.began, upstream.measured) = (load.totals, load.totals);
-            }
+        let numbers = self.upstreams.iter().map(|upstream| upstream.number);
+        if !numbers.eq(loads.iter().map(|load| load.upstream)) {
+            let mut before = std::mem::take(&mut self.upstreams);
+            let known = |load: &Load| {
+                let at = before.iter().position(|upstream| upstream.number == load.upstream);
+                at.map_or_else(|| Upstream::new(load), |at| before.swap_remove(at))
+            };
+            self.upstreams = loads.iter().map(known).collect();
         }
         for (upstream, load) in self.upstreams.iter_mut().zip(loads) {
             upstream.latest = load.totals;
             upstream.steps = load.steps;
             if load.totals.services < upstream.began.services {
-                // Another limiter has taken its place.
+                // It counts anew.
                 (upstream.began, upstream.measured) = (load.totals, load.totals);
             }
         }

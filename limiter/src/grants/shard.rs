@@ -42,7 +42,10 @@ struct Grant {
     expires: Timestamp,
     /// By the clock that stands still with the upstream.
     seen: Duration,
+    /// Calls that were asked for, the entry among them.
     calls: u32,
+    /// Those of them that were not made: refused behind this table.
+    unmade: u32,
     stage: Stage,
     /// Was begun here, so that its calls are all known.
     whole: bool,
@@ -131,7 +134,7 @@ impl Shard {
         grant.expires = grant.expires.max(expires);
         match grant.stage {
             Stage::Ended => return Err(Ended::Over),
-            _ if grant.calls >= calls => return Err(Ended::Calls),
+            _ if grant.calls - grant.unmade >= calls => return Err(Ended::Calls),
             Stage::Silent => {
                 grant.stage = Stage::Active;
                 if grant.whole {
@@ -158,6 +161,24 @@ impl Shard {
             self.heard.gap_squares += gap * gap;
         }
         Ok(())
+    }
+
+    pub(super) fn is_good(&self, nonce: u64, expires: Timestamp, calls: u32, pace: Pace) -> bool {
+        let known = self.index.get(&nonce).map(|&at| &self.slab[at as usize]);
+        expires > pace.now
+            && known.is_none_or(|grant| {
+                grant.stage != Stage::Ended && grant.calls - grant.unmade < calls
+            })
+    }
+
+    /// A call that was let in was not made after all: it does not count against the budget. It goes on to count as asked
+    /// for, since planning measures how many of those are served.
+    pub(super) fn give_back(&mut self, nonce: u64) {
+        if let Some(&at) = self.index.get(&nonce) {
+            let grant = &mut self.slab[at as usize];
+            // The entry was made, whatever else.
+            grant.unmade = (grant.unmade + 1).min(grant.calls.saturating_sub(1));
+        }
     }
 
     pub(super) fn finish(&mut self, nonce: u64) {
@@ -272,6 +293,7 @@ impl Shard {
             seen: pace.clock,
             // The entry.
             calls: 1,
+            unmade: 0,
             stage: Stage::Active,
             whole,
             previous: NONE,

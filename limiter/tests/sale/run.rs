@@ -2,81 +2,27 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Wake;
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Begun, Calendar, Class, Decision, Entry, EntrySettings, Limiter, Load, Permit, Rank, Returns,
-    Standing, Ticket, TierId, Timestamp,
+    Calendar, Class, Decision, Entry, EntrySettings, Limiter, Load, Rank, Returns, Standing,
+    TierId, Timestamp,
 };
 
-use super::{Law, Outcome, STEPS, Sale, limits};
+use super::{Outcome, STEPS, Sale, limits};
+
+mod customer;
+mod refused;
+mod rng;
+mod served;
+
+use customer::Customer;
+use rng::Rng;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLI;
-
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-    fn exponential(&mut self, mean: f64) -> f64 {
-        -mean * (1.0 - self.fraction()).ln()
-    }
-    fn between(&mut self, (from, to): (f64, f64)) -> f64 {
-        from + (to - from) * self.fraction()
-    }
-}
-
-struct Customer {
-    bot: bool,
-    honours: bool,
-    came: u64,
-    until: u64,
-    step: usize,
-    nonce: Option<u64>,
-    expires: u64,
-    begun: Option<Begun>,
-    /// Which wait of this customer is the running one.
-    ticket: Option<Ticket>,
-    permit: Option<Permit>,
-    asked: u64,
-    /// How often it has waited for a permit.
-    waits: u32,
-    standing: usize,
-}
-
-impl Customer {
-    fn new(bot: bool, honours: bool, came: u64, until: u64) -> Self {
-        Self {
-            bot,
-            honours,
-            came,
-            until,
-            step: 0,
-            nonce: None,
-            expires: 0,
-            begun: None,
-            ticket: None,
-            permit: None,
-            asked: 0,
-            waits: 0,
-            standing: 0,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Event {
@@ -232,7 +178,7 @@ impl Run {
     }
 
     fn tick(&self) {
-        let load = Load { totals: self.limiter.totals(), steps: STEPS as u32 };
+        let load = Load { upstream: 1, totals: self.limiter.totals(), steps: STEPS as u32 };
         self.entry.tick(&[load], self.ts());
     }
 
@@ -307,174 +253,5 @@ impl Run {
             }
         }
         self.answer();
-    }
-
-    /// Looks whether a ticket has an answer.
-    fn look_at(&mut self, who: usize) {
-        let Some(ticket) = &mut self.customers[who].ticket else { return };
-        let waker = Waker::from(Arc::new(Bell { who, rung: Arc::clone(&self.rung) }));
-        if let Poll::Ready(answer) = Pin::new(ticket).poll(&mut Context::from_waker(&waker)) {
-            self.customers[who].ticket = None;
-            match answer {
-                Ok(permit) => self.serve(who, permit),
-                Err(_) => self.rejected(who),
-            }
-        }
-    }
-
-    /// Looks at all tickets that may have an answer.
-    fn answer(&mut self) {
-        loop {
-            let rung = std::mem::take(&mut *self.rung.lock().unwrap());
-            if rung.is_empty() {
-                break;
-            }
-            for who in rung {
-                self.look_at(who);
-            }
-        }
-    }
-
-    fn waited_long(&mut self, who: usize, waits: u32) {
-        if self.customers[who].waits != waits {
-            return;
-        }
-        let Some(ticket) = self.customers[who].ticket.take() else { return };
-        match ticket.expire(self.ts()) {
-            Ok(permit) => self.serve(who, permit),
-            Err(_) => self.rejected(who),
-        }
-        self.answer();
-    }
-
-    fn serve(&mut self, who: usize, permit: Permit) {
-        let waited = (self.now - self.customers[who].asked) as f64 / 1e9;
-        self.customers[who].permit = Some(permit);
-        if self.customers[who].nonce.is_some() {
-            self.holder_waits.0 += 1;
-            self.holder_waits.1 += waited;
-            self.out.holder_wait_max_ms = self.out.holder_wait_max_ms.max(waited * 1e3);
-        } else {
-            self.entry_waits.0 += 1;
-            self.entry_waits.1 += waited;
-        }
-        let mut capacity = self.sale.capacity;
-        if let Some((when, times)) = self.sale.change
-            && self.secs() >= when
-        {
-            capacity *= times;
-        }
-        let mean = f64::from(self.sale.workers) / capacity;
-        let service = match self.sale.law {
-            Law::Exponential => self.rng.exponential(mean),
-            Law::Uniform => self.rng.between((0.0, 2.0 * mean)),
-            Law::Fixed => mean,
-        };
-        let Reverse(free) = self.workers.pop().unwrap();
-        let done = self.now.max(free) + (service * 1e9) as u64;
-        self.workers.push(Reverse(done));
-        if self.secs() >= self.sale.warm_up {
-            self.busy += service;
-        }
-        self.at(done, Event::Served(who));
-    }
-
-    fn served(&mut self, who: usize) {
-        if let Some((from, to)) = self.sale.freeze
-            && (from..to).contains(&self.secs())
-        {
-            let until = (to * 1e9) as u64;
-            self.workers =
-                self.workers.drain().map(|Reverse(free)| Reverse(free.max(until))).collect();
-            return self.after(to - from, Event::Served(who));
-        }
-        if let Some(permit) = self.customers[who].permit.take() {
-            permit.release(self.ts());
-        }
-        self.answer();
-        let now = self.ts();
-        if let Some(begun) = self.customers[who].begun.take() {
-            self.nonce += 1;
-            let nonce = self.nonce.wrapping_mul(0xd6e8_feb8_6659_fd93);
-            begun.grant(nonce, now);
-            self.customers[who].nonce = Some(nonce);
-            self.customers[who].expires = self.now + 120 * SECOND;
-            if self.customers[who].bot {
-                self.out.bot_grants += 1;
-                return;
-            }
-            self.out.grants += 1;
-            if self.secs() >= self.sale.warm_up {
-                self.out.standing[self.customers[who].standing] += 1;
-            }
-            self.ages += (self.now - self.customers[who].came) as f64 / 1e9;
-            self.out.in_progress_max =
-                self.out.in_progress_max.max(self.entry.status(now).in_progress);
-        }
-        let customer = &mut self.customers[who];
-        customer.step += 1;
-        if customer.step == STEPS {
-            let nonce = customer.nonce.unwrap();
-            if self.now <= customer.until {
-                if self.counts(who) {
-                    self.out.holders_finished += 1;
-                }
-                self.out.tenths[(self.now / (100 * MILLI)) as usize] += 1;
-            } else {
-                self.fail(who);
-            }
-            self.entry.finish(nonce, now);
-            return;
-        }
-        if self.rng.fraction() < self.sale.abandon {
-            self.out.abandoned += 1;
-            return;
-        }
-        let think = self.rng.between(self.sale.think[self.customers[who].step]) / 1e3;
-        self.after(think, Event::Ask(who));
-    }
-
-    /// Refused behind entry control.
-    fn rejected(&mut self, who: usize) {
-        if self.customers[who].nonce.is_some() {
-            self.out.holders_refused += 1;
-        } else {
-            self.out.entries_refused_late += 1;
-            self.customers[who].begun = None;
-        }
-        self.retry(who);
-    }
-
-    /// Refused by entry control.
-    fn refuse(&mut self, who: usize) {
-        if self.customers[who].bot {
-            return;
-        }
-        let (now, customer) = (self.ts(), who as u64 + 1);
-        let told = match self.returns.standing(customer, now) {
-            Standing::Early { told } => told,
-            _ => {
-                let per_second = self.sale.returns * self.sale.capacity / STEPS as f64;
-                let told = self.calendar.book(now, per_second);
-                self.returns.tell(customer, now, told);
-                told
-            }
-        };
-        if self.customers[who].honours {
-            let wait = told.saturating_since(now).as_secs_f64() * self.rng.between((0.8, 1.2));
-            return self.after(wait.max(0.05), Event::Ask(who));
-        }
-        self.retry(who);
-    }
-
-    fn retry(&mut self, who: usize) {
-        if self.customers[who].bot {
-            return;
-        }
-        if self.customers[who].nonce.is_none() && self.rng.fraction() > 0.85 {
-            return;
-        }
-        let wait = self.rng.between((0.2, 2.0));
-        self.after(wait, Event::Ask(who));
     }
 }

@@ -3,7 +3,6 @@
 use floodgate_limiter::Stock;
 
 use super::{Page, names};
-use crate::clock;
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::snapshot::Snapshot;
@@ -27,12 +26,8 @@ const GAUGES: [Gauge; 6] = [
 ];
 
 pub(super) fn render(snapshot: &Snapshot, page: &mut Page<'_>) {
-    let now = clock::now();
-    let rows: Vec<_> = snapshot
-        .journeys
-        .iter()
-        .map(|journey| (journey.name.as_str(), journey.status(now)))
-        .collect();
+    let rows: Vec<_> =
+        snapshot.journeys.iter().map(|journey| (journey.name.as_str(), journey.status())).collect();
     page.family(names::GRANTS, "counter", "Grants by what became of them.");
     for (journey, seen) in &rows {
         let events = [("given", seen.given), ("finished", seen.finished), ("ended", seen.ended)];
