@@ -14,12 +14,12 @@ fn with(server: &str, more: &str) -> Config {
 
 fn problems(server: &str, more: &str) -> String {
     let text = format!("[server]\n{server}\n{BASE}{more}");
-    parse("tenants.toml", &text).unwrap_err().to_string()
+    parse("tenants.toml", &text).expect_err("a problem").to_string()
 }
 
 fn warnings(server: &str, more: &str) -> String {
     let text = format!("[server]\n{server}\n{BASE}{more}");
-    check("tenants.toml", &text).unwrap().warnings.to_string()
+    check("tenants.toml", &text).expect("it is legal").warnings.to_string()
 }
 
 const JWT: &str = "[jwt]\nkeys = \"file:keys\"\naudience = [\"shop\"]\n";

@@ -5,7 +5,7 @@ use crate::metrics::Counter;
 /// One core's counters, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Stripped([Counter; Stripped::FIELDS.len()]);
+pub(crate) struct Stripped([Counter; Self::FIELDS.len()]);
 
 // === impl Stripped ===
 

@@ -1,7 +1,7 @@
 //! Tokens that were seen, in memory of a fixed size.
 //!
-//! Sets of eight places. In a full set the hand goes round and the first goes that nobody has asked for since it
-//! last came by (CLOCK: Corbató, 1968): nothing is ever moved and a look costs one set.
+//! Sets of eight places. In a full set one goes that nobody has asked for again; where all have been asked for,
+//! that is forgotten and one goes at random (not recently used): nothing is ever moved and a look costs one set.
 
 use super::digest::Digest;
 
@@ -60,11 +60,12 @@ impl<V> Cache<V> {
             .position(|entry| entry.as_ref().is_some_and(same))
             .or_else(|| set.iter().position(Option::is_none));
         let at = at.unwrap_or_else(|| {
-            let mut ways = (0..2 * WAYS).map(|step| (begin + step) % WAYS);
-            let spared = |entry: &mut Option<Entry<V>>| {
-                entry.as_mut().is_some_and(|entry| std::mem::take(&mut entry.is_wanted))
-            };
-            ways.find(|&way| !spared(&mut set[way])).unwrap_or(begin % WAYS)
+            let is_wanted = |way: &usize| set[*way].as_ref().is_some_and(|entry| entry.is_wanted);
+            let unwanted = (0..WAYS).map(|step| (begin + step) % WAYS).find(|way| !is_wanted(way));
+            unwanted.unwrap_or_else(|| {
+                set.iter_mut().flatten().for_each(|entry| entry.is_wanted = false);
+                begin % WAYS
+            })
         });
         set[at] = Some(Entry { digest, is_wanted: false, value });
     }

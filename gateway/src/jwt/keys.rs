@@ -33,7 +33,7 @@ pub(super) struct Key {
 
 enum Material {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// The live keys.
@@ -71,7 +71,7 @@ impl Key {
         }
         let algorithm = Algorithm::Hs256;
         let fingerprint = fingerprint(algorithm, secret);
-        let material = Material::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret));
+        let material = Material::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)));
         Ok(Self { algorithm, kid: kid.map(Into::into), fingerprint, material })
     }
 

@@ -202,7 +202,7 @@ impl Tenants {
     pub(crate) fn take(&self, tenancy: Tenancy, now: Timestamp) -> Result<(), Reason> {
         let Some(tenant) = self.get(tenancy) else { return Ok(()) };
         let taken = tenant.rate.as_ref().map_or(Ok(()), |rate| rate.take(now));
-        taken.or_else(|_| if tenant.shadow { Ok(()) } else { Err(Reason::TenantLimit) })
+        if tenant.shadow { Ok(()) } else { taken.map_err(|_| Reason::TenantLimit) }
     }
 
     /// When the tenant's own rate lets the next one in, if it is that which refuses.
