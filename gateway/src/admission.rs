@@ -8,7 +8,7 @@ use crate::clock;
 use crate::journey::Part;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
-use crate::tenant::{Held, Share, Tenancy};
+use crate::tenant::{Held, Tenancy};
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
@@ -70,52 +70,23 @@ fn class(snapshot: &Snapshot, route: &Route, part: Part, tenancy: Tenancy) -> Cl
     Class { tier: snapshot.tenants.tier(tenancy, route.tier), rank: part.rank() }
 }
 
-/// Lets a request of `route` in, which arrives at `now` and has to be answered by `deadline`: now or
-/// after waiting its turn. With the permit comes the time at which it was given.
+/// One of its own permits for whom a share is set, at `now` or after waiting for it; and when that was.
 ///
 /// # Errors
-/// The reason to refuse it with. Dropping the future gives the place in the buffer back at once.
-pub(crate) async fn admit(
+/// The reason to refuse with. Dropping the future gives the place up.
+pub(crate) async fn hold(
     snapshot: &Snapshot,
     route: &Route,
-    part: Part,
-    tenancy: Tenancy,
+    (part, tenancy): (Part, Tenancy),
     now: Timestamp,
     deadline: Timestamp,
-) -> Result<(Admitted, Timestamp), Reason> {
-    if let Some(share) = snapshot.tenants.share(tenancy, route.upstream) {
-        let admit = admit_to(share, snapshot, route, part, tenancy, now, deadline);
-        return Box::pin(admit).await;
-    }
-    match ask(snapshot, route, part, tenancy, now, deadline)? {
-        Turn::Now(admitted) => Ok((admitted, now)),
-        Turn::Later(ticket) => Ok((Box::pin(wait(ticket)).await?, clock::now())),
-    }
-}
-
-/// The same for whom a share is set: first one of its own permits, then one of the upstream's.
-async fn admit_to(
-    share: &Share,
-    snapshot: &Snapshot,
-    route: &Route,
-    part: Part,
-    tenancy: Tenancy,
-    now: Timestamp,
-    deadline: Timestamp,
-) -> Result<(Admitted, Timestamp), Reason> {
+) -> Result<(Option<Box<Held>>, Timestamp), Reason> {
+    let Some(share) = snapshot.tenants.share(tenancy, route.upstream) else {
+        return Ok((None, now));
+    };
     let class = class(snapshot, route, part, tenancy);
     let (held, now) = share.take(class, now, deadline).await?;
-    let (mut admitted, now) = match ask(snapshot, route, part, tenancy, now, deadline)? {
-        Turn::Now(admitted) => (admitted, now),
-        Turn::Later(ticket) => {
-            let place = share.take_place()?;
-            let admitted = wait(ticket).await?;
-            drop(place);
-            (admitted, clock::now())
-        }
-    };
-    admitted.held = Some(Box::new(held));
-    Ok((admitted, now))
+    Ok((Some(Box::new(held)), now))
 }
 
 /// The gate, for whom a [`look`] has not refused.
@@ -171,6 +142,12 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<
 impl Admitted {
     const fn new(permit: Permit) -> Self {
         Self { permit: Some(permit), held: None }
+    }
+
+    /// With one of its tenant's own, which is given back after it.
+    pub(crate) fn with(mut self, held: Option<Box<Held>>) -> Self {
+        self.held = held;
+        self
     }
 
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,

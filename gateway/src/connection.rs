@@ -1,11 +1,14 @@
 //! One downstream connection: at the turnstile, with hyper and back, and what comes after HTTP.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
@@ -13,10 +16,13 @@ use tokio::time::Instant;
 
 use crate::closing;
 use crate::connections::ConnectionSlot;
+use crate::direct::{Answered, Direct};
+use crate::exchange::Exchange;
 use crate::headers::Peer;
 use crate::inlet::Inlet;
-use crate::link::Link;
-use crate::proxy::{self, Client};
+use crate::proxy::{self, Answering, Client};
+use crate::response_body::ResponseBody;
+use crate::service::finish;
 use crate::turnstile::{Exit, Passage, Turnstile};
 use crate::wheel::Alarm;
 use crate::worker::Worker;
@@ -41,9 +47,10 @@ pub(crate) async fn serve(
 ) {
     let alarm = worker.wheel.alarm();
     // An IPv4 client on a dual-stack listener is an IPv4 client.
-    let peer = peer.ip().to_canonical();
+    let address = peer.ip().to_canonical();
+    let mut peer = Known::Address(address);
     let mut socket = socket;
-    let mut turnstile = Turnstile::new(peer);
+    let mut turnstile = Turnstile::new(address);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {
@@ -53,10 +60,12 @@ pub(crate) async fn serve(
         });
         match exit.await {
             Exit::Pass(passage) => {
-                let served = Box::pin(serve_http(&worker, socket, peer, passage, &alarm));
-                let Some((returned, pending)) = served.await else { return };
-                socket = returned;
-                turnstile.put_back(pending);
+                let client =
+                    Client { worker: Rc::clone(&worker), link: Rc::default(), peer: peer.peer() };
+                let passed = Box::pin(pass(client, socket, passage, &alarm, &mut activity));
+                let Some(back) = passed.await else { return };
+                socket = back.socket;
+                turnstile.put_back_answered(back.pending, back.answer);
             }
             // Nothing more can come that would turn the end into a reset.
             Exit::Ended => return,
@@ -66,25 +75,75 @@ pub(crate) async fn serve(
     }
 }
 
-/// Has hyper serve requests until there is none for it. Gives the connection back, with what came and
-/// is not dealt with, unless it has ended.
-async fn serve_http(
-    worker: &Rc<Worker>,
+/// The other end, of which more is known once it has asked for something that was let in.
+enum Known {
+    Address(IpAddr),
+    Peer(Rc<Peer>),
+}
+
+/// A connection that is given back to the turnstile.
+struct Back {
     socket: TcpStream,
-    peer: IpAddr,
-    passage: Passage,
+    /// What came and is not dealt with.
+    pending: BytesMut,
+    /// What is yet to be written.
+    answer: Vec<u8>,
+}
+
+/// Serves a request that has passed the turnstile: directly, or with hyper. Gives the connection back, unless it
+/// has ended.
+#[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
+fn pass(
+    client: Client,
+    mut socket: TcpStream,
+    mut passage: Passage,
     alarm: &Alarm,
-) -> Option<(TcpStream, BytesMut)> {
-    let link = Rc::<Link>::default();
-    let inlet = Inlet::new(socket, passage, worker, &link, alarm);
-    let client = Client {
-        worker: Rc::clone(worker),
-        link: Rc::clone(&link),
-        peer: Rc::new(Peer::new(peer)),
-    };
-    let service = service_fn(move |request| proxy::handle(client.clone(), request));
+    activity: &mut Activity<'_>,
+) -> impl Future<Output = Option<Back>> {
+    async move {
+        let Some(mut direct) = Direct::of(&client, &passage) else {
+            return Box::pin(serve_http(client, socket, passage, None, alarm, activity)).await;
+        };
+        activity.set(true);
+        let answered = direct.serve(&client, &mut socket, &mut passage.bytes).await;
+        match answered {
+            Answered::Here(answer) => {
+                let pending = passage.bytes;
+                Some(Back { socket, pending, answer })
+            }
+            Answered::Elsewhere(answer) => {
+                let answer = Some(*answer);
+                Box::pin(serve_http(client, socket, passage, answer, alarm, activity)).await
+            }
+            Answered::Left => {
+                Box::pin(closing::close(socket)).await;
+                None
+            }
+        }
+    }
+}
+
+/// Has hyper serve requests until there is none for it, the first of which may be answered already. Gives the
+/// connection back, unless it has ended.
+async fn serve_http(
+    client: Client,
+    socket: TcpStream,
+    passage: Passage,
+    answer: Option<(Response<ResponseBody>, Exchange)>,
+    alarm: &Alarm,
+    activity: &mut Activity<'_>,
+) -> Option<Back> {
+    let Client { worker, link, .. } = client.clone();
+    let inlet = Inlet::new(socket, passage, &worker, &link, alarm);
+    let answer = Cell::new(answer);
+    let service = service_fn(move |request: Request<Incoming>| match answer.take() {
+        Some((response, exchange)) => {
+            closing::discard(request.into_body());
+            Answering::Now(Some(finish(response, exchange)))
+        }
+        None => proxy::handle(client.clone(), request),
+    });
     let mut http = builder(&worker.snapshot().config.server).serve_connection(inlet, service);
-    let mut activity = Activity::new(worker);
     let result = std::future::poll_fn(|cx| {
         let polled = http.poll_without_shutdown(cx);
         activity.set(polled.is_pending() && link.is_active());
@@ -113,7 +172,7 @@ async fn serve_http(
         let early = [&parts.read_buf[..], &pending[..]].concat();
         tunnel.run(socket, &early).await;
     } else if returns {
-        return Some((socket, pending));
+        return Some(Back { socket, pending, answer: Vec::new() });
     } else {
         closing::close(socket).await;
     }
@@ -131,6 +190,20 @@ fn builder(server: &floodgate_config::Server) -> http1::Builder {
         builder.max_headers(server.max_headers);
     }
     builder
+}
+
+// === impl Known ===
+
+impl Known {
+    fn peer(&mut self) -> Rc<Peer> {
+        if let Self::Address(address) = *self {
+            *self = Self::Peer(Rc::new(Peer::new(address)));
+        }
+        match self {
+            Self::Peer(peer) => Rc::clone(peer),
+            Self::Address(address) => Rc::new(Peer::new(*address)),
+        }
+    }
 }
 
 /// Counts the connection among the active ones while it owes its client something.
@@ -158,5 +231,24 @@ impl<'a> Activity<'a> {
 impl Drop for Activity<'_> {
     fn drop(&mut self) {
         self.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, E, F: Future>(
+        _: impl FnOnce(A, B, C, D, E) -> F,
+    ) -> (usize, usize) {
+        (size_of::<F>(), align_of::<F>())
+    }
+
+    /// Each request that is let in takes one.
+    #[test]
+    fn the_future_of_a_request_that_goes_the_direct_way_is_small() {
+        let (size, align) = size_of_future(pass);
+        assert!(size <= 1_536, "{size}");
+        assert!(align <= 8, "the allocator has to look for more: {align}");
     }
 }

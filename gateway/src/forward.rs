@@ -71,29 +71,33 @@ enum Failure {
 pub(crate) async fn forward(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
-    mut outgoing: Outgoing,
-    fault: &Fault,
+    outgoing: &mut Outgoing,
+    fault: Option<&Fault>,
     admitted: Admitted,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Forwarded, Reason> {
     let due = clock::instant(deadline);
-    let (mut answer, lease) = match send(pool, upstream, &mut outgoing, now, due).await {
-        Ok(answered) => answered,
-        Err(reason) => {
-            let is_late = reason == Reason::UpstreamTimeout;
-            let spoiled = if is_late { fault.reason_at_deadline() } else { fault.reason() };
-            if is_late && spoiled.is_none() && !fault.is_delayed() {
-                admitted.served(clock::now());
+    let is_delayed = || fault.is_some_and(Fault::is_delayed);
+    let (mut answer, lease) =
+        match send(pool, upstream, outgoing, now, due).await {
+            Ok(answered) => answered,
+            Err(reason) => {
+                let is_late = reason == Reason::UpstreamTimeout;
+                let spoiled = fault.and_then(|fault| {
+                    if is_late { fault.reason_at_deadline() } else { fault.reason() }
+                });
+                if is_late && spoiled.is_none() && !is_delayed() {
+                    admitted.served(clock::now());
+                }
+                return Err(spoiled.unwrap_or(reason));
             }
-            return Err(spoiled.unwrap_or(reason));
-        }
-    };
+        };
     if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
-    let mut held = Held { lease, admitted, is_measured: !fault.is_delayed(), keeps_alive };
+    let mut held = Held { lease, admitted, is_measured: !is_delayed(), keeps_alive };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
@@ -103,9 +107,9 @@ pub(crate) async fn forward(
         return Ok(Forwarded::Whole(response, now));
     }
     held.lease.connection.put_back(answer.behind);
-    let outgoing = (!outgoing.is_sent()).then(|| Box::new(outgoing));
-    let mut body =
-        UpstreamBody { reader: answer.body, ahead: None, held: Some(held), outgoing, due };
+    let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
+    let reader = answer.body;
+    let mut body = Box::new(UpstreamBody { reader, ahead: None, held: Some(held), outgoing, due });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
             let response = Response::from_parts(answer.head, ResponseBody::full(bytes));

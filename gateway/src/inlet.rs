@@ -30,7 +30,7 @@ use crate::wheel::Alarm;
 use crate::worker::Worker;
 
 /// Bytes of later requests that are read while one is being answered.
-const MAX_AHEAD: usize = 64 * 1024;
+pub(crate) const MAX_AHEAD: usize = 64 * 1024;
 /// What hyper gets in place of the rest of a broken chunked body: no reader takes it for framing.
 const POISON: &[u8] = b"\n";
 

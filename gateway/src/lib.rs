@@ -18,6 +18,7 @@
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
 //! [`gateway`] is the process.
 
+pub mod allocator;
 pub mod control;
 pub mod demo;
 pub mod gateway;
@@ -25,7 +26,7 @@ pub mod gateway;
 mod accept;
 mod admin;
 mod admission;
-mod allocator;
+mod alone;
 mod base64url;
 mod capacity;
 mod classify;
@@ -40,6 +41,7 @@ mod decide;
 mod descriptors;
 #[cfg(test)]
 mod differential;
+mod direct;
 mod exchange;
 mod explain;
 mod fields;
@@ -56,6 +58,7 @@ mod metrics;
 mod open_keys;
 mod outbound;
 mod places;
+mod plain;
 mod pool;
 mod proxy;
 mod purchase;

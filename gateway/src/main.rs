@@ -8,7 +8,7 @@ use clap::Parser;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: floodgate_gateway::allocator::Mimalloc = floodgate_gateway::allocator::Mimalloc;
 
 fn main() -> ExitCode {
     cli::Cli::parse().run()

@@ -88,16 +88,16 @@ impl Pool {
         now: Timestamp,
     ) -> Option<Lease> {
         loop {
-            let idle = self.0.borrow_mut().get_mut(server.id)?.pop()?;
-            let mut lease = Lease {
-                connection: idle.connection,
-                upstream: Arc::clone(upstream),
-                visit: server.visit(),
-                pool: Rc::clone(self),
-                reused: true,
-            };
-            if now < idle.until && lease.connection.is_usable() {
-                return Some(lease);
+            let Idle { connection, until } =
+                self.0.borrow_mut().get_mut(server.id).and_then(Vec::pop)?;
+            if now < until && connection.is_usable() {
+                return Some(Lease {
+                    connection,
+                    upstream: Arc::clone(upstream),
+                    visit: server.visit(),
+                    pool: Rc::clone(self),
+                    reused: true,
+                });
             }
         }
     }
@@ -139,7 +139,7 @@ impl Pool {
     /// Throws away what has ended or idled too long. Once a second.
     pub(crate) fn sweep(&self, now: Timestamp) {
         for idle in self.0.borrow_mut().iter_mut() {
-            idle.retain_mut(|idle| now < idle.until && idle.connection.is_usable());
+            idle.retain(|idle| now < idle.until && idle.connection.is_usable());
         }
     }
 

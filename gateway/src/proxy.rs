@@ -1,6 +1,5 @@
 //! The life of a request, in order.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -8,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{Ticket, Timestamp};
 use http::header::EXPECT;
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission;
+use crate::admission::{self, Admitted, Turn};
+use crate::alone;
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing;
@@ -26,13 +26,15 @@ use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
 use crate::link::Link;
-use crate::purchase::{self, Receipt};
+use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::respond;
 use crate::response_body::ResponseBody;
-use crate::service::{Errand, Go, Service, finish, refuse};
+use crate::service::{self, Errand, Go, finish, refuse};
+
 use crate::shadow::{Opinion, Shadow};
+use crate::snapshot::Snapshot;
 use crate::stock::Sku;
 use crate::worker::{SnapshotRef, Worker};
 
@@ -69,14 +71,20 @@ pub(crate) enum Answering {
     Now(Option<Response<ResponseBody>>),
 }
 
-/// A request that has come and is not decided upon.
-struct Arrival {
-    exchange: Exchange,
-    snapshot: SnapshotRef,
-    head: request::Parts,
-    body: Incoming,
+/// A request that has come.
+pub(crate) struct Arrival {
+    /// Its entry in the ledger.
+    pub exchange: Exchange,
+    /// The rules it came under.
+    pub snapshot: SnapshotRef,
+    /// As it came.
+    pub head: request::Parts,
+    /// Its body, until that is read or sent on.
+    pub body: Option<Incoming>,
     /// What its head alone says.
     decided: Result<Decided, Refused>,
+    /// Its good token, if something goes by it and it is not refused.
+    pub token: Option<Rc<Verified>>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
@@ -88,48 +96,6 @@ enum Onward {
     Go(Go),
     /// It has been answered before.
     Replay(Arc<Receipt>),
-}
-
-/// A purchase that is being made: once nobody waits for it, it counts as active by itself.
-struct Alone {
-    worker: Rc<Worker>,
-    is_alone: Cell<bool>,
-    has_ended: Cell<bool>,
-}
-
-/// Whoever waits for a purchase.
-struct Waits(Rc<Alone>);
-
-// === impl Alone ===
-
-impl Alone {
-    fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, is_alone: Cell::new(false), has_ended: Cell::new(false) }
-    }
-
-    fn end(&self) {
-        self.has_ended.set(true);
-        if self.is_alone.take() {
-            self.worker.leave();
-        }
-    }
-}
-
-impl Drop for Alone {
-    /// Also if it ends by a panic.
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-// === impl Waits ===
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        if !self.0.has_ended.get() && !self.0.is_alone.replace(true) {
-            self.0.worker.enter();
-        }
-    }
 }
 
 // === impl Answering ===
@@ -169,11 +135,11 @@ impl Arrival {
             Err(refused) => (refused.route, refused.tenancy),
         };
         let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
-        Self { exchange, snapshot, head, body, decided, opinion, now }
+        Self { exchange, snapshot, head, body: Some(body), decided, token: None, opinion, now }
     }
 
     /// What would be refused, and as what.
-    fn refused(&self, reason: Reason) -> Refused {
+    pub(crate) fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
             Ok(Decided { route, part, tenancy, .. }) => {
                 Refused { route: Some(route), reason, part, tenancy }
@@ -189,8 +155,10 @@ impl Arrival {
             opinion.differ();
         }
         // A client that waits for our 100 has sent nothing that could be thrown away.
-        if !self.head.headers.contains_key(EXPECT) {
-            closing::discard(self.body);
+        if !self.head.headers.contains_key(EXPECT)
+            && let Some(body) = self.body.take()
+        {
+            closing::discard(body);
         }
         let worker = &self.exchange.client().worker;
         worker.count_refused(&self.snapshot, refused);
@@ -209,58 +177,44 @@ impl Arrival {
         Some(case.after(now.saturating_since(self.now)))
     }
 
-    async fn serve(mut self, decided: Decided) -> Response<ResponseBody> {
-        let token = self.token(decided);
-        let go = match self.admit(decided, token.as_deref()).await {
-            Ok(Onward::Go(go)) => go,
-            Ok(Onward::Replay(receipt)) => {
-                return self.replay(&receipt, decided, token.as_deref());
+    #[expect(clippy::manual_async_fn, reason = "an async fn would keep all of it twice")]
+    fn serve(mut self, decided: Decided) -> impl Future<Output = Response<ResponseBody>> {
+        async move {
+            self.token = self.find_token(decided);
+            let go = match self.admit(decided).await {
+                Ok(Onward::Go(go)) => go,
+                Ok(Onward::Replay(receipt)) => return self.replay(&receipt, decided),
+                Err(reason) => return self.refuse(reason),
+            };
+            let case = self.case(decided.part, go.now).map(Box::new);
+            let worker = &self.exchange.client().worker;
+            worker.count_decided(&self.snapshot, decided);
+            self.exchange.admit(self.opinion.take().and_then(Opinion::agree), go.now);
+            if go.errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
+                return Box::pin(self.make(go, case)).await;
             }
-            Err(reason) => return self.refuse(reason),
-        };
-        let case = self.case(decided.part, go.now).map(Box::new);
-        let worker = &self.exchange.client().worker;
-        worker.count_decided(&self.snapshot, decided);
-        self.exchange.admit(self.opinion.and_then(Opinion::agree), go.now);
-        let service = Service {
-            snapshot: self.snapshot,
-            decided,
-            token,
-            case,
-            go,
-            head: self.head,
-            body: self.body,
-            exchange: self.exchange,
-        };
-        if service.go.errand.as_ref().is_none_or(|errand| errand.purchase.is_none()) {
-            return service.run().await;
-        }
-        // It is made to its end, whether or not its customer waits for it: the next click is for the same,
-        // and a drain waits for it.
-        let alone = Rc::new(Alone::new(Rc::clone(&service.exchange.client().worker)));
-        let waits = Waits(Rc::clone(&alone));
-        let made = async move {
-            let response = service.run().await;
-            alone.end();
-            response
-        };
-        let made = tokio::task::spawn_local(made).await;
-        drop(waits);
-        match made {
-            Ok(response) => response,
-            Err(_) => respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None),
+            let response = service::run(&mut self, go, case).await;
+            finish(response, self.exchange)
         }
     }
 
+    /// Makes a purchase to its end, whether or not its customer waits for it: the next click is for the same,
+    /// and a drain waits for it.
+    async fn make(mut self, go: Go, case: Option<Box<Case>>) -> Response<ResponseBody> {
+        let worker = Rc::clone(&self.exchange.client().worker);
+        let made = async move {
+            let response = service::run(&mut self, go, case).await;
+            finish(response, self.exchange)
+        };
+        alone::to_its_end(worker, made).await.unwrap_or_else(|| {
+            respond::refuse(Reason::UpstreamError, Reason::UpstreamError.status(), None)
+        })
+    }
+
     /// Answers as the same request was answered before.
-    fn replay(
-        mut self,
-        receipt: &Receipt,
-        decided: Decided,
-        token: Option<&Verified>,
-    ) -> Response<ResponseBody> {
+    fn replay(mut self, receipt: &Receipt, decided: Decided) -> Response<ResponseBody> {
         let now = clock::now();
-        let given = self.given_again(receipt, decided, token, now);
+        let given = self.given_again(receipt, decided, now);
         let Some(mut response) = receipt.replay() else {
             let mut response = self.refuse(Reason::AlreadyMade);
             given.inspect(|given| given.tell(&mut response));
@@ -273,8 +227,10 @@ impl Arrival {
         if let Some(opinion) = self.opinion {
             opinion.differ();
         }
-        if !self.head.headers.contains_key(EXPECT) {
-            closing::discard(self.body);
+        if !self.head.headers.contains_key(EXPECT)
+            && let Some(body) = self.body.take()
+        {
+            closing::discard(body);
         }
         if let Some(case) = case {
             let worker = &self.exchange.client().worker;
@@ -284,109 +240,180 @@ impl Arrival {
     }
 
     /// The token by which it was decided. By now it has been seen: this is a look into memory.
-    fn token(&self, decided: Decided) -> Option<Rc<Verified>> {
-        let worker = &self.exchange.client().worker;
-        let route = &self.snapshot.routes[decided.route];
-        let fields = Fields::Map(&self.head.headers);
-        route.reads_token.then(|| worker.token(&self.snapshot, fields, self.now).ok()?)?
+    fn find_token(&self, decided: Decided) -> Option<Rc<Verified>> {
+        if !self.snapshot.routes[decided.route].reads_token {
+            return None;
+        }
+        let (worker, fields) = (&self.exchange.client().worker, Fields::Map(&self.head.headers));
+        worker.token(&self.snapshot, fields, self.now).ok()?
     }
 
     /// The grant that goes with an answer that is given again.
-    fn given_again(
-        &self,
-        receipt: &Receipt,
-        decided: Decided,
-        token: Option<&Verified>,
-        now: Timestamp,
-    ) -> Option<Given> {
+    fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
         let Self { exchange, snapshot, head, .. } = self;
         let worker = &exchange.client().worker;
         let asks = (&snapshot.routes[decided.route], decided.part);
-        let is_secure = self.is_secure();
-        Given::again(receipt.given(), snapshot, worker, asks, (head, token), is_secure, now)
+        let head = (head, self.token.as_deref());
+        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
     }
 
     /// The customer came by TLS.
     fn is_secure(&self) -> bool {
-        let peer = self.exchange.client().peer.address;
-        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(peer))
+        headers::came_by_tls(&self.head.headers, self.snapshot.trusts(self.peer()))
     }
 
     /// First the body is awaited, so that nobody holds a permit who has yet to send; then the permit.
-    async fn admit(
-        &mut self,
-        decided: Decided,
-        token: Option<&Verified>,
-    ) -> Result<Onward, Reason> {
+    ///
+    /// What few requests have to wait for has a box of its own, here and further on: the future of the
+    /// others is small, and so is what moving it costs.
+    async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
         let Decided { route: index, part, tenancy, .. } = decided;
-        let snapshot = Rc::clone(&self.snapshot);
-        let route = &snapshot.routes[index];
-        let upstream = &snapshot.upstreams[route.upstream];
-        let tier = snapshot.tenants.tier(tenancy, route.tier);
-        let deadline = self.now + snapshot.tiers[tier.index()].deadline;
-        let meant = &snapshot.config.routes[index];
-        let length = self.body.size_hint().lower();
-        let peer = self.exchange.client().peer.address;
-        let key = match meant.once {
-            true => purchase::key(&snapshot, index, view(&self.head, peer, token, length)),
-            false => None,
+        let is_once = self.snapshot.config.routes[index].once;
+        let deadline = {
+            let tier = self.snapshot.tenants.tier(tenancy, self.snapshot.routes[index].tier);
+            self.now + self.snapshot.tiers[tier.index()].deadline
         };
-        let (ahead, now) = if self.body.is_end_stream() {
-            (ReadAhead::none(), self.now)
-        } else if self.head.headers.contains_key(EXPECT) && key.is_none() {
-            (ReadAhead::nothing(upstream)?, self.now)
+        let (ahead, begun, now) = if is_once || self.has_body() {
+            Box::pin(self.read(index, deadline)).await?
         } else {
-            let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
-            // In a box of its own, as everything here that holds a timer: timers are large and want a
-            // cache line of their own, and most requests need none.
-            // What tells one purchase from another is awaited whatever it takes.
-            let prompt = if key.is_some() { until } else { ReadAhead::prompt() };
-            let (body, max) = (&mut self.body, route.max_body);
-            let ahead = Box::pin(ReadAhead::of(body, max, link, upstream, prompt, until));
-            (ahead.await?, clock::now())
+            (ReadAhead::none(), None, self.now)
         };
-        let mut purchase = None;
-        if let Some(key) = key {
-            let head = view(&self.head, peer, token, length);
-            let fingerprint = purchase::fingerprint(head, &ahead, length);
-            match Box::pin(purchase::begin(&snapshot, key, fingerprint, deadline)).await? {
-                purchase::Attempt::First(first) => purchase = Some(first),
-                purchase::Attempt::Replay(receipt) => return Ok(Onward::Replay(receipt)),
+        let purchase = match begun {
+            None => None,
+            Some(Attempt::First(purchase)) => Some(purchase),
+            Some(Attempt::Replay(receipt)) => return Ok(Onward::Replay(receipt)),
+        };
+        let mut errand = self.errand(index, part, purchase, now)?;
+        let mut watched = None;
+        if let Some(Errand { sku: Some(sku), canary, .. }) = errand.as_deref_mut() {
+            *canary = self.snapshot.stocks.claim(sku, now)?;
+            watched = Some(&*sku).filter(|_| canary.is_none());
+        }
+        let snapshot = &*self.snapshot;
+        let route = &snapshot.routes[index];
+        let share = snapshot.tenants.share(tenancy, route.upstream);
+        let (held, now) = match share {
+            None => (None, now),
+            Some(_) => {
+                let asks = (part, tenancy);
+                Box::pin(admission::hold(snapshot, route, asks, now, deadline)).await?
+            }
+        };
+        let (admitted, now) = match admission::ask(snapshot, route, part, tenancy, now, deadline)? {
+            Turn::Now(admitted) => (admitted, now),
+            Turn::Later(ticket) => {
+                let place = share.map(|share| share.take_place()).transpose()?;
+                let admitted = Box::pin(wait(snapshot, ticket, watched)).await?;
+                drop(place);
+                (admitted, clock::now())
+            }
+        };
+        let admitted = admitted.with(held);
+        if let Some(errand) = &mut errand {
+            let worker = &self.exchange.client().worker;
+            let going = errand.going.take();
+            let token = self.token.as_deref();
+            errand.going =
+                going.map(|going| going.admitted(snapshot, worker, &self.head, token, now));
+            if let Some(canary) = &mut errand.canary {
+                canary.ask();
             }
         }
-        let going = Going::begin(&snapshot, route, part, self.is_secure(), now)?;
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+    }
+
+    /// What it is beside a request, which is begun at `now`; nothing, for most.
+    fn errand(
+        &self,
+        index: usize,
+        part: Part,
+        purchase: Option<Purchase>,
+        now: Timestamp,
+    ) -> Result<Option<Box<Errand>>, Reason> {
+        let snapshot = &*self.snapshot;
+        let route = &snapshot.routes[index];
+        let meant = &snapshot.config.routes[index];
+        if route.journey.is_none() && meant.sku.is_none() && purchase.is_none() {
+            return Ok(None);
+        }
+        let going = Going::begin(snapshot, route, part, self.is_secure(), now)?;
         let sku = match &meant.sku {
             Some(source) if self.head.method != Method::OPTIONS => {
-                Sku::of(source, &meant.path, view(&self.head, peer, token, length))
+                Sku::of(source, &meant.path, self.view())
             }
             _ => None,
         };
-        let mut canary = match &sku {
-            Some(sku) => snapshot.stocks.claim(sku, now)?,
-            None => None,
+        let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
+        Ok((!is_plain).then(|| Box::new(Errand { going, sku, canary: None, purchase })))
+    }
+
+    /// Reads what comes of the body in time, and begins the purchase if it is one.
+    async fn read(
+        &mut self,
+        index: usize,
+        deadline: Timestamp,
+    ) -> Result<(ReadAhead, Option<Attempt>, Timestamp), Reason> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let route = &snapshot.routes[index];
+        let upstream = &snapshot.upstreams[route.upstream];
+        let length = self.length();
+        let key = match snapshot.config.routes[index].once {
+            true => purchase::key(&snapshot, index, self.view()),
+            false => None,
         };
-        let watched = sku.as_ref().filter(|_| canary.is_none());
-        let admit = admission::admit(&snapshot, route, part, tenancy, now, deadline);
-        let (admitted, now) = match watched {
-            Some(sku) => {
-                let admit = Box::pin(admit);
-                tokio::select! {
-                    biased;
-                    admitted = admit => admitted?,
-                    // Who waits for what is gone is told at once.
-                    reason = snapshot.stocks.gone(sku, clock::now) => return Err(reason),
+        let (ahead, now) = match &mut self.body {
+            Some(body) if !body.is_end_stream() => {
+                if self.head.headers.contains_key(EXPECT) && key.is_none() {
+                    (ReadAhead::nothing(upstream)?, self.now)
+                } else {
+                    let (link, until) = (&self.exchange.client().link, clock::instant(deadline));
+                    // What tells one purchase from another is awaited whatever it takes.
+                    let prompt = if key.is_some() { until } else { ReadAhead::prompt() };
+                    let max = route.max_body;
+                    let ahead = ReadAhead::of(body, max, link, upstream, prompt, until);
+                    (ahead.await?, clock::now())
                 }
             }
-            None => admit.await?,
+            _ => (ReadAhead::none(), self.now),
         };
-        let worker = &self.exchange.client().worker;
-        let going = going.map(|going| going.admitted(&snapshot, worker, &self.head, token, now));
-        if let Some(canary) = &mut canary {
-            canary.ask();
-        }
-        let is_plain = going.is_none() && sku.is_none() && purchase.is_none();
-        let errand = (!is_plain).then(|| Box::new(Errand { going, sku, canary, purchase }));
-        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let Some(key) = key else { return Ok((ahead, None, now)) };
+        let head = view(&self.head, self.peer(), self.token.as_deref(), length);
+        let fingerprint = purchase::fingerprint(head, &ahead, length);
+        let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
+        Ok((ahead, Some(begun), now))
+    }
+
+    fn has_body(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| !body.is_end_stream())
+    }
+
+    /// Whoever it came from.
+    fn peer(&self) -> IpAddr {
+        self.exchange.client().peer.address
+    }
+
+    /// Bytes of its body, as far as they are known.
+    fn length(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.size_hint().lower())
+    }
+
+    /// What decides about it.
+    fn view(&self) -> HeadView<'_> {
+        view(&self.head, self.peer(), self.token.as_deref(), self.length())
+    }
+}
+
+/// Waits for its turn, or until what it is about is gone: then it is told at once.
+async fn wait(
+    snapshot: &Snapshot,
+    ticket: Ticket,
+    watched: Option<&Sku>,
+) -> Result<Admitted, Reason> {
+    let Some(sku) = watched else { return admission::wait(ticket).await };
+    tokio::select! {
+        biased;
+        admitted = admission::wait(ticket) => admitted,
+        reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }
 
@@ -404,5 +431,22 @@ fn view<'a>(
         peer,
         token,
         body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> (usize, usize) {
+        (size_of::<F>(), align_of::<F>())
+    }
+
+    /// It is written to the heap for each request, all of it.
+    #[test]
+    fn the_future_of_a_served_request_is_small() {
+        let (size, align) = size_of_future(Arrival::serve);
+        assert!(size <= 2_048, "{size}");
+        assert!(align <= 8, "the allocator has to look for more: {align}");
     }
 }

@@ -46,8 +46,10 @@ pub(crate) struct Receipt {
 }
 
 /// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
+///
+/// In a box: its key wants 16 bytes of alignment, and so would every future that may hold one.
 #[derive(Debug)]
-pub(crate) struct Purchase(Claim<Arc<Receipt>>);
+pub(crate) struct Purchase(Box<Claim<Arc<Receipt>>>);
 
 /// How a request to buy goes on.
 #[derive(Debug)]
@@ -127,7 +129,7 @@ pub(crate) async fn begin(
 ) -> Result<Attempt, Reason> {
     loop {
         let follow = match snapshot.purchases.begin(key, fingerprint, clock::now()) {
-            Begin::First(claim) => return Ok(Attempt::First(Purchase(claim))),
+            Begin::First(claim) => return Ok(Attempt::First(Purchase(Box::new(claim)))),
             Begin::Replay(receipt) => return Ok(Attempt::Replay(receipt)),
             Begin::InFlight(follow) => follow,
             Begin::Mismatch => return Err(Reason::KeyReused),

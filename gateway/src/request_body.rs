@@ -152,33 +152,34 @@ impl ReadAhead {
 // === impl RequestBody ===
 
 impl RequestBody {
-    /// What was read `ahead` and the rest of `incoming`, `max` bytes in all. What goes wrong on the
-    /// client's side is told through `fault`.
+    /// What was read `ahead` and the rest of `incoming`, `max` bytes in all. If there is a rest, what
+    /// goes wrong on the client's side is told through the fault.
     pub(crate) fn new(
         ahead: ReadAhead,
-        incoming: Incoming,
+        incoming: Option<Incoming>,
         max: u64,
         upstream: &Arc<Upstream>,
         link: &Rc<Link>,
-        fault: &Rc<Fault>,
-    ) -> Self {
+    ) -> (Self, Option<Rc<Fault>>) {
         let bytes = ahead.bytes.freeze();
-        if ahead.whole {
-            return Self::Whole((!bytes.is_empty()).then_some(bytes));
-        }
+        let Some(incoming) = incoming.filter(|_| !ahead.whole) else {
+            return (Self::Whole((!bytes.is_empty()).then_some(bytes)), None);
+        };
+        let fault = Rc::<Fault>::default();
         let left = max - bytes.len() as u64;
         let stall = Box::pin(tokio::time::sleep(STALL));
         let upload = ahead.upload;
-        Self::Stream(Box::new(Stream {
+        let stream = Stream {
             ahead: bytes,
             incoming,
             left,
             stall,
             upstream: Arc::clone(upstream),
             link: Rc::clone(link),
-            fault: Rc::clone(fault),
+            fault: Rc::clone(&fault),
             _upload: upload,
-        }))
+        };
+        (Self::Stream(Box::new(stream)), Some(fault))
     }
 
     /// No body.

@@ -41,8 +41,8 @@ impl ResponseBody {
     }
 
     /// What still comes from an upstream.
-    pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self { kind: Kind::Upstream(Box::new(body)), exchange: None }
+    pub(crate) const fn upstream(body: Box<UpstreamBody>) -> Self {
+        Self { kind: Kind::Upstream(body), exchange: None }
     }
 
     /// Waits for all of it, if it is no longer than `max`; otherwise it stays as it was.
@@ -65,6 +65,14 @@ impl ResponseBody {
         match &self.kind {
             Kind::Full(Some(bytes)) => Some(bytes),
             Kind::Full(None) | Kind::Upstream(_) => None,
+        }
+    }
+
+    /// All of it, if it is here.
+    pub(crate) fn here(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(bytes.as_deref().unwrap_or_default()),
+            Kind::Upstream(_) => None,
         }
     }
 

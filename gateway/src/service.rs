@@ -1,23 +1,21 @@
 //! A request that has its permit: to the upstream and back, and what is learnt on the way.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, HeaderValue, SET_COOKIE};
-use http::{Response, StatusCode, request};
-use hyper::body::Incoming;
+use http::{Response, StatusCode};
 
 use crate::admission::Admitted;
 use crate::clock;
-use crate::decide::{Decided, Refused};
+use crate::decide::Refused;
 use crate::exchange::Exchange;
 use crate::explain::{Case, Outcome};
 use crate::forward::{self, Forwarded};
-use crate::grant::cookie::GRANT_HEADER;
 use crate::headers::{self, Hop};
 use crate::journey::Going;
-use crate::jwt::Verified;
 use crate::outbound::Outgoing;
+use crate::proxy::Arrival;
 use crate::purchase::{self, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::{Fault, ReadAhead, RequestBody};
@@ -26,7 +24,8 @@ use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
 use crate::stock::{Canary, Said, Sku};
 use crate::tunnel::Tunnel;
-use crate::worker::{SnapshotRef, Worker};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -76,105 +75,97 @@ pub(crate) fn finish(
     response.map(|body| body.keep(exchange))
 }
 
-/// A request that has its permit.
-pub(crate) struct Service {
-    /// The rules it came under.
-    pub snapshot: SnapshotRef,
-    /// What it is in its journey, and whose it is.
-    pub decided: Decided,
-    /// Its good token.
-    pub token: Option<Rc<Verified>>,
-    /// What it met, if answers say it.
-    pub case: Option<Box<Case>>,
-    /// Where it goes.
-    pub go: Go,
-    /// As it came.
-    pub head: request::Parts,
-    /// The rest of its body.
-    pub body: Incoming,
-    /// Its entry in the ledger.
-    pub exchange: Exchange,
+/// To the upstream and back, and what is learnt on the way.
+pub(crate) async fn run(
+    arrival: &mut Arrival,
+    go: Go,
+    mut case: Option<Box<Case>>,
+) -> Response<ResponseBody> {
+    let Go { route, ahead, admitted, errand, now: asked, deadline } = go;
+    let mut answer = pass(arrival, route, ahead, admitted, asked, deadline).await;
+    let mut receipt = None;
+    if errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
+        receipt = Box::pin(made(&mut answer, &mut arrival.exchange, deadline)).await;
+    }
+    let snapshot = &*arrival.snapshot;
+    let worker = &*arrival.exchange.client().worker;
+    let (mut response, is_upstreams) = match answer {
+        Ok(Some(response)) => (response, true),
+        Ok(None) => (respond::no_content(), false),
+        Err(reason) => {
+            let failed = case.take().map(|case| (*case, Outcome::Failed(reason)));
+            let refused = arrival.refused(reason);
+            (refuse(worker, snapshot, refused, failed, clock::now()), false)
+        }
+    };
+    if let Some(errand) = errand {
+        errand.answered(arrival, &mut response, is_upstreams, receipt, asked);
+    }
+    if let Some(case) = case {
+        case.tell(worker, snapshot, Outcome::Admitted, None, response.headers_mut());
+    }
+    response
 }
 
-// === impl Service ===
+/// What is to be kept of what was answered to a purchase, for those who ask the same.
+async fn made(
+    answer: &mut Result<Option<Response<ResponseBody>>, Reason>,
+    exchange: &mut Exchange,
+    deadline: Timestamp,
+) -> Option<Box<Receipt>> {
+    let Ok(Some(response)) = answer else { return None };
+    match response.body_mut().collect(purchase::MAX_BODY).await {
+        Ok(body) => {
+            if body.is_some() {
+                exchange.complete(clock::now());
+                exchange.client().link.set_deadline(None);
+            }
+            Receipt::of(response, body).map(Box::new)
+        }
+        // Nothing has been said yet: it need not break off in the middle.
+        Err(_) => {
+            let is_late = clock::now() >= deadline;
+            let reason = if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
+            exchange.fail(reason);
+            exchange.client().link.set_deadline(None);
+            *answer = Err(reason);
+            None
+        }
+    }
+}
 
-impl Service {
-    /// To the upstream and back, and what is learnt on the way.
-    pub(crate) async fn run(mut self) -> Response<ResponseBody> {
-        let worker = Rc::clone(&self.exchange.client().worker);
-        let snapshot = Rc::clone(&self.snapshot);
-        let Errand { going, sku, canary, purchase } =
-            self.go.errand.take().map(|errand| *errand).unwrap_or_default();
-        let Go { route, now: asked, deadline, .. } = self.go;
-        let is_change = !self.head.method.is_safe();
-        let mut exchange = self.exchange;
-        let mut case = self.case;
-        let token = self.token.as_deref();
-        let mut answer = pass(&snapshot, self.go, self.head, token, self.body, &mut exchange).await;
-        let mut receipt = None;
-        if let (Ok(Some(response)), Some(_)) = (&mut answer, &purchase) {
-            match response.body_mut().collect(purchase::MAX_BODY).await {
-                Ok(body) => {
-                    if body.is_some() {
-                        exchange.complete(clock::now());
-                        exchange.client().link.set_deadline(None);
-                    }
-                    receipt = Receipt::of(response, body);
-                }
-                // Nothing has been said yet: it need not break off in the middle.
-                Err(_) => {
-                    let is_late = clock::now() >= deadline;
-                    let reason =
-                        if is_late { Reason::UpstreamTimeout } else { Reason::UpstreamError };
-                    exchange.fail(reason);
-                    exchange.client().link.set_deadline(None);
-                    answer = Err(reason);
-                }
+// === impl Errand ===
+
+impl Errand {
+    /// Takes in what was answered to what was `asked` then.
+    fn answered(
+        self,
+        arrival: &Arrival,
+        response: &mut Response<ResponseBody>,
+        is_upstreams: bool,
+        receipt: Option<Box<Receipt>>,
+        asked: Timestamp,
+    ) {
+        let (snapshot, worker) = (&arrival.snapshot, &arrival.exchange.client().worker);
+        let now = clock::now();
+        if let Some(sku) = self.sku.filter(|_| is_upstreams) {
+            let said = Said {
+                is_change: !arrival.head.method.is_safe(),
+                status: response.status(),
+                headers: response.headers(),
+                body: response.body().whole().map(|body| &body[..]),
+            };
+            if snapshot.stocks.observe(&sku, said, asked, now)
+                && let Some(canary) = self.canary
+            {
+                canary.hear();
             }
         }
-        let (mut response, is_upstreams) = match answer {
-            Ok(Some(response)) => (response, true),
-            Ok(None) => (respond::no_content(), false),
-            Err(reason) => {
-                let Decided { part, tenancy, .. } = self.decided;
-                let refused = Refused { route: Some(route), reason, part, tenancy };
-                let case = case.take().map(|case| (*case, Outcome::Failed(reason)));
-                (refuse(&worker, &snapshot, refused, case, clock::now()), false)
-            }
-        };
-        if is_upstreams {
-            let now = clock::now();
-            if let Some(sku) = &sku {
-                let said = Said {
-                    is_change,
-                    status: response.status(),
-                    headers: response.headers(),
-                    body: response.body().whole().map(|body| &body[..]),
-                };
-                if snapshot.stocks.observe(sku, said, asked, now)
-                    && let Some(canary) = canary
-                {
-                    canary.hear();
-                }
-            }
-        }
-        let given = match going {
-            Some(going) => going.answered(&snapshot, &worker, &mut response, clock::now()),
-            None => {
-                if is_upstreams {
-                    // Whatever it says of a grant, there is none.
-                    response.headers_mut().remove(GRANT_HEADER);
-                }
-                None
-            }
-        };
-        if let Some(purchase) = purchase {
+        let going = self.going;
+        let given = going.and_then(|going| going.answered(snapshot, worker, response, now));
+        if let Some(purchase) = self.purchase {
             purchase.finish(receipt.map(|receipt| receipt.with(given)));
         }
-        if let Some(case) = case {
-            case.tell(&worker, &snapshot, Outcome::Admitted, None, response.headers_mut());
-        }
-        finish(response, exchange)
     }
 }
 
@@ -183,40 +174,62 @@ impl Service {
 /// # Errors
 /// The reason why there is no answer of the upstream's.
 async fn pass(
-    snapshot: &Snapshot,
-    go: Go,
-    head: request::Parts,
-    token: Option<&Verified>,
-    body: Incoming,
-    exchange: &mut Exchange,
+    arrival: &mut Arrival,
+    index: usize,
+    ahead: ReadAhead,
+    admitted: Admitted,
+    now: Timestamp,
+    deadline: Timestamp,
 ) -> Result<Option<Response<ResponseBody>>, Reason> {
-    let Go { route: index, ahead, admitted, now, deadline, .. } = go;
+    let Arrival { exchange, snapshot, head, body, token, .. } = arrival;
+    let snapshot: &Snapshot = snapshot;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
-    if headers::ends_here(&head) {
+    if headers::ends_here(head) {
         exchange.complete(now);
         return Ok(None);
     }
     let client = exchange.client();
-    let fault = Rc::<Fault>::default();
-    let body = RequestBody::new(ahead, body, route.max_body, upstream, &client.link, &fault);
-    let upgrade = headers::wanted_upgrade(head.version, &head.headers);
+    let (body, fault) =
+        RequestBody::new(ahead, body.take(), route.max_body, upstream, &client.link);
     let is_trusted = snapshot.trusts(client.peer.address);
-    let hop = Hop {
-        peer: &client.peer,
-        is_trusted,
-        tenant: snapshot.tenants.field(token, is_trusted),
-        stripped: &client.worker.shared.stripped[client.worker.index],
-        via: &snapshot.via,
-        upgrade: upgrade.as_ref(),
-        default_host: &|| upstream.host(),
-        left: deadline.saturating_since(now),
+    let mut outgoing = {
+        let upgrade = headers::wanted_upgrade(head.version, &head.headers);
+        let hop = Hop {
+            peer: &client.peer,
+            is_trusted,
+            tenant: snapshot.tenants.field(token.as_deref(), is_trusted),
+            stripped: &client.worker.shared.stripped[client.worker.index],
+            via: &snapshot.via,
+            upgrade: upgrade.as_ref(),
+            default_host: &|| upstream.host(),
+            left: deadline.saturating_since(now),
+        };
+        Outgoing::new(head, &hop, body)
     };
-    let outgoing = Outgoing::new(head, &hop, body);
+    let fault = fault.as_deref();
+    send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await.map(Some)
+}
+
+/// Sends a request on at `now` and waits for its answer.
+///
+/// # Errors
+/// The reason why there is none.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    upstream: &Arc<Upstream>,
+    outgoing: &mut Outgoing,
+    fault: Option<&Fault>,
+    admitted: Admitted,
+    now: Timestamp,
+    deadline: Timestamp,
+) -> Result<Response<ResponseBody>, Reason> {
+    let client = exchange.client();
     let pool = &client.worker.pool;
+    let may_switch = outgoing.may_switch;
     let forwarded =
-        match forward::forward(pool, upstream, outgoing, &fault, admitted, now, deadline).await {
-            Ok(Forwarded::Switched(answer, lease)) if upgrade.is_some() => {
+        match forward::forward(pool, upstream, outgoing, fault, admitted, now, deadline).await {
+            Ok(Forwarded::Switched(answer, lease)) if may_switch => {
                 Tunnel::open(&client.link, upstream, *answer, lease)
                     .map(|response| Forwarded::Whole(response, clock::now()))
             }
@@ -225,11 +238,11 @@ async fn pass(
     let reason = match forwarded {
         Ok(Forwarded::Whole(response, ended)) => {
             exchange.complete(ended);
-            return Ok(Some(response));
+            return Ok(response);
         }
         Ok(Forwarded::Streaming(response)) => {
             client.link.set_deadline(Some(clock::instant(deadline)));
-            return Ok(Some(response));
+            return Ok(response);
         }
         // Nobody asked to switch: whatever this is, it is not an answer.
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,

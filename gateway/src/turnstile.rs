@@ -151,6 +151,12 @@ impl Turnstile {
         self.awaited = None;
     }
 
+    /// The same with an answer that the client has yet to take.
+    pub(crate) fn put_back_answered(&mut self, pending: BytesMut, answer: Vec<u8>) {
+        self.put_back(pending);
+        self.unsent = answer;
+    }
+
     /// Whether the client has yet to take an answer.
     pub(crate) fn is_active(&self) -> bool {
         !self.unsent.is_empty()

@@ -8,6 +8,10 @@ pub(super) struct ByteSet([bool; 256]);
 pub(super) const REG_NAME: ByteSet =
     ByteSet::of(b"-._~%!$&'()*+;=").and(b'0', b'9').and(b'A', b'Z').and(b'a', b'z');
 
+/// The same without what begins an escape.
+pub(super) const UNESCAPED: ByteSet =
+    ByteSet::of(b"-._~!$&'()*+;=").and(b'0', b'9').and(b'A', b'Z').and(b'a', b'z');
+
 /// A path: RFC 3986 §3.3 plus what browsers leave as it is (WHATWG URL, path percent-encode set).
 pub(super) const PATH: ByteSet =
     ByteSet::of(b"!=").and(0x24, 0x3b).and(0x40, 0x5b).and(0x5d, 0x5f).and(0x61, 0x7e);
@@ -36,6 +40,11 @@ impl ByteSet {
             byte += 1;
         }
         self
+    }
+
+    /// How many of `bytes` are in the set before one is not.
+    pub(super) fn prefix(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|&byte| !self.0[usize::from(byte)]).unwrap_or(bytes.len())
     }
 
     /// Whether all of `bytes` are in the set.

@@ -2,12 +2,18 @@
 
 use std::net::Ipv6Addr;
 
-use super::byte_set::REG_NAME;
+use super::byte_set::{REG_NAME, UNESCAPED};
 
 /// Whether `authority` may stand in a Host field or an absolute-form target: no userinfo, a
 /// non-empty host, a port that is a number. Commas are refused although RFC 3986 knows them:
 /// they make one field look like a list of two.
 pub(super) fn is_valid_authority(authority: &[u8]) -> bool {
+    // Most are names without escapes.
+    match authority.split_at(UNESCAPED.prefix(authority)) {
+        ([_, ..], []) => return true,
+        ([_, ..], [b':', port @ ..]) => return is_port(port),
+        _ => {}
+    }
     let (host, port) = match authority {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|&b| b == b']') else { return false };
@@ -30,9 +36,9 @@ pub(super) fn is_valid_authority(authority: &[u8]) -> bool {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    port.len() <= 5
-        && port.iter().all(u8::is_ascii_digit)
-        && port.iter().fold(0u32, |n, b| n * 10 + u32::from(b - b'0')) <= 65_535
+    let digit = |b: u8| b.is_ascii_digit().then(|| u32::from(b - b'0'));
+    let number = |n: u32, b: &u8| digit(*b).map(|digit| n * 10 + digit);
+    port.len() <= 5 && port.iter().try_fold(0, number).is_some_and(|port| port <= 65_535)
 }
 
 /// Every `%` is followed by two hexadecimal digits.

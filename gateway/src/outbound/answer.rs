@@ -1,5 +1,6 @@
 //! The head of an answer: read, judged, and stripped of what is not for the client.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
@@ -14,6 +15,11 @@ use crate::http1::elements;
 
 /// Most fields in one head.
 const MAX_FIELDS: usize = 256;
+
+thread_local! {
+    /// A table of an answer that is written, emptied.
+    static SPARE: Cell<HeaderMap> = Cell::default();
+}
 
 /// The head of an answer, ready to be passed on, and what is to be known of the rest.
 #[derive(Debug)]
@@ -60,6 +66,12 @@ struct Fields<'b> {
     grant: Option<GrantWord>,
 }
 
+/// Keeps a table that is needed no more for the next answer.
+pub(crate) fn reuse(mut table: HeaderMap) {
+    table.clear();
+    SPARE.set(table);
+}
+
 /// Reads the head at the beginning of `bytes`, the answer to a HEAD request or to any other, and puts
 /// its fields into `table`, which is empty.
 ///
@@ -85,6 +97,9 @@ pub(super) fn parse(
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
     head.headers = std::mem::take(table);
+    if head.headers.capacity() == 0 {
+        head.headers = SPARE.take();
+    }
     let is_http_11 = read.version == Some(1);
     let fields = read_fields(bytes, read.headers, &mut head.headers)?;
     let has_body = !(is_head
@@ -183,8 +198,11 @@ impl<'b> Fields<'b> {
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    let number = |n: u64, b: &u8| {
+        let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    };
     // hyper keeps the last two values for itself.
-    text.parse().ok().filter(|&length| length < u64::MAX - 1)
+    let length = digits.iter().try_fold(0, number).filter(|&length| length < u64::MAX - 1);
+    length.filter(|_| !digits.is_empty())
 }

@@ -11,7 +11,7 @@ mod body_reader;
 mod connection;
 mod outgoing;
 
-pub(crate) use answer::{Answer, GrantWord};
+pub(crate) use answer::{Answer, GrantWord, reuse};
 pub(crate) use body_reader::BodyReader;
 pub(crate) use connection::{Connection, NoAnswer};
 pub(crate) use outgoing::{Outgoing, SendError};

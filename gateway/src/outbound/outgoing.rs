@@ -2,30 +2,34 @@
 
 use std::io::{IoSlice, Write as _};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, request};
 
 use super::connection::Connection;
 use crate::headers::{self, Hop, OutgoingFraming};
+use crate::plain::PlainHead;
 use crate::request_body::RequestBody;
 
 /// Most heads are smaller.
 const HEAD: usize = 1024;
 
 /// A request on its way to a server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     /// The head and, if it is here, the body; kept until there is an answer.
     first: Vec<u8>,
     written: usize,
     /// What still comes from the client.
-    rest: Option<Rest>,
+    rest: Option<Box<Rest>>,
     /// An answer has no body.
     pub is_head: bool,
+    /// It asks to leave HTTP.
+    pub may_switch: bool,
     /// It may be sent twice: safe, and without a body.
     is_repeatable: bool,
-    /// The fields' table, emptied: the answer's fields need one.
+    /// The fields' table, emptied, if there was one: the answer's fields need one.
     pub table: HeaderMap,
 }
 
@@ -53,15 +57,15 @@ pub(crate) enum SendError {
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// A request with this `head`, sent on as `hop` says, and this `body`.
-    pub(crate) fn new(head: request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
+    /// A request with this `head`, sent on as `hop` says, and this `body`. Takes the fields' table.
+    pub(crate) fn new(head: &mut request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
         let framing = framing(&head.headers, &body);
         let is_chunked = framing == OutgoingFraming::Chunked;
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let is_repeatable = is_safe && body.is_empty();
         let is_head = head.method == Method::HEAD;
         let mut first = Vec::with_capacity(HEAD);
-        headers::write_to_upstream(&mut first, &head, hop, framing);
+        headers::write_to_upstream(&mut first, head, hop, framing);
         let mut rest = None;
         match body {
             RequestBody::Whole(bytes) => match bytes {
@@ -73,11 +77,30 @@ impl Outgoing {
                 Some(bytes) => first.extend_from_slice(&bytes),
                 None => {}
             },
-            body @ RequestBody::Stream(_) => rest = Some(Rest::new(body, is_chunked)),
+            body @ RequestBody::Stream(_) => {
+                rest = Some(Box::new(Rest::new(body, is_chunked)));
+            }
         }
-        let mut table = head.headers;
+        let mut table = std::mem::take(&mut head.headers);
         table.clear();
-        Self { first, written: 0, rest, is_head, is_repeatable, table }
+        let may_switch = hop.upgrade.is_some();
+        Self { first, written: 0, rest, is_head, may_switch, is_repeatable, table }
+    }
+
+    /// A request with this head, which is plain, and this body, to be answered within `left`.
+    pub(crate) fn plain(head: PlainHead, body: &[u8], left: Duration) -> Self {
+        let is_repeatable = head.is_safe && body.is_empty();
+        let mut first = head.bytes;
+        headers::write_end(&mut first, left);
+        first.extend_from_slice(body);
+        Self { first, is_repeatable, ..Self::default() }
+    }
+
+    /// The memory that it was written into, for something else.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        let mut memory = self.first;
+        memory.clear();
+        memory
     }
 
     /// All of it is sent.
