@@ -42,7 +42,8 @@ impl Budget {
     }
 }
 
-/// What it takes to find a signature wrong, rounded up from what `benches/tokens.rs` shows.
+/// What it takes to find a signature wrong, assumed of a slow core; `figures_of_tokens` beside the cache prints
+/// what it is on this machine.
 const fn cost(algorithm: Algorithm) -> Duration {
     Duration::from_micros(match algorithm {
         Algorithm::Hs256 => 2,

@@ -174,12 +174,13 @@ async fn median(gateway: &Running, fields: &str, count: usize) -> Duration {
     times[count / 2]
 }
 
-/// 8 calls at once take 40 ms each; the tenant that floods may have 6 of them.
+/// 8 calls at once take 400 ms each, so that a machine that is busy with other tests is not in the way; the tenant
+/// that floods may have 6 of them.
 #[tokio::test]
 async fn whoever_floods_floods_itself() {
     let origin = Origin::builder()
         .concurrency_limit(8)
-        .service_time(ServiceTime::Fixed(Duration::from_millis(40)))
+        .service_time(ServiceTime::Fixed(Duration::from_millis(400)))
         .start()
         .unwrap();
     let upstream = Upstream::start().await;
@@ -190,7 +191,7 @@ async fn whoever_floods_floods_itself() {
         house.text(&upstream).replace(&upstream.addr.to_string(), &origin.addr().to_string());
     let gateway = Running::start(&text);
     let (acme, umbrella) = (member("acme"), member("umbrella"));
-    let alone = median(&gateway, &umbrella, 21).await;
+    let alone = median(&gateway, &umbrella, 5).await;
     // Sixty at once, each asking again as soon as it is answered: thirty times what one customer does.
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut flood = Vec::new();
@@ -205,7 +206,7 @@ async fn whoever_floods_floods_itself() {
                     (200, _) => served += 1,
                     verdict => {
                         assert_eq!(verdict, (429, "tenant_limit"));
-                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 }
             }
@@ -213,7 +214,7 @@ async fn whoever_floods_floods_itself() {
         }));
     }
     reaches(&gateway, 6, 48).await;
-    let beside = median(&gateway, &umbrella, 21).await;
+    let beside = median(&gateway, &umbrella, 5).await;
     stop.send(true).unwrap();
     let mut served = 0;
     for client in flood {
@@ -221,6 +222,6 @@ async fn whoever_floods_floods_itself() {
     }
     println!("alone {alone:?}, beside the flood {beside:?}, of which {served} were served");
     assert!(beside < alone.mul_f64(1.1) + Duration::from_millis(2), "{alone:?} to {beside:?}");
-    assert!(served > 100, "{served}");
+    assert!(served > 10, "{served}");
     assert_eq!(origin.stats().over_limit, 0);
 }
