@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use floodgate_limiter::{Limits, Rate, TierId, Watermarks};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
+use crate::key::{Key, MissingKey};
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
 
@@ -66,6 +67,8 @@ pub struct Server {
     pub max_headers: usize,
     /// Networks of proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Memory of the process that counts as full, in bytes; `None`: what its cgroup may have.
+    pub max_memory: Option<u64>,
     /// Where a request says which tenant's it is.
     pub tenant_from: Option<TenantSource>,
     /// Pseudonym in `Via`: a token.
@@ -81,8 +84,11 @@ pub struct Upstream {
     pub name: String,
     /// At least one, no two the same.
     pub servers: Vec<ServerAddress>,
-    /// Permits, buffer, and what each tier may do with them.
+    /// Permits, buffer, and what each tier may do with them. Where their number is found, there are as many permits as
+    /// there ever may be.
     pub limits: Limits,
+    /// How the number of permits is found.
+    pub in_flight: AdaptiveSettings,
     /// Permits kept for the customers of journeys, fewer than there are.
     pub reserved: u32,
     /// Ceiling of what is admitted.
@@ -93,6 +99,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Upgraded connections at once.
     pub max_upgraded: u32,
+    /// What keeps its keys from taking all of it, over all routes.
+    pub isolate: Option<Isolate>,
 }
 
 /// A class of service.
@@ -106,6 +114,8 @@ pub struct Tier {
     pub deadline: Duration,
     /// Share of what the first tier leaves.
     pub weight: NonZeroU32,
+    /// Part of the permits and places that is its own, 0 to 1; [`Upstream::limits`] has what follows.
+    pub guaranteed: f64,
     /// Where the breaker trips and resets.
     pub watermarks: Watermarks,
     /// Ceiling of what is admitted.
@@ -135,6 +145,10 @@ pub struct Route {
     pub sku: Option<SkuSource>,
     /// Whether it is a purchase, which is made once.
     pub once: bool,
+    /// Limits of each key's own, at most 8, no two of the same name.
+    pub limits: Vec<Limit>,
+    /// What keeps its keys from taking all of the upstream.
+    pub isolate: Option<Isolate>,
     /// Whether nobody is let in without a good token.
     pub require_token: bool,
 }
@@ -172,6 +186,34 @@ pub struct Tenant {
     /// The highest tier in which it is served.
     pub highest_tier: TierId,
     /// Whether what would be refused is counted and let in.
+    pub shadow: bool,
+}
+
+/// A rate for each key of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// Unique among the limits of its route; live state is carried over a reload by it.
+    pub name: String,
+    /// What requests are told apart by. Its parts that are of the path have their place in that of the route.
+    pub key: Key,
+    /// The rate of each key.
+    pub rate: Rate,
+    /// Keys that are remembered at once, at least 1.
+    pub max_keys: usize,
+    /// What becomes of a request that does not have all of the key.
+    pub missing: MissingKey,
+    /// Whether it only counts what it would refuse.
+    pub shadow: bool,
+}
+
+/// How much of an upstream one key may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Isolate {
+    /// What requests are told apart by. Those that do not have all of it are not bounded.
+    pub key: Key,
+    /// Share of the permits that a key may hold or wait for, above 0 and at most 1.
+    pub share: f64,
+    /// Whether it only counts what it would refuse.
     pub shadow: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use floodgate_limiter::{Limits, Rate, TierLimits};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierLimits};
 
 use crate::config::{Config, Tier, Upstream};
 
@@ -11,8 +11,10 @@ use crate::config::{Config, Tier, Upstream};
 pub struct UpstreamFigures {
     /// Its name.
     pub name: String,
-    /// Requests at it at once.
+    /// Requests at it at once, at most.
     pub permits: u32,
+    /// How many of them there are.
+    pub in_flight: AdaptiveSettings,
     /// How many of those are kept for the customers of journeys.
     pub reserved: u32,
     /// Places in its buffer.
@@ -30,6 +32,8 @@ pub struct TierFigures {
     pub name: String,
     /// Its waiting capacity by watermark: while fewer wait, it may enter the buffer.
     pub places: u32,
+    /// How many permits it is guaranteed.
+    pub guaranteed: u32,
     /// Longest stay in the buffer.
     pub max_wait: Duration,
     /// Requests that have to be served per second for so many to leave within `max_wait`; `None`: it never waits.
@@ -53,6 +57,7 @@ impl UpstreamFigures {
             TierFigures {
                 name: tier.name.clone(),
                 places: if tier.max_wait.is_zero() { 0 } else { places },
+                guaranteed: limits.guarantee(index).permits,
                 max_wait: tier.max_wait,
                 drains_at: (places > 0 && wait > 0.0).then(|| f64::from(places) / wait),
                 longest_answer: tier.deadline,
@@ -62,6 +67,7 @@ impl UpstreamFigures {
         Self {
             name: upstream.name.clone(),
             permits: limits.max_in_flight(),
+            in_flight: upstream.in_flight,
             reserved: upstream.reserved,
             places: limits.buffer(),
             per_second,

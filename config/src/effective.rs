@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use floodgate_limiter::Rate;
+use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    Config, Explain, Journey, Jwt, Latch, Once, Route, Server, Tenant, Tier, Upstream,
+    Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant, Tier,
+    Upstream,
 };
 use crate::duration::Time;
 use crate::rate::Ceiling;
@@ -182,21 +183,21 @@ fn server(server: &Server) -> Table<'_> {
     ];
     values.extend(server.tenant_from.as_ref().map(|source| ("tenant_from", one(source))));
     values.extend([("via", one(&server.via)), ("log", one(&server.log))]);
+    values.extend(server.max_memory.map(|memory| ("max_memory", bytes(memory))));
     Table { section: Section::Server, name: "", values }
 }
 
 fn upstream(upstream: &Upstream) -> Table<'_> {
-    let mut values = vec![
-        ("servers", list(&upstream.servers)),
-        ("max_in_flight", one(upstream.limits.max_in_flight())),
-        ("buffer", one(upstream.limits.buffer())),
-    ];
+    let mut values = vec![("servers", list(&upstream.servers))];
+    values.extend(in_flight(&upstream.in_flight));
+    values.push(("buffer", one(upstream.limits.buffer())));
     values.extend(rate(upstream.rate));
     values.extend([
         ("connect_timeout", time(upstream.connect_timeout)),
         ("idle_timeout", time(upstream.idle_timeout)),
         ("max_upgraded", one(upstream.max_upgraded)),
     ]);
+    values.extend(isolate(&upstream.isolate));
     Table { section: Section::Upstreams, name: &upstream.name, values }
 }
 
@@ -205,6 +206,7 @@ fn tier(tier: &Tier) -> Table<'_> {
         ("max_wait", time(tier.max_wait)),
         ("deadline", time(tier.deadline)),
         ("weight", one(tier.weight)),
+        ("guaranteed", one(tier.guaranteed)),
         ("watermarks.high", one(tier.watermarks.high())),
         ("watermarks.low", one(tier.watermarks.low())),
     ];
@@ -213,7 +215,7 @@ fn tier(tier: &Tier) -> Table<'_> {
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(9);
+    let mut values = Vec::with_capacity(11);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
@@ -226,7 +228,25 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
     values.push(("require_token", one(route.require_token)));
+    let limits: Vec<String> = route.limits.iter().map(limit).collect();
+    values.push(("limits", list(&limits)));
+    values.extend(isolate(&route.isolate));
     Table { section: Section::Routes, name: &route.name, values }
+}
+
+fn limit(limit: &Limit) -> String {
+    let Limit { name, key, rate, max_keys, missing, shadow } = limit;
+    let (shown, burst) = (Ceiling::of(*rate).show(), rate.burst());
+    let name = if *name == key.to_string() { String::new() } else { format!("{name}: ") };
+    let shadow = if *shadow { ", shadow" } else { "" };
+    let missing = missing.as_str();
+    format!("{name}{key} {shown}, burst {burst}, max_keys {max_keys}, missing {missing}{shadow}")
+}
+
+fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {
+    let Isolate { key, share, shadow } = isolate.as_ref()?;
+    let shadow = if *shadow { ", shadow" } else { "" };
+    Some(("isolate", one(format_args!("{key} share {share}{shadow}"))))
 }
 
 fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
@@ -289,6 +309,22 @@ fn once(once: &Once) -> Table<'_> {
 fn explain(explain: &Explain) -> Table<'_> {
     let values = vec![("header", one(explain.header)), ("sample", one(explain.sample))];
     Table { section: Section::Explain, name: "", values }
+}
+
+/// The number itself where there is nothing to find, as it is typed most often.
+fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
+    if *settings == AdaptiveSettings::fixed(settings.start()) {
+        return vec![("max_in_flight", one(settings.start()))];
+    }
+    let mut values = vec![
+        ("max_in_flight.min", one(settings.min())),
+        ("max_in_flight.max", one(settings.max())),
+        ("max_in_flight.start", one(settings.start())),
+        ("max_in_flight.algorithm", one(settings.algorithm().as_str())),
+        ("max_in_flight.shadow", one(settings.is_shadow())),
+    ];
+    values.extend(settings.max_latency().map(|it| ("max_in_flight.max_latency", time(it))));
+    values
 }
 
 fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {

@@ -175,6 +175,9 @@ fn add_keys(prefix: &str, properties: &Json, keys: &mut Vec<Key>) {
         }
         let name = format!("{prefix}{key}");
         add_keys(&format!("{name}{SEPARATOR}"), &schema["properties"], keys);
+        for choice in schema["anyOf"].as_array().into_iter().flatten() {
+            add_keys(&format!("{name}{SEPARATOR}"), &choice["properties"], keys);
+        }
         keys.push(Key { name, is_text: schema["type"] == "string" });
     }
 }
@@ -371,9 +374,12 @@ fn insert<'t>(file: &mut DeTable<'t>, target: &Target, value: Spanned<DeValue<'t
     let Some(mut table) = table else { return };
     let mut key = target.key.as_str();
     while let Some((outer, inner)) = key.split_once(SEPARATOR) {
-        let DeValue::Table(next) = entry(table, outer, DeValue::Table(DeTable::new()), span) else {
-            return;
-        };
+        let next = entry(table, outer, DeValue::Table(DeTable::new()), span);
+        if next.is_integer() {
+            // A number that may be a table too, and now is one.
+            *next = DeValue::Table(DeTable::new());
+        }
+        let DeValue::Table(next) = next else { return };
         (table, key) = (next, inner);
     }
     table.insert(Spanned::new(range(span), key.to_owned().into()), value);

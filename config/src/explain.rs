@@ -9,6 +9,7 @@ use crate::derived::{TierFigures, UpstreamFigures};
 use crate::duration::Time;
 use crate::effective::Section;
 use crate::given::Given;
+use crate::in_flight;
 use crate::load::Loaded;
 use crate::problem::Problems;
 use crate::value::Text;
@@ -62,13 +63,14 @@ pub fn explain(loaded: &Loaded, service: Option<Duration>) -> Explanation {
 // === impl Explanation ===
 
 impl Explanation {
-    /// `{values: [{key, value, given}], upstreams: [{name, permits, reserved, places, per_second, tiers: […]}], warnings: […]}`.
+    /// `{values: [{key, value, given}], upstreams: [{name, permits, in_flight, reserved, places, per_second, tiers: […]}], warnings: […]}`.
     pub fn to_json(&self) -> Json {
         let value = |it: &EffectiveValue| json!({ "key": it.key, "value": it.value, "given": it.given.to_string() });
         let tier = |tier: &TierFigures| {
             json!({
                 "name": tier.name,
                 "places": tier.places,
+                "guaranteed": tier.guaranteed,
                 "max_wait_ms": tier.max_wait.as_secs_f64() * 1e3,
                 "drains_at_per_second": tier.drains_at,
                 "longest_answer_ms": tier.longest_answer.as_secs_f64() * 1e3,
@@ -79,6 +81,7 @@ impl Explanation {
             json!({
                 "name": it.name,
                 "permits": it.permits,
+                "in_flight": in_flight::in_words(&it.in_flight),
                 "reserved": it.reserved,
                 "places": it.places,
                 "per_second": it.per_second,
@@ -117,8 +120,8 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for UpstreamFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, permits, reserved, places, per_second, tiers } = self;
-        write!(f, "upstream {name}: {permits} permits")?;
+        let Self { name, permits: _, in_flight, reserved, places, per_second, tiers } = self;
+        write!(f, "upstream {name}: {}", in_flight::in_words(in_flight))?;
         if *reserved > 0 {
             write!(f, " ({reserved} kept for journeys)")?;
         }
@@ -138,6 +141,10 @@ impl fmt::Display for TierFigures {
         let (name, answer) = (&self.name, Time(self.longest_answer).show());
         write!(f, "{name}: answered within {answer}; ")?;
         let Some(drains_at) = self.drains_at else { return f.write_str("never waits") };
+        if self.guaranteed > 0 {
+            let plural = if self.guaranteed == 1 { "" } else { "s" };
+            write!(f, "guaranteed {} permit{plural}; ", self.guaranteed)?;
+        }
         let (places, wait) = (self.places, Time(self.max_wait).show());
         let drains_at = rounded(drains_at);
         write!(f, "waits up to {wait} while fewer than {places} wait")?;

@@ -8,8 +8,11 @@ use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::duration::{Period, Time, Timeout};
+use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, Label, TenantSource};
+use crate::key::{MissingKey, TypedKey};
+use crate::limits::MOST as MAX_LIMITS;
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
 use crate::size::Size;
@@ -35,6 +38,9 @@ const MAX_TENANTS: usize = 1_000;
 
 /// Most steps of a journey.
 const MAX_STEPS: usize = 32;
+
+/// Memory of the process.
+pub(crate) type Memory = Size<{ 1 << 20 }, { 1 << 50 }>;
 
 /// The burst of a rate.
 pub(crate) type Burst = Integer<1, { u32::MAX as u64 }>;
@@ -98,6 +104,8 @@ table! {
         optional tenant_from: TenantSource,
         /// The name of this gateway in the `Via` header.
         default via: Pseudonym = Pseudonym("floodgate".to_owned()),
+        /// Memory of this process that counts as full: pressure on every upstream rises towards it. Left out: the limit of its cgroup, or none where that has none.
+        optional max_memory: Memory,
         /// What is logged: a level, or `target=level` pairs separated by commas.
         default log: LogFilter = LogFilter("info".to_owned()),
     }
@@ -108,8 +116,8 @@ table! {
     FileUpstream {
         /// Its servers, each `address:port` or `host:port`.
         required servers: List<ServerAddress, 1, MAX_SERVERS>,
-        /// Permits: requests at this upstream at once, all servers together. 0 closes it.
-        default max_in_flight: Integer<0, 1_000_000> = Integer(64),
+        /// Permits: requests at this upstream at once, all servers together. 0 closes it. Or how their number is found, `{ min = 8, max = 400, start = 200 }`.
+        default max_in_flight: InFlight = InFlight::Fixed(Integer(64)),
         /// Places in the buffer of requests that wait for a permit, all tiers together. 0: nobody waits.
         default buffer: Integer<0, { MAX_BUFFER as u64 }> = Integer(1_024),
         /// Ceiling of what is admitted to this upstream: `"N/s"`, `"N/m"` or `"N/h"`; `"0/s"` is closed. Left out: none.
@@ -122,6 +130,8 @@ table! {
         default idle_timeout: Timeout = Timeout::from_secs(30),
         /// Upgraded connections (WebSocket) at once; they hold no permit.
         default max_upgraded: Integer<0, 1_000_000> = Integer(1_024),
+        /// How much of it one key may take, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
+        optional isolate: FileIsolate,
     }
 }
 
@@ -136,6 +146,8 @@ table! {
         optional deadline: Timeout,
         /// Share of what the first tier leaves, against the other lower tiers.
         default weight: Integer<1, 1_000> = Integer(1),
+        /// Part of the permits and of the buffer's places that is this tier's however many of the others there are; all tiers together at most 1. Permits that it does not use are lent, and the next ones that come back are its own.
+        default guaranteed: Fraction = Fraction(0.0),
         /// Where the breaker of this tier trips and resets. Left out: 0.95 and 0.80 for the first tier, 0.75 and 0.55 for the second, 0.60 and 0.45 for the others.
         optional watermarks: FileWatermarks,
         /// Ceiling of what is admitted in this tier, such as `"5000/s"`. Left out: none.
@@ -180,6 +192,10 @@ table! {
         default once: bool = false,
         /// Nobody is let in without a good bearer token: 401.
         default require_token: bool = false,
+        /// Limits of each key's own, such as `[{ key = "client_ip", rate = "10/s", burst = 20 }]`; what is over one of them is 429.
+        default limits: List<FileLimit, 0, MAX_LIMITS> = List(Vec::new()),
+        /// How much of the upstream one key may take through this route, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
+        optional isolate: FileIsolate,
     }
 }
 
@@ -217,6 +233,38 @@ table! {
         /// The highest tier in which it is served, by name: its requests on routes of higher ones go there. Left out: the first.
         optional highest_tier: Name,
         /// What would be refused is counted and let in.
+        default shadow: bool = false,
+    }
+}
+
+table! {
+    /// A rate for each key of its own.
+    FileLimit {
+        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key.
+        required key: TypedKey,
+        /// Its name, in metrics; live state is carried over a reload by it. Left out: its key, such as `client_ip+path:sku`.
+        optional name: Name,
+        /// What each key may do: `"N/s"`, `"N/m"` or `"N/h"`; `"0/s"` refuses whoever has the key.
+        required rate: Ceiling,
+        /// Requests of one key at once after idleness. Left out: a second's worth of `rate`, at least 1.
+        optional burst: Burst,
+        /// Keys that are remembered at once, at most 141 bytes each; those beyond share.
+        default max_keys: Integer<1, 10_000_000> = Integer(100_000),
+        /// What becomes of a request that does not have all of the key, which is counted: `"client_ip"`: it is told apart by the address of its client, so that nobody gets rid of the limit by leaving something out; `"pass"`: it passes.
+        default missing: MissingKey = MissingKey::ClientIp,
+        /// Whether it only counts what it would refuse.
+        default shadow: bool = false,
+    }
+}
+
+table! {
+    /// How much of an upstream one key may take.
+    FileIsolate {
+        /// What requests are told apart by, as in `limits`. One that does not have all of it is not bounded.
+        required key: TypedKey,
+        /// Share of the permits that a key may hold or wait for, at least one permit; what is over it is 503.
+        required share: Fraction<true>,
+        /// Whether it only counts what it would refuse.
         default shadow: bool = false,
     }
 }

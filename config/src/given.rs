@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::effective::Section;
-use crate::file::{FileConfig, FileJourney, FileTier};
+use crate::file::{FileConfig, FileJourney, FileTier, FileUpstream};
 use crate::source::{Source, Span};
 
 /// Where an effective value comes from. `Display` as `checkout.toml:11`, `environment: FLOODGATE__…` or `default`.
@@ -64,7 +64,7 @@ impl Sources {
         add(Section::Server, 0, file.server.typed());
         let upstreams = file.upstreams.iter().flat_map(|upstreams| &upstreams.0);
         for (index, (_, upstream)) in upstreams.enumerate() {
-            add(Section::Upstreams, index, upstream.typed());
+            add(Section::Upstreams, index, upstream_typed(upstream));
         }
         for (index, tier) in file.tiers.values().enumerate() {
             add(Section::Tiers, index, tier_typed(tier));
@@ -97,6 +97,15 @@ impl Sources {
             Some((_, Line { line, .. })) => Given::File { name: self.file.clone(), line: *line },
         }
     }
+}
+
+/// With the keys that say how the number of permits is found in place of their table.
+fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
+    let mut typed = upstream.typed();
+    let found = upstream.max_in_flight.typed();
+    typed.retain(|(key, _)| *key != "max_in_flight" || found.is_empty());
+    typed.extend(found);
+    typed
 }
 
 /// With the two keys of the watermarks in place of the pair.

@@ -56,15 +56,7 @@ impl Text for Identity {
         let (kind, name) = kind_and_name(text, ["header", "cookie", "claim"], Self::FORM)?;
         match kind {
             "header" => header(name).map(Self::Header),
-            "cookie" if !is_token(name) || name.len() > LONGEST => {
-                let message = format!("{} is no name of a cookie", quote(name));
-                Err(Complaint::new(message, format!("a token of at most {LONGEST} bytes")))
-            }
-            "cookie" if name.get(..10).is_some_and(|it| it.eq_ignore_ascii_case("floodgate-")) => {
-                let message = format!("the cookie {} is the gateway's own", quote(name));
-                Err(Complaint::new(message, "name one that the application sets"))
-            }
-            "cookie" => Ok(Self::Cookie(name.to_owned())),
+            "cookie" => cookie(name).map(Self::Cookie),
             _ => {
                 let legal = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
                 if (1..=LONGEST).contains(&name.len()) && name.bytes().all(legal) {
@@ -196,6 +188,19 @@ pub(crate) fn kind_and_name<'t, const N: usize>(
         return Err(Complaint::new(format!("{} is of no known kind", quote(text)), suggestion));
     };
     Ok((kind, name))
+}
+
+/// The name of a cookie that is the application's.
+pub(crate) fn cookie(name: &str) -> Result<String, Complaint> {
+    if !is_token(name) || name.len() > LONGEST {
+        let message = format!("{} is no name of a cookie", quote(name));
+        return Err(Complaint::new(message, format!("a token of at most {LONGEST} bytes")));
+    }
+    if name.get(..10).is_some_and(|it| it.eq_ignore_ascii_case("floodgate-")) {
+        let message = format!("the cookie {} is the gateway's own", quote(name));
+        return Err(Complaint::new(message, "name one that the application sets"));
+    }
+    Ok(name.to_owned())
 }
 
 /// The name of a header that reaches the gateway and is the application's, in lower case.

@@ -32,9 +32,12 @@ mod environment;
 mod explain;
 mod file;
 mod given;
+mod in_flight;
 mod journey;
 mod journeys;
 mod jwt;
+mod key;
+mod limits;
 mod load;
 mod names;
 mod pattern;
@@ -56,13 +59,15 @@ mod word;
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
 pub use config::{
-    Config, Explain, Finish, Journey, Jwt, Latch, Once, Route, Server, Tenant, Tier, Upstream,
+    Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
+    Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
 pub use jwt::{Algorithm, TenantSource};
+pub use key::{Key, KeyPart, MissingKey};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};

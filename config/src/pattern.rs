@@ -93,8 +93,8 @@ impl Pattern {
         named.chain(self.rest().map(|rest| (self.segments.len(), rest)))
     }
 
-    /// The index of the segment, or of the rest, with this name.
-    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+    /// The index of the segment, or of the rest, with this name, for [`Pattern::capture`].
+    pub fn position(&self, name: &str) -> Option<usize> {
         self.names().find(|(_, one)| *one == name).map(|(index, _)| index)
     }
 

@@ -28,6 +28,13 @@ impl Ceiling {
         Rate::new(self.count, self.per, burst).map_err(|error| error.to_string())
     }
 
+    /// With the burst that was typed, or a second's worth: what one page asks for comes at once.
+    pub(crate) fn of_key(self, burst: Option<u32>) -> Result<Rate, String> {
+        let seconds = self.per.as_secs().max(1);
+        let second = u32::try_from((self.count / seconds).max(1)).unwrap_or(u32::MAX);
+        self.with_burst(Some(burst.unwrap_or(second)))
+    }
+
     /// A tenth of a second's worth, at least 1: absorbs jitter without letting a second's worth through at once.
     fn default_burst(self) -> u32 {
         let tenths = u64::try_from(self.per.as_millis() / 100).unwrap_or(u64::MAX).max(1);

@@ -45,16 +45,7 @@ impl Text for TypedSku {
         match kind {
             "path" => Ok(Self::Path(name.to_owned())),
             "header" => header(name).map(Self::Header),
-            _ => {
-                let legal =
-                    |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-                if (1..=LONGEST).contains(&name.len()) && name.bytes().all(legal) {
-                    return Ok(Self::Query(name.to_owned()));
-                }
-                let message = format!("{} is no name of a parameter", quote(name));
-                let suggestion = format!("1 to {LONGEST} of the characters A-Z a-z 0-9 - . _ ~");
-                Err(Complaint::new(message, suggestion))
-            }
+            _ => query(name).map(Self::Query),
         }
     }
 
@@ -71,17 +62,10 @@ impl TypedSku {
             Self::Header(name) => return Ok(SkuSource::Header(name.clone())),
             Self::Query(name) => return Ok(SkuSource::Query(name.clone())),
         };
-        if let Some(segment) = path.position(wanted) {
-            return Ok(SkuSource::Path { segment });
+        match path.position(wanted) {
+            Some(segment) => Ok(SkuSource::Path { segment }),
+            None => Err(not_in(wanted, path)),
         }
-        let names: Vec<&str> = path.names().map(|(_, name)| name).collect();
-        let message = format!("there is no {} in the path {}", quote(wanted), quote(path.as_str()));
-        let suggestion = match nearest(wanted, names.iter().copied()) {
-            Some(meant) => format!("did you mean \"path:{meant}\"?"),
-            None if names.is_empty() => "name a segment, such as \"/sale/{sku}\"".to_owned(),
-            None => format!("its names: {}", listed(&names)),
-        };
-        Err(Complaint::new(message, suggestion))
     }
 
     /// What was typed for `source` at a route with this path.
@@ -105,6 +89,29 @@ impl fmt::Display for TypedSku {
             Self::Query(name) => write!(f, "query:{name}"),
         }
     }
+}
+
+/// The name of a parameter of the query.
+pub(crate) fn query(name: &str) -> Result<String, Complaint> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    if (1..=LONGEST).contains(&name.len()) && name.bytes().all(legal) {
+        return Ok(name.to_owned());
+    }
+    let message = format!("{} is no name of a parameter", quote(name));
+    let suggestion = format!("1 to {LONGEST} of the characters A-Z a-z 0-9 - . _ ~");
+    Err(Complaint::new(message, suggestion))
+}
+
+/// Complains that nothing in `path` has the name `wanted`.
+pub(crate) fn not_in(wanted: &str, path: &Pattern) -> Complaint {
+    let names: Vec<&str> = path.names().map(|(_, name)| name).collect();
+    let message = format!("there is no {} in the path {}", quote(wanted), quote(path.as_str()));
+    let suggestion = match nearest(wanted, names.iter().copied()) {
+        Some(meant) => format!("did you mean \"path:{meant}\"?"),
+        None if names.is_empty() => "name a segment, such as \"/sale/{sku}\"".to_owned(),
+        None => format!("its names: {}", listed(&names)),
+    };
+    Complaint::new(message, suggestion)
 }
 
 #[cfg(test)]

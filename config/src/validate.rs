@@ -11,6 +11,7 @@ use crate::address::ServerAddress;
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
+use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
@@ -66,7 +67,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
     };
     refer_back(&mut config);
-    Some(config)
+    check_upstreams(file, &config, report);
+    (!report.has_errors()).then_some(config)
 }
 
 fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
@@ -103,6 +105,7 @@ fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
         max_headers: narrow(file.max_headers.0),
         trusted_proxies: file.trusted_proxies.values().copied().collect(),
         tenant_from: file.tenant_from.as_ref().map(|source| source.value.clone()),
+        max_memory: file.max_memory.as_ref().map(|it| it.0),
         via: file.via.0.clone(),
         log: file.log.0.clone(),
     }
@@ -121,7 +124,28 @@ fn tiers(file: &FileConfig, report: &mut Report<'_>) -> Vec<Tier> {
         let typed = FileTier::left_out(file.span, report);
         tiers.extend(tier("l1".to_owned(), 0, &typed, "tiers", report));
     }
+    guarantees(file, report);
     tiers
+}
+
+/// Nobody can be guaranteed what somebody else is.
+fn guarantees(file: &FileConfig, report: &mut Report<'_>) {
+    let mut sum = 0.0;
+    for (index, typed) in file.tiers.values().enumerate() {
+        sum += typed.guaranteed.0;
+        // What decimal fractions add up to may be beyond 1 by their rounding.
+        if sum > 1.0 + 1e-9 {
+            // To the last digit that somebody typed, not to those of the rounding.
+            let sum = (sum * 1e6).round() / 1e6;
+            report.error(
+                format!("tiers[{index}].guaranteed"),
+                typed.guaranteed.span.unwrap_or(typed.span),
+                format!("the tiers up to this one are guaranteed {sum} of the permits"),
+                "there is 1 to divide: lower `guaranteed` of this tier or of one before it",
+            );
+            return;
+        }
+    }
 }
 
 fn tier(
@@ -153,6 +177,7 @@ fn tier(
         max_wait: typed.max_wait.as_ref().map_or(max_wait, |typed| typed.0),
         deadline: typed.deadline.as_ref().map_or(deadline, |typed| typed.0),
         weight: NonZeroU32::new(narrow(typed.weight.0)).unwrap_or(NonZeroU32::MIN),
+        guaranteed: typed.guaranteed.0,
         watermarks,
         rate: rate(&typed.rate, &typed.burst, path, report),
     })
@@ -176,6 +201,7 @@ fn upstream(
 ) -> Option<Upstream> {
     let path = format!("upstreams.{name}");
     let rate = rate(&typed.rate, &typed.burst, &path, report);
+    let isolate = isolate(&typed.isolate, None, &path, report);
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
         let key = format!("{path}.servers[{index}]");
@@ -188,23 +214,27 @@ fn upstream(
             report.collision(key, span, first, message, "leave one of them out");
         }
     }
+    let guaranteed: Vec<f64> = tiers.iter().map(|tier| tier.guaranteed).collect();
     let tiers = tiers.iter().map(|tier| TierLimits {
         max_wait: tier.max_wait,
         weight: tier.weight,
         watermarks: tier.watermarks,
     });
-    let (max_in_flight, buffer) = (narrow(typed.max_in_flight.0), narrow(typed.buffer.0));
-    match Limits::new(max_in_flight, buffer, tiers.collect()) {
+    let in_flight = typed.max_in_flight.settings(&format!("{path}.max_in_flight"), report)?;
+    let most = if in_flight.moves() { in_flight.max() } else { in_flight.start() };
+    match Limits::new(most, narrow(typed.buffer.0), tiers.collect()) {
         Ok(limits) => Some(Upstream {
             name: name.to_owned(),
             servers: typed.servers.as_ref()?.values().cloned().collect(),
-            limits,
+            limits: limits.guaranteed(&guaranteed),
+            in_flight,
             // What follows from the journeys is not known yet.
             reserved: 0,
             rate,
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
+            isolate,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.
@@ -290,6 +320,8 @@ fn route(
         };
         sku.at(&typed.path).map_err(told).ok()
     });
+    let limits = limits(&typed.limits, &typed.path, path, report);
+    let isolate = isolate(&typed.isolate, Some(&typed.path), path, report);
     Some(Route {
         name,
         methods: typed
@@ -306,6 +338,8 @@ fn route(
         sku,
         once: typed.once.value,
         require_token: typed.require_token.value,
+        limits,
+        isolate,
     })
 }
 

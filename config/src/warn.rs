@@ -51,10 +51,15 @@ fn upstreams(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
     for (index, ((name, typed), upstream)) in typed.zip(&config.upstreams).enumerate() {
         let path = format!("upstreams.{}", name.value);
         let at = name.span.unwrap_or(typed.span);
-        if typed.max_in_flight.0 == 0 {
+        if upstream.limits.max_in_flight() == 0 {
             let span = typed.max_in_flight.span.unwrap_or(at);
             let message = format!("the upstream `{}` is closed", name.value);
             report.warning(format!("{path}.max_in_flight"), span, message, "0 permits");
+        }
+        for (key, span, message, suggestion) in
+            typed.max_in_flight.odd(&upstream.in_flight, longest_deadline(config))
+        {
+            report.warning(format!("{path}.max_in_flight.{key}"), span, message, suggestion);
         }
         if let Some((message, suggestion)) = buffer(upstream, index, config) {
             let span = typed.buffer.span.unwrap_or(at);
@@ -194,7 +199,33 @@ fn tiers(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let suggestion = "it is served first, the others share what it leaves";
             report.warning(format!("{path}.weight"), span, message, suggestion);
         }
+        if let Some((message, suggestion)) = guarantee(tier, index, config) {
+            let span = typed.guaranteed.span.unwrap_or(at);
+            report.warning(format!("{path}.guaranteed"), span, message, suggestion);
+        }
     }
+}
+
+/// What is wrong with what `tier` is guaranteed.
+fn guarantee(tier: &Tier, index: usize, config: &Config) -> Option<(String, String)> {
+    let name = &tier.name;
+    if tier.guaranteed == 0.0 {
+        return None;
+    }
+    if tier.max_wait.is_zero() {
+        let message = format!("what the tier `{name}` is guaranteed is never its own");
+        let suggestion = "permits come back to those who wait: give it a `max_wait`".to_owned();
+        return Some((message, suggestion));
+    }
+    let is_without = |upstream: &&Upstream| {
+        upstream.limits.max_in_flight() > 0 && upstream.limits.guarantee(index).permits == 0
+    };
+    let upstream = config.upstreams.iter().find(is_without)?;
+    let message =
+        format!("the tier `{name}` is guaranteed no permit at the upstream `{}`", upstream.name);
+    let permits = upstream.limits.max_in_flight();
+    let suggestion = format!("the tiers before it are guaranteed all {permits} of them");
+    Some((message, suggestion))
 }
 
 fn routes(file: &FileConfig, config: &Config, report: &mut Report<'_>) {

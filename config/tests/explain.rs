@@ -84,9 +84,16 @@ fn every_value_is_told_with_where_it_comes_from() {
 /// Against the schema, so that a new key is not forgotten. Names are in the paths.
 #[test]
 fn no_key_is_forgotten() {
-    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nrate =");
-    let text = text.replace("buffer = 1000", "rate = \"9/s\"");
+    let text = TEXT.replace("rate =", "methods = [\"GET\"]\nsku = \"query:id\"\nisolate = { key = \"client_ip\", share = 0.5 }\nrate =");
+    let text = text
+        .replace("buffer = 1000", "isolate = { key = \"client_ip\", share = 0.5 }\nrate = \"9/s\"");
     let text = text.replace("max_wait = \"100ms\"", "rate = \"9/s\"");
+    let text = text.replace("[server]", "[server]\nmax_memory = \"1GiB\"");
+    let in_flight = "{ max = 9, max_latency = \"1s\" }";
+    let text = text.replace(
+        "rate = \"9/s\"\n\n[[tiers]]",
+        &format!("rate = \"9/s\"\nmax_in_flight = {in_flight}\n\n[[tiers]]"),
+    );
     let more = "[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
     let text = text.replace("[server]\n", "[server]\ntenant_from = \"claim:org\"\n") + more;
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
@@ -94,6 +101,10 @@ fn no_key_is_forgotten() {
     let tables = [
         ("server.", "/properties/server"),
         ("upstreams.checkout.", "/properties/upstreams/additionalProperties"),
+        (
+            "upstreams.checkout.max_in_flight.",
+            "/properties/upstreams/additionalProperties/properties/max_in_flight/anyOf/1",
+        ),
         ("tiers.l2.", "/properties/tiers/items"),
         ("tiers.l2.watermarks.", "/properties/tiers/items/properties/watermarks"),
         ("routes.order.", "/properties/routes/items"),
@@ -185,6 +196,7 @@ fn an_explanation_comes_as_json_too() {
         serde_json::json!({
             "name": "l2",
             "places": 750,
+            "guaranteed": 0,
             "max_wait_ms": 100.0,
             "drains_at_per_second": 7_500.0,
             "longest_answer_ms": 3_000.0,

@@ -15,10 +15,12 @@ use serde_json::Value;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-const TEXTS: [&str; 3] = [
+const TEXTS: [&str; 5] = [
     include_str!("../examples/checkout.toml"),
     include_str!("../examples/full.toml"),
     include_str!("../examples/journeys.toml"),
+    include_str!("../examples/adaptive.toml"),
+    include_str!("../examples/limits.toml"),
 ];
 
 /// Pieces that are likely to mean something where they land.

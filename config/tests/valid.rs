@@ -23,7 +23,16 @@ fn taken<'c>(config: &'c Config, method: &str, path: &str) -> Option<&'c str> {
 
 #[test]
 fn every_example_loads_without_a_warning() {
-    for name in ["checkout.toml", "full.toml", "journeys.toml", "minimal.toml", "tenants.toml"] {
+    for name in [
+        "adaptive.toml",
+        "checkout.toml",
+        "full.toml",
+        "journeys.toml",
+        "limits.toml",
+        "minimal.toml",
+        "shares.toml",
+        "tenants.toml",
+    ] {
         match loaded(name) {
             Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
             Err(error) => panic!("{error}"),
@@ -96,7 +105,10 @@ fn one_upstream_with_its_servers_is_enough() {
 #[test]
 fn what_is_left_out_is_what_the_full_example_says() {
     let full = loaded("full.toml").unwrap().config;
-    let text = "[[tiers]]\n[[tiers]]\n[[tiers]]\n[[routes]]\n[[journeys]]\nname = \"sale\"\n\
+    let text = "[upstreams.checkout.isolate]\nkey = \"client_ip\"\nshare = 0.3\n\
+                [[tiers]]\n[[tiers]]\n[[tiers]]\n[[routes]]\n\
+                limits = [{ key = \"client_ip\", rate = \"10/s\" }]\n\
+                isolate = { key = \"client_ip\", share = 0.3 }\n[[journeys]]\nname = \"sale\"\n\
                 steps = [\"route-1\"]\nkeys = \"env:FLOODGATE_GRANT_KEYS\"\n\
                 [jwt]\nkeys = \"env:FLOODGATE_TOKEN_KEYS\"\naudience = [\"shop\"]\n\
                 [tenants.checkout]\nhighest_tier = \"l2\"\n";

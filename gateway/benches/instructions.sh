@@ -49,6 +49,16 @@ path = "/closed/{*rest}"
 tier = "l1"
 rate = "0/s"
 
+# The second request of the only client is over the second limit.
+[[routes]]
+name = "limited"
+path = "/limited"
+tier = "l1"
+limits = [
+  { name = "often", key = "client_ip", rate = "1000000/s", burst = 1000000 },
+  { name = "seldom", key = "client_ip", rate = "1/h", burst = 1 },
+]
+
 # Whoever comes first has the only grant.
 [[journeys]]
 name = "sale"
@@ -91,6 +101,7 @@ job() {
 }
 
 job refused /closed/goods a{}
+job limited /limited a{}     # over the second of two limits per address
 job newcomer /enter a{}      # refused at the entry of a journey, and told a time of its own
 job early /enter always      # the same customer again and again
 job stranger /pay a{}        # a later step without a grant

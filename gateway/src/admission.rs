@@ -1,28 +1,32 @@
 //! The gate and the buffer, as a request meets them: the one order of checks, cheapest first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
+use crate::keyed::{Asked, Held};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
-use crate::tenant::{Held, Tenancy};
+use crate::tenant::{Tenancy, TenantHeld};
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     permit: Option<Permit>,
     /// That of its tenant's share, given back after it.
-    held: Option<Box<Held>>,
+    tenants: Option<Box<TenantHeld>>,
+    /// That of its keys' shares, given back with it.
+    _held: Held,
 }
 
 /// When a request that is not refused gets its permit.
 #[derive(Debug)]
 pub(crate) enum Turn {
     /// When its ticket is called.
-    Later(Ticket),
+    Later(Ticket, Held),
     /// At once.
     Now(Admitted),
 }
@@ -37,12 +41,16 @@ pub(crate) fn look(
     route: &Route,
     part: Part,
     tenancy: &mut Tenancy,
+    asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let class = class(snapshot, route, part, *tenancy);
     limiter.check(class)?;
     snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
+    if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
+        keyed.look(asked, now)?;
+    }
     for rate in rates(snapshot, route, class.tier).into_iter().flatten() {
         rate.peek(now).map_err(|_| Reason::Rate)?;
     }
@@ -80,13 +88,29 @@ pub(crate) async fn hold(
     (part, tenancy): (Part, Tenancy),
     now: Timestamp,
     deadline: Timestamp,
-) -> Result<(Option<Box<Held>>, Timestamp), Reason> {
+) -> Result<(Option<Box<TenantHeld>>, Timestamp), Reason> {
     let Some(share) = snapshot.tenants.share(tenancy, route.upstream) else {
         return Ok((None, now));
     };
     let class = class(snapshot, route, part, tenancy);
     let (held, now) = share.take(class, now, deadline).await?;
     Ok((Some(Box::new(held)), now))
+}
+
+/// How long a request of `route` that is this `part` of its journey is to wait for a permit, as far as can be told by
+/// reading: of those above the ordinary rank that takes the lock, so they are not judged by it before they ask.
+pub(crate) fn expected_wait(
+    snapshot: &Snapshot,
+    route: &Route,
+    part: Part,
+    tenancy: Tenancy,
+) -> Duration {
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let class = class(snapshot, route, part, tenancy);
+    if class.rank.is_preferred() || limiter.has_spare() {
+        return Duration::ZERO;
+    }
+    limiter.estimated_wait(class)
 }
 
 /// The gate, for whom a [`look`] has not refused.
@@ -98,20 +122,27 @@ pub(crate) fn ask(
     route: &Route,
     part: Part,
     tenancy: Tenancy,
+    asked: Option<&mut Asked<'_>>,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let class = class(snapshot, route, part, tenancy);
+    let keyed = route.keyed.as_deref().zip(asked);
+    let held =
+        keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
     let turn = match limiter.acquire(class, now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted::new(permit)),
+        Decision::Admit(permit) => Turn::Now(Admitted::new(permit, held)),
         Decision::Reject(rejection) => return Err(rejection.into()),
-        Decision::Wait(ticket) => Turn::Later(ticket),
+        Decision::Wait(ticket) => Turn::Later(ticket, held),
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
     // says no after all, another request was faster, and the permit or the place goes back.
     snapshot.tenants.take(tenancy, now)?;
+    if let Some((keyed, asked)) = keyed {
+        keyed.take(asked, now)?;
+    }
     let mut rates = rates(snapshot, route, class.tier).into_iter().flatten();
     rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
     Ok(turn)
@@ -121,13 +152,13 @@ pub(crate) fn ask(
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(mut ticket: Ticket) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Reason> {
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted::new(result?))
+    Ok(Admitted::new(result?, held))
 }
 
 /// The rates that a request of this route, served in this tier, has to keep to.
@@ -140,13 +171,13 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<
 // === impl Admitted ===
 
 impl Admitted {
-    const fn new(permit: Permit) -> Self {
-        Self { permit: Some(permit), held: None }
+    const fn new(permit: Permit, held: Held) -> Self {
+        Self { permit: Some(permit), tenants: None, _held: held }
     }
 
     /// With one of its tenant's own, which is given back after it.
-    pub(crate) fn with(mut self, held: Option<Box<Held>>) -> Self {
-        self.held = held;
+    pub(crate) fn with(mut self, tenants: Option<Box<TenantHeld>>) -> Self {
+        self.tenants = tenants;
         self
     }
 
@@ -156,7 +187,7 @@ impl Admitted {
         if let Some(permit) = self.permit.take() {
             permit.release(now);
         }
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.tenants.take() {
             held.served(now);
         }
     }

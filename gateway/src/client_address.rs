@@ -7,6 +7,8 @@ use crate::fields::Fields;
 use crate::http1::elements;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Heard where there is no `X-Forwarded-For` (RFC 7239).
+const FORWARDED: &str = "forwarded";
 
 /// The address of the client whose `fields` came from `peer`: the last that a trusted proxy names and that is not one
 /// itself. What stands in front of it anybody may have written.
@@ -20,16 +22,35 @@ pub(crate) fn client_address(
     if !is_trusted(peer) {
         return peer;
     }
-    let mut client = None;
-    for element in fields.all(FORWARDED_FOR).flat_map(elements) {
-        client = match address(element) {
-            Some(address) if client.is_none() || !is_trusted(address) => Some(address),
-            Some(_) => client,
-            // What comes before is no address that the next one could have seen.
-            None => None,
-        };
-    }
+    let last = |chain: &mut dyn Iterator<Item = Option<IpAddr>>| {
+        let mut client = None;
+        for element in chain {
+            client = match element {
+                Some(address) if client.is_none() || !is_trusted(address) => Some(address),
+                Some(_) => client,
+                // What comes before is no address that the next one could have seen.
+                None => None,
+            };
+        }
+        client
+    };
+    let mut chain = fields.all(FORWARDED_FOR).flat_map(elements).map(address).peekable();
+    let client = match chain.peek() {
+        Some(_) => last(&mut chain),
+        None => last(&mut fields.all(FORWARDED).flat_map(elements).map(forwarded_for)),
+    };
     client.unwrap_or(peer)
+}
+
+/// The address that an element of `Forwarded` is for, if it names one.
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let mut pairs = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let value = pairs.find_map(|pair| {
+        let (name, value) = pair.split_at_checked(4)?;
+        name.eq_ignore_ascii_case(b"for=").then_some(value)
+    })?;
+    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    address(unquoted.unwrap_or(value))
 }
 
 /// An address as proxies write it: alone or with a port.
@@ -72,6 +93,34 @@ mod tests {
             assert_eq!(client("10.0.0.1", lines), expected, "{lines:?}");
             assert_eq!(client("::ffff:10.0.0.1", lines), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_other_header_is_heard_where_the_usual_one_is_not() {
+        let client = |fields: &[(&str, &str)]| {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|&(name, value)| httparse::Header { name, value: value.as_bytes() })
+                .collect();
+            let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");
+            let peer = "10.0.0.1".parse().unwrap();
+            client_address(peer, Fields::Parsed(&fields), is_trusted).to_string()
+        };
+        for (value, expected) in [
+            ("for=192.0.2.7", "192.0.2.7"),
+            ("For=192.0.2.7;proto=https;by=10.0.0.2", "192.0.2.7"),
+            ("proto=https; for=\"192.0.2.7:4711\"", "192.0.2.7"),
+            ("for=\"[2001:db8::7]:4711\", for=10.0.0.9", "2001:db8::7"),
+            ("for=198.51.100.1, for=192.0.2.7", "192.0.2.7"),
+            ("for=unknown", "10.0.0.1"),
+            ("for=192.0.2.7, for=_hidden", "10.0.0.1"),
+            ("by=192.0.2.7", "10.0.0.1"),
+            ("for", "10.0.0.1"),
+        ] {
+            assert_eq!(client(&[("Forwarded", value)]), expected, "{value}");
+        }
+        let both = [("forwarded", "for=192.0.2.7"), ("x-forwarded-for", "192.0.2.8")];
+        assert_eq!(client(&both), "192.0.2.8");
     }
 
     #[test]

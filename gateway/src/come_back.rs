@@ -25,6 +25,8 @@ const SOON: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(31);
 /// What two digits of seconds say, for those who are told exactly.
 const LONGEST_EXACT: Duration = Duration::from_secs(99);
+/// What a closed limit tells; any other is open again within 100 days.
+const LONGEST_LIMITED: Duration = Duration::from_secs(101 * 24 * 60 * 60);
 /// So that they do not come together either.
 const SPREAD_MS: u64 = 500;
 
@@ -60,9 +62,12 @@ impl Calendars {
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
     /// when.
     pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
-        let Refused { route, reason, part, tenancy } = refused;
+        let Refused { route, reason, part, tenancy, limited, .. } = refused;
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
+        if let Some(limited) = limited.filter(|_| reason == Reason::KeyLimit) {
+            return Told { wait: Some(limited.wait.min(LONGEST_LIMITED)), device: None };
+        }
         let wait = match (reason, part) {
             (Reason::ReservedOut, _) => {
                 snapshot.config.latch.ttl.clamp(SOON, LONGEST) + self.spread()

@@ -6,7 +6,9 @@ use floodgate_limiter::Timestamp;
 
 use crate::admission;
 use crate::classify::{HeadView, classify};
+use crate::deadline::Deadline;
 use crate::journey::Part;
+use crate::keyed::{Asked, Limited, Seen};
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -25,6 +27,10 @@ pub(crate) struct Decided {
     pub part: Part,
     /// Which tenant's it is.
     pub tenancy: Tenancy,
+    /// What was found about its keys.
+    pub seen: Seen,
+    /// How long its answer is worth waiting for.
+    pub deadline: Deadline,
 }
 
 /// A request that goes no further.
@@ -38,6 +44,10 @@ pub(crate) struct Refused {
     pub part: Part,
     /// Which tenant's it is, as far as that is known.
     pub tenancy: Tenancy,
+    /// What was found about its keys.
+    pub seen: Seen,
+    /// Which limit of its key's own it was, if that is why.
+    pub limited: Option<Limited>,
 }
 
 // === impl Refused ===
@@ -45,7 +55,14 @@ pub(crate) struct Refused {
 impl Refused {
     /// One that belongs to no route.
     pub(crate) const fn unrouted(reason: Reason) -> Self {
-        Self { route: None, reason, part: Part::None, tenancy: Tenancy::NONE }
+        Self {
+            route: None,
+            reason,
+            part: Part::None,
+            tenancy: Tenancy::NONE,
+            seen: Seen::NOTHING,
+            limited: None,
+        }
     }
 }
 
@@ -63,20 +80,34 @@ pub(crate) fn decide(
         return Err(Refused::unrouted(Reason::NoRoute));
     };
     let (mut part, mut tenancy) = (Part::None, Tenancy::NONE);
-    match look(worker, snapshot, index, head, (&mut part, &mut tenancy), now) {
-        Ok(()) => Ok(Decided { route: index, generation: snapshot.generation, part, tenancy }),
-        Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy }),
+    let mut asked = Asked::new(worker, snapshot, head);
+    let looked = look(&mut asked, index, (&mut part, &mut tenancy), now);
+    let tier = snapshot.tenants.tier(tenancy, snapshot.routes[index].tier);
+    let deadline = Deadline::of(head.fields, snapshot.tiers[tier.index()].deadline);
+    let looked = looked.and_then(|is_answered| match is_answered {
+        true => Ok(()),
+        false => {
+            let route = &snapshot.routes[index];
+            let shard = route.stats.shard(worker.index);
+            deadline.look(snapshot, (route, shard), (part, tenancy), now)
+        }
+    });
+    let Asked { seen, limited, .. } = asked;
+    let generation = snapshot.generation;
+    match looked {
+        Ok(()) => Ok(Decided { route: index, generation, part, tenancy, seen, deadline }),
+        Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy, seen, limited }),
     }
 }
 
+/// Whether there is an answer already, which needs no upstream.
 fn look(
-    worker: &Worker,
-    snapshot: &Snapshot,
+    asked: &mut Asked<'_>,
     index: usize,
-    head: HeadView<'_>,
     (part, tenancy): (&mut Part, &mut Tenancy),
     now: Timestamp,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
+    let Asked { worker, snapshot, head, .. } = *asked;
     let route = &snapshot.routes[index];
     if worker.shared.is_draining() {
         return Err(Reason::Draining);
@@ -89,7 +120,8 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, tenancy, now);
+        let looked = admission::look(snapshot, route, Part::None, tenancy, Some(asked), now);
+        return looked.map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
     if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
@@ -120,7 +152,7 @@ fn look(
         && (!is_stranger || purchase::has_key(head))
         && purchase::is_known(snapshot, index, head, now)
     {
-        return Ok(());
+        return Ok(true);
     }
     if is_stranger {
         return Err(Reason::GrantRequired);
@@ -130,7 +162,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, tenancy, now)
+    admission::look(snapshot, route, *part, tenancy, Some(asked), now).map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

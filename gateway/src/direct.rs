@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 
 use crate::admission::{self, Turn};
 use crate::clock;
+use crate::deadline::Deadline;
 use crate::decide::Refused;
 use crate::exchange::Exchange;
 use crate::http1::Framing;
@@ -49,6 +50,8 @@ pub(crate) struct Direct {
     route: usize,
     /// When it arrived.
     at: Timestamp,
+    /// How long its answer is worth waiting for.
+    said: Deadline,
     head: PlainHead,
     /// Where it ends.
     end: usize,
@@ -83,6 +86,7 @@ impl Direct {
             (&snapshot.routes[decided.route], &snapshot.config.routes[decided.route]);
         // What a tenant may have, and what its upstream is told of it, is looked after by the service.
         let is_plain = route.journey.is_none()
+            && route.keyed.is_none()
             && meant.sku.is_none()
             && !meant.once
             && !route.reads_token
@@ -99,7 +103,7 @@ impl Direct {
         let stripped = &worker.shared.stripped[worker.index];
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
         let (route, at, body) = (decided.route, pass.at, pass.head);
-        Some(Self { snapshot, route, at, head, end, body })
+        Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -153,16 +157,24 @@ impl Direct {
     ) -> (Response<ResponseBody>, Vec<u8>) {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
-        let deadline = self.at + snapshot.tiers[route.tier.index()].deadline;
-        let turn =
-            match admission::ask(snapshot, route, Part::None, Tenancy::NONE, self.at, deadline) {
-                Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
-                Ok(Turn::Later(ticket)) => {
-                    let turn = Box::pin(admission::wait(ticket)).await;
-                    turn.map(|admitted| (admitted, clock::now()))
-                }
-                Err(reason) => Err(reason),
-            };
+        let deadline = self.at + self.said.left;
+        exchange.count_deadline(self.said);
+        let turn = match admission::ask(
+            snapshot,
+            route,
+            Part::None,
+            Tenancy::NONE,
+            None,
+            self.at,
+            deadline,
+        ) {
+            Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
+            Ok(Turn::Later(ticket, held)) => {
+                let turn = Box::pin(admission::wait(ticket, held)).await;
+                turn.map(|admitted| (admitted, clock::now()))
+            }
+            Err(reason) => Err(reason),
+        };
         let (admitted, now) = match turn {
             Ok(turn) => turn,
             Err(reason) => {
@@ -175,6 +187,7 @@ impl Direct {
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);
+        outgoing.hurries = self.said.is_shorter;
         let sent =
             service::send(exchange, upstream, &mut outgoing, None, admitted, now, deadline).await;
         let answer = sent.unwrap_or_else(|reason| self.refusal(exchange, reason, clock::now()));
@@ -187,8 +200,7 @@ impl Direct {
         reason: Reason,
         now: Timestamp,
     ) -> Response<ResponseBody> {
-        let refused =
-            Refused { route: Some(self.route), reason, part: Part::None, tenancy: Tenancy::NONE };
+        let refused = Refused { route: Some(self.route), ..Refused::unrouted(reason) };
         refuse(&exchange.client().worker, &self.snapshot, refused, None, now)
     }
 }

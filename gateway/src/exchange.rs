@@ -5,6 +5,7 @@ use std::rc::Rc;
 use floodgate_limiter::{TierId, Timestamp};
 
 use crate::admission::Admitted;
+use crate::deadline::Deadline;
 use crate::metrics::{RouteShard, TierShard};
 use crate::proxy::Client;
 use crate::reason::Reason;
@@ -89,10 +90,35 @@ impl Exchange {
         self.shard().failures[reason.index()].increment();
     }
 
+    /// It goes on, and its answer is worth waiting for as long as `deadline` says.
+    pub(crate) fn count_deadline(&self, deadline: Deadline) {
+        let shard = self.shard();
+        if deadline.is_shorter {
+            shard.deadlines_shorter.increment();
+            if shard.pace.mean(self.arrived).is_zero() {
+                shard.pace.see(self.arrived);
+            }
+        }
+        if deadline.is_ignored {
+            shard.deadlines_ignored.increment();
+        }
+    }
+
+    /// The client's own deadline was over at `now`, before the upstream had answered.
+    pub(crate) fn give_up(&self, now: Timestamp) {
+        if let State::Admitted(since) = self.state {
+            self.shard().pace.exceeds(now.saturating_since(since), now);
+        }
+    }
+
     /// Nothing more has to come from the upstream; at `now` the last byte came.
     pub(crate) fn complete(&mut self, now: Timestamp) {
         if let State::Admitted(since) = self.state {
             self.shard().completed.increment();
+            // Who was answered from here took none of the upstream's time.
+            if now > since {
+                self.shard().pace.record(now.saturating_since(since), now);
+            }
             if let Some(tier) = self.tier_shard() {
                 tier.upstream.record(now.saturating_since(since));
                 tier.total.record(now.saturating_since(self.arrived));

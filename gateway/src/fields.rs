@@ -50,7 +50,7 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// The values of all fields of this name.
+    /// The values of all fields of this name, whatever its case, in their order.
     pub(crate) fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let (map, parsed) = match self {
             Self::Map(map) => (Some(map), None),

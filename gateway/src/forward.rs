@@ -51,6 +51,8 @@ struct Held {
     is_measured: bool,
     /// The connection may carry another request after this answer.
     keeps_alive: bool,
+    /// The deadline is the client's own: that it passes says nothing of the upstream.
+    hurries: bool,
 }
 
 /// Why one attempt failed.
@@ -87,7 +89,7 @@ pub(crate) async fn forward(
                 let spoiled = fault.and_then(|fault| {
                     if is_late { fault.reason_at_deadline() } else { fault.reason() }
                 });
-                if is_late && spoiled.is_none() && !is_delayed() {
+                if is_late && spoiled.is_none() && !is_delayed() && !outgoing.hurries {
                     admitted.served(clock::now());
                 }
                 return Err(spoiled.unwrap_or(reason));
@@ -97,7 +99,8 @@ pub(crate) async fn forward(
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
-    let mut held = Held { lease, admitted, is_measured: !is_delayed(), keeps_alive };
+    let (is_measured, hurries) = (!is_delayed(), outgoing.hurries);
+    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
@@ -269,7 +272,8 @@ impl UpstreamBody {
         }
         let polled = self.reader.poll_frame(connection, cx);
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
-            if let Some(held) = self.held.take() {
+            if let Some(mut held) = self.held.take() {
+                held.is_measured &= !held.hurries;
                 held.settle(clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));

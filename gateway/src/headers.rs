@@ -3,6 +3,7 @@
 //! Both ways every name is looked at once, as the head is written or read: nothing is looked up in order
 //! to be taken out of a map.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use http::header::{
 };
 use http::{Method, Version, request};
 
+use crate::deadline;
 use crate::grant::cookie;
 use crate::http1::elements;
 use crate::stripped::Stripped;
@@ -100,6 +102,7 @@ pub(crate) fn write_to_upstream(
     if let Some(host) = host {
         write_field(out, "host", host);
     }
+    let mut has_grpc_timeout = false;
     for (name, value) in &head.headers {
         let text = name.as_str();
         let is_kept = match text {
@@ -113,6 +116,10 @@ pub(crate) fn write_to_upstream(
                 if let Some(left) = cookie::without_ours(value).filter(|_| !is_nominated(name)) {
                     write_field(out, text, left.as_bytes());
                 }
+                false
+            }
+            deadline::GRPC => {
+                has_grpc_timeout |= !is_nominated(name);
                 false
             }
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
@@ -155,13 +162,18 @@ pub(crate) fn write_to_upstream(
         write_field(out, "connection", b"upgrade");
         write_field(out, "upgrade", upgrade.as_bytes());
     }
+    if has_grpc_timeout {
+        let (number, unit) = deadline::grpc_timeout(hop.left);
+        // Writing to a Vec cannot fail.
+        drop(write!(out, "{}: {number}{unit}\r\n", deadline::GRPC));
+    }
     write_end(out, hop.left);
 }
 
 /// The end of a head as it goes to the upstream: how long the answer is worth waiting for.
 pub(crate) fn write_end(out: &mut Vec<u8>, left: Duration) {
     let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    write_number(out, "x-request-deadline-ms", left);
+    write_number(out, deadline::MILLIS, left);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -283,7 +295,7 @@ pub(crate) fn is_claim(
         name
     };
     let is_claim = match name {
-        "x-request-deadline-ms" | "x-tier" | "x-priority" => true,
+        deadline::MILLIS | "x-tier" | "x-priority" => true,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
         | "x-real-ip" => !is_trusted,
         _ => name.starts_with(OURS) || tenant.removed.is_some_and(|removed| same(name, removed)),
@@ -426,6 +438,21 @@ mod tests {
                 .all(|name| !name.as_str().replace('_', "-").starts_with("x-floodgate-"))
         );
         assert!(!head.headers.contains_key("x-tier"));
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_the_words_of_who_asked() {
+        let plain = sent(Request::get("/").header("x-request-deadline-ms", "99"), false);
+        assert_eq!(plain.headers["x-request-deadline-ms"], "1000");
+        assert!(!plain.headers.contains_key("grpc-timeout"));
+        let asked =
+            || Request::get("/").header("grpc-timeout", "5S").header("grpc-timeout", "soon");
+        let grpc = sent(asked(), false);
+        let told: Vec<_> = grpc.headers.get_all("grpc-timeout").iter().collect();
+        assert_eq!(told, ["1000000u"]);
+        assert_eq!(grpc.headers["x-request-deadline-ms"], "1000");
+        let nominated = sent(asked().header("connection", "grpc-timeout"), false);
+        assert!(!nominated.headers.contains_key("grpc-timeout"));
     }
 
     #[test]

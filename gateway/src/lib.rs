@@ -13,6 +13,7 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
+//!                            permits, memory, keyed, deadline
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -37,6 +38,7 @@ mod come_back;
 mod connection;
 mod connections;
 mod date;
+mod deadline;
 mod decide;
 mod descriptors;
 #[cfg(test)]
@@ -52,11 +54,14 @@ mod http1;
 mod inlet;
 mod journey;
 mod jwt;
+mod keyed;
 mod link;
 mod listener;
+mod memory;
 mod metrics;
 mod open_keys;
 mod outbound;
+mod permits;
 mod places;
 mod plain;
 mod pool;

@@ -59,7 +59,7 @@ impl PlainHead {
                 b"host" => host = Some(field.value),
                 b"connection" if !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
                 b"cookie" if cookie::may_have_ours(field.value) => return None,
-                b"max-forwards" | b"upgrade" => return None,
+                b"max-forwards" | b"upgrade" | b"grpc-timeout" => return None,
                 name if !is_passed_on(name, stripped) => {
                     out.truncate(begin);
                     continue;
@@ -168,6 +168,7 @@ mod tests {
             "upgrade: websocket",
             "cookie: floodgate-grant-sale=x",
             "max-forwards: 1",
+            "grpc-timeout: 5S",
         ] {
             let head = format!("GET / HTTP/1.1\r\nhost: a\r\n{field}\r\n\r\n");
             assert_eq!(plain(&head), None, "{field}");

@@ -25,6 +25,7 @@ use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
+use crate::keyed::{Asked, Held, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
@@ -32,7 +33,6 @@ use crate::request_body::ReadAhead;
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::service::{self, Errand, Go, finish, refuse};
-
 use crate::shadow::{Opinion, Shadow};
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
@@ -85,6 +85,8 @@ pub(crate) struct Arrival {
     decided: Result<Decided, Refused>,
     /// Its good token, if something goes by it and it is not refused.
     pub token: Option<Rc<Verified>>,
+    /// Which limit of its key's own refused it behind that.
+    limited: Option<Limited>,
     /// What a shadow configuration says.
     opinion: Option<Opinion>,
     now: Timestamp,
@@ -130,19 +132,22 @@ impl Arrival {
         let shadow = client.worker.shadow();
         let opinion =
             shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
-        let (route, tenancy) = match decided {
-            Ok(decided) => (Some(decided.route), decided.tenancy),
-            Err(refused) => (refused.route, refused.tenancy),
+        let (route, seen, tenancy) = match decided {
+            Ok(decided) => (Some(decided.route), decided.seen, decided.tenancy),
+            Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
+        client.worker.count_keys(&snapshot, route, seen);
         let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
-        Self { exchange, snapshot, head, body: Some(body), decided, token: None, opinion, now }
+        let (body, token, limited) = (Some(body), None, None);
+        Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
 
     /// What would be refused, and as what.
     pub(crate) fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, tenancy, .. }) => {
-                Refused { route: Some(route), reason, part, tenancy }
+            Ok(Decided { route, part, tenancy, seen, .. }) => {
+                let limited = self.limited;
+                Refused { route: Some(route), reason, part, tenancy, seen, limited }
             }
             Err(refused) => refused,
         }
@@ -267,12 +272,10 @@ impl Arrival {
     /// What few requests have to wait for has a box of its own, here and further on: the future of the
     /// others is small, and so is what moving it costs.
     async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
-        let Decided { route: index, part, tenancy, .. } = decided;
+        let Decided { route: index, part, tenancy, deadline: said, .. } = decided;
         let is_once = self.snapshot.config.routes[index].once;
-        let deadline = {
-            let tier = self.snapshot.tenants.tier(tenancy, self.snapshot.routes[index].tier);
-            self.now + self.snapshot.tiers[tier.index()].deadline
-        };
+        let deadline = self.now + said.left;
+        self.exchange.count_deadline(said);
         let (ahead, begun, now) = if is_once || self.has_body() {
             Box::pin(self.read(index, deadline)).await?
         } else {
@@ -292,23 +295,31 @@ impl Arrival {
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
         let share = snapshot.tenants.share(tenancy, route.upstream);
-        let (held, now) = match share {
+        let (tenants, now) = match share {
             None => (None, now),
             Some(_) => {
                 let asks = (part, tenancy);
                 Box::pin(admission::hold(snapshot, route, asks, now, deadline)).await?
             }
         };
-        let (admitted, now) = match admission::ask(snapshot, route, part, tenancy, now, deadline)? {
+        // In a box, since few routes need it.
+        let mut asked = route.keyed.is_some().then(|| {
+            let worker = &self.exchange.client().worker;
+            Box::new(Asked::new(worker, snapshot, self.view()))
+        });
+        let keys = asked.as_deref_mut();
+        let turn = admission::ask(snapshot, route, part, tenancy, keys, now, deadline);
+        self.limited = asked.and_then(|asked| asked.limited);
+        let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
-            Turn::Later(ticket) => {
+            Turn::Later(ticket, held) => {
                 let place = share.map(|share| share.take_place()).transpose()?;
-                let admitted = Box::pin(wait(snapshot, ticket, watched)).await?;
+                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
         };
-        let admitted = admitted.with(held);
+        let admitted = admitted.with(tenants);
         if let Some(errand) = &mut errand {
             let worker = &self.exchange.client().worker;
             let going = errand.going.take();
@@ -319,7 +330,8 @@ impl Arrival {
                 canary.ask();
             }
         }
-        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline }))
+        let is_own = said.is_shorter;
+        Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline, is_own }))
     }
 
     /// What it is beside a request, which is begun at `now`; nothing, for most.
@@ -407,12 +419,13 @@ impl Arrival {
 async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
+    held: Held,
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket).await };
+    let Some(sku) = watched else { return admission::wait(ticket, held).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket) => admitted,
+        admitted = admission::wait(ticket, held) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

@@ -56,8 +56,12 @@ reasons! {
     InProgress = 409 "in_progress",
     /// The token is forged, has ended, or is not meant for us.
     InvalidToken = 401 "invalid_token",
+    /// A limit of the key's own, such as that of the client's address.
+    KeyLimit = 429 "key_limit",
     /// An idempotency key that came before, with another body.
     KeyReused = 422 "key_reused",
+    /// The key, such as that of one article, holds all of its share of the upstream.
+    KeyShare = 503 "key_share",
     /// Method that is never forwarded.
     MethodNotAllowed = 405 "method_not_allowed",
     /// More want to begin a journey than can finish one.
@@ -114,7 +118,10 @@ impl Reason {
     /// Whether coming back later may help: such answers carry `Retry-After`.
     pub(crate) const fn is_retryable(self) -> bool {
         self.code() == 503
-            || matches!(self, Self::InProgress | Self::ReservedOut | Self::TenantLimit)
+            || matches!(
+                self,
+                Self::InProgress | Self::KeyLimit | Self::ReservedOut | Self::TenantLimit
+            )
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

@@ -11,10 +11,6 @@ use crate::date;
 use crate::reason::Reason;
 use crate::respond;
 
-/// Digits of the wait, in seconds and in milliseconds; a shorter number has spaces behind it.
-const SECONDS: usize = 2;
-const MILLIS: usize = respond::MILLIS_WIDTH;
-
 /// The answers of all reasons.
 #[derive(Debug)]
 pub(crate) struct Refusals(Box<[ReadyMade]>);
@@ -43,6 +39,8 @@ struct ReadyMade {
     body: Box<[u8]>,
     /// Where the seconds stand in the head, and the milliseconds in the body.
     wait: Option<(usize, usize)>,
+    /// How many digits there is room for in each; a shorter number has spaces behind it.
+    widths: (usize, usize),
 }
 
 // === impl Refusals ===
@@ -61,7 +59,7 @@ impl Refusals {
         out[begin + made.date..][..date::LEN].copy_from_slice(date);
         if let Some((seconds, _)) = made.wait {
             write_padded(
-                &mut out[begin + seconds..][..SECONDS],
+                &mut out[begin + seconds..][..made.widths.0],
                 respond::whole_seconds(refusal.wait),
             );
         }
@@ -73,7 +71,10 @@ impl Refusals {
         let begin = out.len();
         out.extend_from_slice(&made.body);
         if let Some((_, millis)) = made.wait {
-            write_padded(&mut out[begin + millis..][..MILLIS], refusal.wait.as_millis() as u64);
+            write_padded(
+                &mut out[begin + millis..][..made.widths.1],
+                refusal.wait.as_millis() as u64,
+            );
         }
     }
 }
@@ -83,7 +84,9 @@ impl Refusals {
 impl ReadyMade {
     fn new(reason: Reason, status: StatusCode) -> Self {
         // As many digits as there is room for; they are written over.
-        let wait = reason.is_retryable().then_some(Duration::from_secs(10));
+        let widths = respond::wait_widths(reason);
+        let longest = Duration::from_secs(10_u64.pow(widths.0 as u32 - 1));
+        let wait = reason.is_retryable().then_some(longest);
         let response = respond::refuse(reason, status, wait);
         let body = respond::problem(reason, status, wait).into_bytes();
         let mut head = Vec::new();
@@ -107,7 +110,7 @@ impl ReadyMade {
         let seconds = after(&head, b"retry-after: ");
         let millis = after(&body, b"\"retry_after_ms\":");
         let wait = seconds.zip(millis);
-        Self { head: head.into(), date, body: body.into(), wait }
+        Self { head: head.into(), date, body: body.into(), wait, widths }
     }
 }
 

@@ -14,8 +14,14 @@ use crate::response_body::ResponseBody;
 /// The header that tells why.
 pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-floodgate-reason");
 
-/// Digits of the longest wait in milliseconds; a shorter one has a space behind it.
-pub(crate) const MILLIS_WIDTH: usize = 5;
+/// Digits of the longest wait in seconds and in milliseconds; a shorter one has spaces behind it.
+pub(crate) const fn wait_widths(reason: Reason) -> (usize, usize) {
+    match reason {
+        // As long as it takes to earn a burst: up to 100 days.
+        Reason::KeyLimit => (7, 10),
+        _ => (2, 5),
+    }
+}
 
 /// The answer with `status` to a request that is refused for `reason`, and when to come back if that may
 /// help.
@@ -81,8 +87,9 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 /// The body of a refusal. Its length does not depend on when to come back.
 pub(crate) fn problem(reason: Reason, status: StatusCode, retry_after: Option<Duration>) -> String {
     let (text, status) = (reason.as_str(), status.as_u16());
+    let (_, width) = wait_widths(reason);
     let retry = retry_after
-        .map(|wait| format!(",\"retry_after_ms\":{:<MILLIS_WIDTH$}", wait.as_millis()))
+        .map(|wait| format!(",\"retry_after_ms\":{:<width$}", wait.as_millis()))
         .unwrap_or_default();
     format!(
         "{{\"type\":\"urn:floodgate:{text}\",\"status\":{status},\"reason\":\"{text}\"{retry}}}\n"
@@ -105,7 +112,13 @@ mod tests {
             let retry_after =
                 response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
             let helps = response.status() == 503
-                || matches!(reason, Reason::InProgress | Reason::ReservedOut | Reason::TenantLimit);
+                || matches!(
+                    reason,
+                    Reason::InProgress
+                        | Reason::KeyLimit
+                        | Reason::ReservedOut
+                        | Reason::TenantLimit
+                );
             let challenges = response.headers().contains_key(WWW_AUTHENTICATE);
             assert_eq!(challenges, response.status() == 401, "{reason:?}");
             assert_eq!(retry_after, helps.then_some("2"), "{reason:?}");

@@ -56,6 +56,8 @@ pub(crate) struct Go {
     pub now: Timestamp,
     /// When its answer has to be complete.
     pub deadline: Timestamp,
+    /// That is the client's own word: an upstream that takes longer is not slow for it.
+    pub is_own: bool,
 }
 
 /// The answer as it goes out; it keeps the exchange until it is gone.
@@ -81,8 +83,8 @@ pub(crate) async fn run(
     go: Go,
     mut case: Option<Box<Case>>,
 ) -> Response<ResponseBody> {
-    let Go { route, ahead, admitted, errand, now: asked, deadline } = go;
-    let mut answer = pass(arrival, route, ahead, admitted, asked, deadline).await;
+    let Go { route, ahead, admitted, errand, now: asked, deadline, is_own } = go;
+    let mut answer = pass(arrival, route, ahead, admitted, asked, deadline, is_own).await;
     let mut receipt = None;
     if errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
         receipt = Box::pin(made(&mut answer, &mut arrival.exchange, deadline)).await;
@@ -180,6 +182,7 @@ async fn pass(
     admitted: Admitted,
     now: Timestamp,
     deadline: Timestamp,
+    is_own: bool,
 ) -> Result<Option<Response<ResponseBody>>, Reason> {
     let Arrival { exchange, snapshot, head, body, token, .. } = arrival;
     let snapshot: &Snapshot = snapshot;
@@ -207,6 +210,7 @@ async fn pass(
         };
         Outgoing::new(head, &hop, body)
     };
+    outgoing.hurries = is_own;
     let fault = fault.as_deref();
     send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await.map(Some)
 }
@@ -248,6 +252,9 @@ pub(crate) async fn send(
         Ok(Forwarded::Switched(..)) => Reason::UpstreamError,
         Err(reason) => reason,
     };
+    if outgoing.hurries && reason == Reason::UpstreamTimeout {
+        exchange.give_up(clock::now());
+    }
     exchange.fail(reason);
     Err(reason)
 }

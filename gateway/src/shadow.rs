@@ -2,7 +2,8 @@
 //! its own, and decides nothing.
 //!
 //! What a shadow cannot know: how long requests would have taken that only it would have admitted
-//! (it assumes the mean service time of the live upstream of the same name), what those would have
+//! (it assumes the mean service time of the live upstream of the same name), whose limits per key would
+//! have been reached, what those would have
 //! done next that only it would have refused, and how the upstream would have fared under its load.
 
 use std::collections::HashMap;
@@ -86,19 +87,19 @@ impl Shadow {
         let service = Duration::from_nanos(this.services[route.upstream].load(Relaxed));
         // Nobody is told from anybody else.
         let (part, mut tenancy) = (Part::None, Tenancy::NONE);
-        let turn = admission::look(snapshot, route, part, &mut tenancy, now)
-            .and_then(|()| admission::ask(snapshot, route, part, tenancy, now, deadline));
+        let turn = admission::look(snapshot, route, part, &mut tenancy, None, now)
+            .and_then(|()| admission::ask(snapshot, route, part, tenancy, None, now, deadline));
         match turn {
             Ok(Turn::Now(admitted)) => {
                 shard.admitted.increment();
                 return Opinion::Admitted(admitted, service);
             }
-            Ok(Turn::Later(ticket)) => {
+            Ok(Turn::Later(ticket, held)) => {
                 let shadow = Arc::clone(this);
                 tokio::task::spawn_local(async move {
                     let route = &shadow.snapshot.routes[index];
                     let shard = route.stats.shard(core);
-                    match admission::wait(ticket).await {
+                    match admission::wait(ticket, held).await {
                         Ok(admitted) => {
                             shard.admitted.increment();
                             hold(admitted, service).await;

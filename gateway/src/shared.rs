@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::connections::Connections;
 use crate::explain::Decisions;
+use crate::memory::Memory;
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
 use crate::stripped::Stripped;
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub shadow: ArcSwapOption<Shadow>,
     /// The last decisions, for the operator.
     pub decisions: Decisions,
+    /// How full the memory of the process is.
+    pub memory: Memory,
     /// Refuse what comes, finish what is there.
     pub draining: AtomicBool,
     /// Who is connected.
@@ -48,6 +51,7 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             shadow: ArcSwapOption::empty(),
             decisions: Decisions::new(cores),
+            memory: Memory::default(),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),

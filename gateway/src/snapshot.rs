@@ -14,6 +14,7 @@ use http::{HeaderValue, StatusCode};
 use crate::explain::RouteNames;
 use crate::journey::Journey;
 use crate::jwt::Jwt;
+use crate::keyed::{Keyed, Shares};
 use crate::metrics::{RouteStats, TierStats};
 use crate::open_keys::OpenKeys;
 use crate::purchase::{self, Purchases};
@@ -42,6 +43,8 @@ pub(crate) struct Snapshot {
     pub tiers: Vec<Tier>,
     /// In the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// What the keys of each upstream hold, where they are isolated from each other.
+    pub shares: Vec<Option<Arc<Shares>>>,
     /// In the order of the file.
     pub journeys: Vec<Journey>,
     /// How tokens are verified.
@@ -75,6 +78,8 @@ pub(crate) struct Route {
     pub name: String,
     /// Its rate.
     pub rate: Option<Arc<Gcra>>,
+    /// What is bounded per key, if something is.
+    pub keyed: Option<Box<Keyed>>,
     /// Its counters.
     pub stats: Arc<RouteStats>,
     /// Whether something goes by what the tokens of its requests say.
@@ -128,6 +133,14 @@ impl Snapshot {
             let old = old.upstreams.get(meant.name.as_str());
             Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
         });
+        let shares: Vec<Option<Arc<Shares>>> = config
+            .upstreams
+            .iter()
+            .map(|meant| {
+                let isolate = meant.isolate.as_ref()?;
+                Some(Shares::carry(isolate, previous.and_then(|p| p.shares_of(&meant.name)), cores))
+            })
+            .collect();
         let tiers = config.tiers.iter().map(|meant| {
             let old = old.tiers.get(meant.name.as_str());
             Tier {
@@ -145,7 +158,10 @@ impl Snapshot {
             let journey = meant.journey.map(|(journey, _)| config.journeys[journey].name.clone());
             let upstream = config.upstreams[meant.upstream].name.clone();
             let old = old.routes.get(meant.name.as_str());
+            let shares = shares[meant.upstream].as_ref();
+            let limits = old.and_then(|old| old.keyed.as_deref());
             Route {
+                keyed: Keyed::compile(&config, meant, shares, limits, cores, now),
                 name: meant.name.clone(),
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
                 stats: stats.unwrap_or_else(|| Arc::new(RouteStats::new(cores))),
@@ -154,7 +170,13 @@ impl Snapshot {
                 upstream: meant.upstream,
                 max_body: meant.max_body,
                 journey: meant.journey,
-                names: Arc::new(RouteNames { route: meant.name.clone(), tier, upstream, journey }),
+                names: Arc::new(RouteNames {
+                    route: meant.name.clone(),
+                    tier,
+                    upstream,
+                    journey,
+                    limits: meant.limits.iter().map(|limit| limit.name.clone()).collect(),
+                }),
             }
         });
         let journeys = keys.journeys.into_iter().enumerate().map(|(index, keys)| {
@@ -170,6 +192,7 @@ impl Snapshot {
             tenants,
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
+            shares: shares.clone(),
             grants: config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant),
             journeys: journeys.collect(),
             stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),
@@ -195,12 +218,23 @@ impl Snapshot {
         snapshot
     }
 
-    /// Lets the journeys judge how it goes. Often: each does something only when a window of its own is over.
+    /// Lets the journeys judge how it goes, and the upstreams how many permits they are to have. Often: each does something only
+    /// when a window of its own is over.
     pub(crate) fn tick(&self, now: Timestamp) {
+        for upstream in &self.upstreams {
+            upstream.find_permits(now);
+        }
         for journey in &self.journeys {
             journey.tick(&self.upstreams, now);
         }
         self.tenants.tick(&self.upstreams, now);
+    }
+
+    /// Takes over the pressure of the process, 0..1.
+    pub(crate) fn press(&self, pressure: f64, now: Timestamp) {
+        for upstream in &self.upstreams {
+            upstream.press(pressure, now);
+        }
     }
 
     /// Learns what the upstreams can take. Once a second.
@@ -229,6 +263,12 @@ impl Snapshot {
     /// Those that are configured, and those that were and have not finished.
     pub(crate) fn all_upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.leaving.iter().chain(&self.upstreams)
+    }
+
+    /// What the keys of the upstream of this name hold.
+    fn shares_of(&self, name: &str) -> Option<&Arc<Shares>> {
+        let at = self.upstreams.iter().position(|upstream| upstream.name == name)?;
+        self.shares[at].as_ref()
     }
 
     /// Whether `address` may speak for the clients behind it.

@@ -10,6 +10,7 @@ use floodgate_limiter::{Gcra, Limiter, Timestamp};
 use http::HeaderValue;
 
 use crate::capacity::Capacity;
+use crate::permits::Permits;
 use crate::places::{Place, Places};
 use crate::snapshot::carried_rate;
 
@@ -30,6 +31,8 @@ pub(crate) struct Upstream {
     pub number: u64,
     /// Permits, buffer and breakers.
     pub limiter: Arc<Limiter>,
+    /// How many permits there are.
+    pub permits: Arc<Permits>,
     /// Its ceiling over all routes.
     pub rate: Option<Arc<Gcra>>,
     /// Where it answers.
@@ -83,12 +86,12 @@ impl Upstream {
         now: Timestamp,
     ) -> Self {
         let limits = meant.limits.clone().reserved(meant.reserved);
-        let limiter = match old {
+        let (permits, limiter) = match old {
             Some(old) => {
-                old.limiter.apply_from(&limits, from, now);
-                Arc::clone(&old.limiter)
+                old.permits.apply(&old.limiter, meant.in_flight, limits, from, now);
+                (Arc::clone(&old.permits), Arc::clone(&old.limiter))
             }
-            None => Limiter::new(&limits),
+            None => Permits::new(meant.in_flight, limits, now),
         };
         let server = |address: &ServerAddress| {
             old.and_then(|old| old.servers.iter().find(|server| server.address == *address))
@@ -98,6 +101,7 @@ impl Upstream {
             name: meant.name.clone(),
             number: old.map_or_else(|| NEXT_NUMBER.fetch_add(1, Relaxed), |old| old.number),
             limiter,
+            permits,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
             servers: meant.servers.iter().map(server).collect(),
             turn: AtomicUsize::new(0),
@@ -114,6 +118,19 @@ impl Upstream {
         }
     }
 
+    /// Finds out how many permits there are to be, where that is wanted. Often.
+    pub(crate) fn find_permits(&self, now: Timestamp) {
+        // Where no server takes connections, what comes back says nothing of how many are right.
+        let frozen = self.servers.iter().all(|server| server.is_ejected(now));
+        self.permits.tick(&self.limiter, frozen, now);
+    }
+
+    /// Takes over the pressure of the process, 0..1.
+    pub(crate) fn press(&self, pressure: f64, now: Timestamp) {
+        self.limiter.set_external_pressure(pressure, now);
+        self.permits.press(pressure);
+    }
+
     /// A place for a request that takes its permit before its body is here. A quarter of the permits may
     /// be held so: clients that send slowly must not hold them all.
     pub(crate) fn take_upload(&self) -> Option<Place> {
@@ -126,7 +143,8 @@ impl Upstream {
     }
 
     fn max_uploads(&self) -> u32 {
-        u32::try_from(self.pool_size / 4).unwrap_or(u32::MAX).max(1)
+        // Of those there are now, which may be fewer than there may ever be.
+        (self.limiter.totals().limit / 4).max(1)
     }
 
     /// What stands in Host when the client, speaking HTTP/1.0, named none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{RefusedKeys, Sampler, Timestamp};
 
 use crate::clock;
 use crate::come_back::{Calendars, Told};
@@ -17,6 +17,7 @@ use crate::explain::Levels;
 use crate::fields::Fields;
 use crate::journey::Part;
 use crate::jwt::{Tokens, Verified};
+use crate::keyed::Seen;
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::shadow::Shadow;
@@ -49,6 +50,10 @@ pub(crate) struct Worker {
     pub levels: Levels,
     /// Tokens that it has seen.
     tokens: Tokens,
+    /// Which keys it has to refuse, and until when.
+    pub refused_keys: RefusedKeys,
+    /// Picks the requests whose keys are counted.
+    pub sampler: Sampler,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
     pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
@@ -79,6 +84,8 @@ impl Worker {
             wheel: Wheel::new(),
             tokens: Tokens::default(),
             lines: RefCell::default(),
+            refused_keys: RefusedKeys::new(),
+            sampler: Sampler::new(index as u32 + 1),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
@@ -144,7 +151,7 @@ impl Worker {
 
     /// Counts what a request was that is refused.
     pub(crate) fn count_refused(&self, snapshot: &Snapshot, refused: Refused) {
-        let Refused { route, reason, part, tenancy } = refused;
+        let Refused { route, reason, part, tenancy, .. } = refused;
         if let Some(route) = route {
             self.count(snapshot, route, part, tenancy, Some(reason));
         }
@@ -170,6 +177,13 @@ impl Worker {
             snapshot.journeys[journey].stats.shard(self.index).invalid[invalid.index()].increment();
         }
         snapshot.tenants.count(self.index, tenancy, route.tier, reason);
+    }
+
+    /// Counts what was seen of the keys of a request of `route`.
+    pub(crate) fn count_keys(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
+        if let Some(keyed) = route.and_then(|route| snapshot.routes[route].keyed.as_deref()) {
+            keyed.count(self.index, seen);
+        }
     }
 
     /// Something is to be finished before the process may end: what a connection owes its client, or a purchase.

@@ -12,7 +12,7 @@ count() {
         sed -n 's/.*Collected : *//p'
 }
 
-for operation in loop gate floor refuse permit wait peek take look unknown knows replay early return newcomer entry call; do
+for operation in loop gate floor refuse permit wait peek take look unknown knows replay early return newcomer entry call key keytake; do
     once=$(count "$operation" 100000)
     twice=$(count "$operation" 200000)
     printf '%-8s %5d\n' "$operation" $(((twice - once) / 100000))

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Begin, Calendar, Class, Decision, Entry, EntrySettings, Gcra, LatchSettings, Latches, Limiter,
-    Limits, Load, Once, OnceSettings, Rank, Rate, Returns, Seen, Standing, TierId, TierLimits,
-    Timestamp, Totals, Watermarks,
+    Begin, Calendar, Class, Decision, Entry, EntrySettings, Gcra, Keys, LatchSettings, Latches,
+    Limiter, Limits, Load, Once, OnceSettings, Rank, Rate, Returns, Seed, Seen, Standing, TierId,
+    TierLimits, Timestamp, Totals, Watermarks,
 };
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay|early|return|newcomer|entry|call TIMES"
+        "usage: instructions loop|gate|floor|refuse|permit|wait|peek|take|look|unknown|knows|replay|early|return|newcomer|entry|call|key|keytake TIMES"
     );
     ExitCode::from(2)
 }
@@ -108,6 +108,19 @@ fn run(operation: &str, times: u64) -> Result<bool, Box<dyn std::error::Error>> 
                 repeat(times, |_| once.knows(1, now));
             } else {
                 repeat(times, |_| once.begin(1, 0, now));
+            }
+        }
+        "key" | "keytake" => {
+            let seed = Seed::new();
+            let keys = match operation {
+                "key" => Keys::new(Rate::new(1, Duration::from_secs(3_600), 1)?, 10),
+                _ => Keys::new(Rate::new(1_000_000, Duration::from_secs(1), 1)?, 10),
+            };
+            let address = seed.digest(&[192, 0, 2, 1]);
+            keys.take(address, now).map_err(|_| "refused")?;
+            match operation {
+                "key" => repeat(times, |_| keys.peek(seed.digest(&[192, 0, 2, 1]), now)),
+                _ => repeat(times, |n| keys.take(address, now + Duration::from_micros(n + 1))),
             }
         }
         "early" => {

@@ -2,6 +2,8 @@
 //!
 //! Everything here runs under the limiter's lock and touches no atomic.
 
+mod guarantee;
+
 use std::task::Waker;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use crate::counters::Service;
 use crate::delay::WaitWindow;
 use crate::gate::{Floors, Gate};
 use crate::limits::Limits;
+use crate::permit::Given;
 use crate::rejection::Rejection;
 use crate::slab::{Entry, Slab, State};
 use crate::tier::{MAX_TIERS, Tier, TierId};
@@ -30,6 +33,14 @@ pub(crate) enum Place {
     Refuse(Rejection),
 }
 
+/// The waiter that a permit goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    pub(crate) entry: u32,
+    /// It is within what is guaranteed to its tier.
+    pub(crate) is_guaranteed: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Buffer {
     slab: Slab,
@@ -38,6 +49,8 @@ pub(crate) struct Buffer {
     /// Those of them above the ordinary rank.
     preferred: u32,
     capacity: u32,
+    /// Whether anything is guaranteed to any tier.
+    has_guarantees: bool,
     queue_delay_target: Duration,
     trip_spacing: Duration,
     /// Pass of the lower tier that was served last: where one that begins to wait joins.
@@ -56,6 +69,7 @@ impl Buffer {
             waiting: 0,
             preferred: 0,
             capacity: 0,
+            has_guarantees: false,
             queue_delay_target: Duration::ZERO,
             trip_spacing: Duration::ZERO,
             pass: 0,
@@ -73,6 +87,7 @@ impl Buffer {
     pub(crate) fn apply(&mut self, limits: &Limits, from: &[Option<usize>]) {
         self.capacity = limits.buffer();
         self.slab.reserve(self.capacity);
+        self.has_guarantees = limits.has_guarantees();
         self.queue_delay_target = limits.delay_target();
         self.trip_spacing = limits.spacing();
 
@@ -83,7 +98,13 @@ impl Buffer {
             let effective = watermarks
                 .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
             watermarks = Some(effective);
-            let new = Tier::new(tier_limits, effective, self.capacity, self.pass);
+            let new = Tier::new(
+                tier_limits,
+                effective,
+                limits.guarantee(index),
+                self.capacity,
+                self.pass,
+            );
             let earlier = from.get(index).copied().flatten();
             let carried = earlier.and_then(|earlier| old.get_mut(earlier)?.take());
             self.tiers.push(match carried {
@@ -180,13 +201,16 @@ impl Buffer {
         rank
     }
 
-    /// Gives the waiter at `index`, off its queue, a permit; and how long it waited.
-    pub(crate) fn grant(&mut self, index: u32, now: Timestamp) -> (Option<Waker>, Duration) {
-        let entry = self.slab.entry(index);
-        let (tier, wait) = (usize::from(entry.tier), now.saturating_since(entry.since));
-        let waker = entry.settle(State::Granted(now));
-        self.waits.record(wait, now);
-        self.charge(tier);
+    /// Gives the waiter that is `next`, off its queue, a permit; and how long it waited.
+    pub(crate) fn grant(&mut self, next: Next, given: Given) -> (Option<Waker>, Duration) {
+        let entry = self.slab.entry(next.entry);
+        let (tier, wait) = (usize::from(entry.tier), given.since().saturating_since(entry.since));
+        let waker = entry.settle(State::Granted(given));
+        self.waits.record(wait, given.since());
+        // The weights divide what is left beyond the guarantees.
+        if !next.is_guaranteed {
+            self.charge(tier);
+        }
         (waker, wait)
     }
 
@@ -231,12 +255,16 @@ impl Buffer {
         } else {
             self.queue_delay.as_secs_f64() / self.queue_delay_target.as_secs_f64()
         };
+        let lower = self.has_guarantees.then(|| self.lower());
         let mut immovable = 0;
         for index in 0..self.tiers.len() {
             let estimate = self.estimate(index, Rank::ORDINARY, service);
             let tier = &mut self.tiers[index];
             immovable += tier.queue.len();
-            let occupancy = f64::from(immovable) / f64::from(self.capacity.max(1));
+            let occupancy = match &lower {
+                None => f64::from(immovable) / f64::from(self.capacity.max(1)),
+                Some(lower) => lower[index].occupancy(immovable, self.capacity),
+            };
             let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
             tier.press(pressure.max(self.external_pressure).min(1.0), now, self.trip_spacing);
             tier.estimate = estimate;
@@ -275,7 +303,11 @@ impl Buffer {
     }
 
     /// Expected wait of a newcomer of tier `index` and `rank`.
+    #[inline]
     pub(crate) fn estimate(&self, index: usize, rank: Rank, service: Service) -> Duration {
+        if self.has_guarantees {
+            return self.guaranteed_estimate(index, rank, service);
+        }
         let ahead = u64::from(self.ahead(index, rank, service.limit));
         service.time_for(ahead + 1, service.limit.of(rank))
     }
@@ -317,9 +349,11 @@ impl Buffer {
     /// rank then finds none, or is not to have it.
     fn refusal(&self, index: usize, rank: Rank, service: Service) -> Option<Rejection> {
         let tier = &self.tiers[index];
-        let is_full = self.waiting >= self.capacity.max(1);
+        let is_full = self.is_full(index);
         // A breaker sheds those who are too many. The preferred are few: they may use what is left above its mark.
-        let sheds = !rank.is_preferred() && self.tiers[..=index].iter().any(Tier::is_shedding);
+        let sheds = !rank.is_preferred()
+            && self.tiers[..=index].iter().any(Tier::is_shedding)
+            && !self.is_guaranteed_a_place(index);
         let has_no_place = (is_full || !rank.is_preferred())
             && self.is_blocked(index, rank)
             && self.newest_below(index, rank).is_none();
@@ -346,7 +380,9 @@ impl Buffer {
     fn is_blocked(&self, index: usize, rank: Rank) -> bool {
         let tier = &self.tiers[index];
         // At least 1: where there are no places, a newcomer may still find a permit.
-        (tier.is_held() && !rank.is_preferred()) || self.waiting >= tier.places.max(1)
+        let is_above_mark =
+            (tier.is_held() && !rank.is_preferred()) || self.waiting >= tier.places.max(1);
+        (is_above_mark && !self.is_guaranteed_a_place(index)) || self.is_full(index)
     }
 
     fn is_unbuffered(&self, index: usize) -> bool {
@@ -356,7 +392,11 @@ impl Buffer {
     /// Who makes room for a newcomer of tier `index` and `rank`: the newest of the lowest rank in the lowest tier below, or
     /// else of the lowest rank below in its own.
     fn newest_below(&self, index: usize, rank: Rank) -> Option<u32> {
-        let lowest = self.tiers[index + 1..].iter().rev().find_map(|tier| tier.queue.newest());
+        let lower = &self.tiers[index + 1..=self.last_to_make_room(index)];
+        let newest = |tier: &Tier| {
+            if tier.queue.len() > tier.guarantee.places { tier.queue.newest() } else { None }
+        };
+        let lowest = lower.iter().rev().find_map(newest);
         lowest.or_else(|| self.tiers[index].queue.newest_below(rank))
     }
 

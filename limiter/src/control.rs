@@ -23,6 +23,7 @@ impl Limiter {
         {
             let mut buffer = lock(&self.buffer);
             buffer.apply(limits, from);
+            self.count_shares(&mut buffer);
             self.counters.limit.store(Limit::new(limits).0, Ordering::Release);
             self.publish(&mut buffer, now);
         }
@@ -35,6 +36,29 @@ impl Limiter {
         } else {
             self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
         }
+    }
+
+    /// Changes the number of permits live, with how many of them are kept for ranks above the ordinary and guaranteed to the
+    /// tiers, to those of `limits`. All else stays as it was applied. For a limit that is found while it holds; closing is
+    /// for [`apply`](Self::apply), so that 0 is 1 here.
+    pub fn resize(&self, limits: &Limits, now: Timestamp) {
+        let limit = Limit::of_numbers(limits.max_in_flight().max(1), limits.reserved_permits());
+        if self.counters.limit() == limit {
+            return;
+        }
+        {
+            let mut buffer = lock(&self.buffer);
+            buffer.guarantee(limits);
+            self.counters.limit.store(limit.0, Ordering::Release);
+            self.publish(&mut buffer, now);
+        }
+        self.in_batches(now, |buffer, wakers| self.hand_out(buffer, wakers, now));
+    }
+
+    /// Permits out, as one load.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.counters.word().in_flight()
     }
 
     /// Refuses waiters and newcomers as [`Rejection::Draining`] from now on; permits are not touched.
@@ -53,12 +77,6 @@ impl Limiter {
         self.publish(&mut buffer, now);
     }
 
-    /// Permits given and not yet returned. One load.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.counters.word().in_flight()
-    }
-
     /// How full it is at `now`: the largest pressure of any tier, 0..1. Takes the lock, and allocates nothing.
     #[must_use]
     pub fn pressure(&self, now: Timestamp) -> f64 {
@@ -72,7 +90,11 @@ impl Limiter {
     pub fn status(&self, now: Timestamp) -> Status {
         let mut buffer = lock(&self.buffer);
         self.publish(&mut buffer, now);
-        let tiers: Vec<TierStatus> = buffer.tiers().iter().map(|tier| tier.status()).collect();
+        let is_counted = buffer.has_guarantees();
+        let in_flight = |counter| is_counted.then(|| self.shares.in_flight(counter));
+        let tiers: Vec<TierStatus> = (buffer.tiers().iter())
+            .map(|tier| TierStatus { in_flight: in_flight(tier.counter), ..tier.status() })
+            .collect();
         let limit = self.counters.limit();
         Status {
             in_flight: self.counters.word().in_flight(),

@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adaptive;
 mod breaker;
 mod buffer;
 mod calendar;
@@ -35,6 +36,12 @@ mod gate;
 mod gcra;
 mod grants;
 mod handover;
+#[cfg(not(loom))]
+mod holdings;
+#[cfg(not(loom))]
+mod hot;
+#[cfg(not(loom))]
+mod keys;
 mod latch;
 mod limiter;
 mod limits;
@@ -44,6 +51,7 @@ mod queue;
 mod rate;
 mod rejection;
 mod returns;
+mod shares;
 mod slab;
 mod status;
 mod stock;
@@ -55,15 +63,25 @@ mod wakers;
 mod watermarks;
 mod word;
 
+pub use adaptive::{
+    Adaptive, AdaptiveError, AdaptiveSettings, AdaptiveStatus, Algorithm, Rests,
+    Seen as AdaptiveSeen, Why,
+};
 pub use calendar::Calendar;
 pub use class::{Class, MAX_RANKS, Rank};
 pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};
 pub use gate::Refused;
 pub use gcra::Gcra;
 pub use grants::Ended;
+#[cfg(not(loom))]
+pub use holdings::{Holding, Holdings};
+#[cfg(not(loom))]
+pub use hot::{HotKey, HotKeys, KeyText, SAMPLED, Sampler};
+#[cfg(not(loom))]
+pub use keys::{Digest, Digesting, Keys, KeysStatus, RefusedKeys, Seed};
 pub use latch::{LatchSettings, Latches, Look, SkuStatus};
 pub use limiter::{Decision, Limiter};
-pub use limits::{Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};
+pub use limits::{Guarantee, Limits, LimitsError, MAX_BUFFER, MAX_IN_FLIGHT, TierLimits};
 pub use once::{Begin, Claim, Follow, Followed, MAX_FOLLOWERS, Once, OnceSettings, OnceStatus};
 pub use permit::Permit;
 pub use rate::{Rate, RateError};

@@ -22,8 +22,9 @@ use crate::class::{Class, Rank};
 use crate::counters::Counters;
 use crate::gate::{Floors, Gate, Refused};
 use crate::limits::Limits;
-use crate::permit::Permit;
+use crate::permit::{Given, Permit};
 use crate::rejection::Rejection;
+use crate::shares::{Places, Shares};
 use crate::slab::State;
 use crate::status::Totals;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, Padded, lock};
@@ -51,6 +52,8 @@ pub struct Limiter {
     gate: Padded<GateLine>,
     /// Written by every admission.
     pub(crate) counters: Padded<Counters>,
+    /// Written by every admission where something is guaranteed to a tier, otherwise by none.
+    pub(crate) shares: Padded<Shares>,
     pub(crate) buffer: Padded<Mutex<Buffer>>,
 }
 
@@ -60,6 +63,8 @@ struct GateLine {
     floors: AtomicU64,
     /// Expected wait of an ordinary newcomer in nanoseconds, tier by tier; as old as the last change of the buffer.
     estimates: [AtomicU64; MAX_TIERS],
+    /// The [`Places`] where permits are counted. Written by a change of the limits alone.
+    places: AtomicU64,
 }
 
 impl Limiter {
@@ -71,11 +76,16 @@ impl Limiter {
                 gate: AtomicU64::new(0),
                 floors: AtomicU64::new(0),
                 estimates: std::array::from_fn(|_| AtomicU64::new(0)),
+                places: AtomicU64::new(Places::NOWHERE.0),
             }),
             counters: Padded(Counters::new(limits)),
+            shares: Padded(Shares::new()),
             buffer: Padded(Mutex::new(Buffer::new(limits))),
         };
-        limiter.publish(&mut lock(&limiter.buffer), Timestamp::default());
+        let mut buffer = lock(&limiter.buffer);
+        limiter.count_shares(&mut buffer);
+        limiter.publish(&mut buffer, Timestamp::default());
+        drop(buffer);
         Arc::new(limiter)
     }
 
@@ -126,7 +136,7 @@ impl Limiter {
             return Decision::Reject(Rejection::Deadline);
         }
         if self.take_free(class.rank).is_ok() {
-            return self.admit(class.rank, now);
+            return self.admit(class, now);
         }
         self.ask_for_place(class, now, deadline)
     }
@@ -188,10 +198,13 @@ impl Limiter {
     }
 
     /// With a permit that was free.
-    fn admit(self: &Arc<Self>, rank: Rank, now: Timestamp) -> Decision {
+    fn admit(self: &Arc<Self>, class: Class, now: Timestamp) -> Decision {
+        let places = Places(self.gate.places.load(Ordering::Relaxed));
+        let share = places.of(class.tier.index(), class.rank);
+        self.shares.enter(share);
         self.counters.see(now);
-        self.counters.count(rank, Duration::ZERO);
-        Decision::Admit(Permit::new(Arc::clone(self), now))
+        self.counters.count(class.rank, Duration::ZERO);
+        Decision::Admit(Permit::new(Arc::clone(self), Given::new(now, share)))
     }
 
     /// Takes a place in the buffer, or what else is right by the time the lock is held.
@@ -211,7 +224,7 @@ impl Limiter {
         let displaced = loop {
             let Err(word) = self.take_free(rank) else {
                 self.publish(buffer, now);
-                return self.admit(rank, now);
+                return self.admit(class, now);
             };
             // A permit that comes back or is taken meanwhile makes the exchange fail, and is then seen.
             let entered = word.0 + Word::waiter(rank);
@@ -246,8 +259,8 @@ impl Limiter {
 
     // --- the life of a ticket ---
 
-    /// The answer to the waiter at `entry`, if there is one: since when it has a permit, or why not.
-    pub(crate) fn poll(&self, entry: u32, waker: &Waker) -> Poll<Result<Timestamp, Rejection>> {
+    /// The answer to the waiter at `entry`, if there is one: its permit, or why it has none.
+    pub(crate) fn poll(&self, entry: u32, waker: &Waker) -> Poll<Result<Given, Rejection>> {
         let mut buffer = lock(&self.buffer);
         if let State::Waiting(held) = &mut buffer.entry(entry).state {
             // What is dropped is dropped outside the lock: it may be the last hold on a task, with tickets of its own.
@@ -263,7 +276,7 @@ impl Limiter {
     }
 
     /// The waiter at `entry` has waited long enough.
-    pub(crate) fn expire(&self, entry: u32, now: Timestamp) -> Result<Timestamp, Rejection> {
+    pub(crate) fn expire(&self, entry: u32, now: Timestamp) -> Result<Given, Rejection> {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
         if !matches!(buffer.entry(entry).state, State::Waiting(_)) {
@@ -278,8 +291,8 @@ impl Limiter {
         Err(cause)
     }
 
-    /// The waiter at `entry` leaves; the time of its permit, if it had been given one.
-    pub(crate) fn leave(&self, entry: u32) -> Option<Timestamp> {
+    /// The waiter at `entry` leaves; its permit, if it had been given one.
+    pub(crate) fn leave(&self, entry: u32) -> Option<Given> {
         let mut guard = lock(&self.buffer);
         let buffer = &mut *guard;
         let state = if matches!(buffer.entry(entry).state, State::Waiting(_)) {
@@ -289,7 +302,7 @@ impl Limiter {
         };
         drop(guard);
         match state {
-            State::Granted(since) => Some(since),
+            State::Granted(given) => Some(given),
             State::Free | State::Refused(_) | State::Waiting(_) => None,
         }
     }
@@ -318,6 +331,12 @@ impl Limiter {
             drop(buffer);
             wakers.wake();
         }
+    }
+
+    /// Gives each tier that has none a counter, and says where permits are counted from now on.
+    pub(crate) fn count_shares(&self, buffer: &mut Buffer) {
+        let places = buffer.count_at(&self.shares);
+        self.gate.places.store(places.0, Ordering::Relaxed);
     }
 
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
@@ -362,9 +381,9 @@ impl fmt::Debug for Limiter {
 }
 
 /// What a waiter that is off its queue is told.
-fn settled(state: State) -> Result<Timestamp, Rejection> {
+fn settled(state: State) -> Result<Given, Rejection> {
     match state {
-        State::Granted(since) => Ok(since),
+        State::Granted(given) => Ok(given),
         State::Refused(rejection) => Err(rejection),
         // Neither of the two is ever off its queue with a ticket.
         State::Free | State::Waiting(_) => Err(Rejection::BufferFull),

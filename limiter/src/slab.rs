@@ -7,6 +7,7 @@
 use std::task::Waker;
 
 use crate::class::Rank;
+use crate::permit::Given;
 use crate::rejection::Rejection;
 use crate::timestamp::Timestamp;
 
@@ -17,8 +18,8 @@ const NIL: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) enum State {
     Free,
-    /// Has a permit since then, not yet collected.
-    Granted(Timestamp),
+    /// Has a permit, not yet collected.
+    Granted(Given),
     Refused(Rejection),
     Waiting(Option<Waker>),
 }

@@ -36,6 +36,11 @@ pub struct TierStatus {
     pub waiting: u32,
     /// Those of them above the ordinary rank.
     pub preferred: u32,
+    /// How many permits it is guaranteed.
+    pub guaranteed: u32,
+    /// How many of those in flight are its own; `None`: nothing is guaranteed to any tier, so nobody counts. Those that were
+    /// in flight before anything was are not among them.
+    pub in_flight: Option<u32>,
     /// Whether its breaker is open, that is, sheds.
     pub open: bool,
     /// How often its breaker has tripped.

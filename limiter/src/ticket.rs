@@ -42,7 +42,7 @@ impl Ticket {
     /// been refused for something else. If it had been handed a permit just before, that is what it gets.
     pub fn expire(mut self, now: Timestamp) -> Result<Permit, Rejection> {
         let Some(entry) = self.entry.take() else { return Err(Rejection::QueueTimeout) };
-        self.limiter.expire(entry, now).map(|since| Permit::new(Arc::clone(&self.limiter), since))
+        self.limiter.expire(entry, now).map(|given| Permit::new(Arc::clone(&self.limiter), given))
     }
 }
 
@@ -53,7 +53,7 @@ impl Future for Ticket {
         let Some(entry) = self.entry else { return Poll::Pending };
         self.limiter.poll(entry, cx.waker()).map(|answer| {
             self.entry = None;
-            answer.map(|since| Permit::new(Arc::clone(&self.limiter), since))
+            answer.map(|given| Permit::new(Arc::clone(&self.limiter), given))
         })
     }
 }
@@ -61,9 +61,9 @@ impl Future for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take()
-            && let Some(since) = self.limiter.leave(entry)
+            && let Some(given) = self.limiter.leave(entry)
         {
-            drop(Permit::new(Arc::clone(&self.limiter), since));
+            drop(Permit::new(Arc::clone(&self.limiter), given));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::breaker::{Breaker, State as BreakerState};
-use crate::limits::TierLimits;
+use crate::limits::{Guarantee, TierLimits};
 use crate::queue::Queue;
 use crate::status::TierStatus;
 use crate::timestamp::Timestamp;
@@ -26,6 +26,10 @@ pub(crate) struct Tier {
     pub(crate) watermarks: Watermarks,
     /// It may enter while fewer than this wait in all.
     pub(crate) places: u32,
+    /// What it gets whoever else is there.
+    pub(crate) guarantee: Guarantee,
+    /// Where those of it that are in flight are counted, if they are.
+    pub(crate) counter: u8,
     pub(crate) queue: Queue,
     /// Where it stands in the order of service among the lower tiers: the least is next.
     pub(crate) pass: u64,
@@ -54,6 +58,7 @@ impl Tier {
     pub(crate) fn new(
         limits: TierLimits,
         watermarks: Watermarks,
+        guarantee: Guarantee,
         capacity: u32,
         pass: u64,
     ) -> Self {
@@ -61,6 +66,9 @@ impl Tier {
             limits,
             watermarks,
             places: places(watermarks, capacity),
+            // Who never waits is handed nothing.
+            guarantee: if limits.max_wait.is_zero() { Guarantee::NONE } else { guarantee },
+            counter: u8::MAX,
             queue: Queue::EMPTY,
             pass,
             breaker: Breaker::new(),
@@ -71,8 +79,8 @@ impl Tier {
 
     /// The same with what `earlier` has of waiters and of history.
     pub(crate) fn carry(self, earlier: Self) -> Self {
-        let Self { limits, watermarks, places, .. } = self;
-        Self { limits, watermarks, places, ..earlier }
+        let Self { limits, watermarks, places, guarantee, .. } = self;
+        Self { limits, watermarks, places, guarantee, ..earlier }
     }
 
     /// Takes over a pressure, as of `now`.
@@ -94,6 +102,8 @@ impl Tier {
         TierStatus {
             waiting: self.queue.len(),
             preferred: self.queue.preferred(),
+            guaranteed: self.guarantee.permits,
+            in_flight: None,
             open: self.breaker.state() != BreakerState::Closed,
             trips: self.breaker.trips(),
             pressure: self.pressure,

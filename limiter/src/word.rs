@@ -59,8 +59,13 @@ pub(crate) struct Limit(pub(crate) u64);
 
 impl Limit {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let ordinary = limits.max_in_flight() - limits.reserved_permits();
-        Self(u64::from(limits.max_in_flight()) << 32 | u64::from(ordinary))
+        Self::of_numbers(limits.max_in_flight(), limits.reserved_permits())
+    }
+
+    /// `all` permits, of which `reserved` are not for the ordinary rank: at most one less.
+    pub(crate) fn of_numbers(all: u32, reserved: u32) -> Self {
+        let ordinary = all - reserved.min(all.saturating_sub(1));
+        Self(u64::from(all) << 32 | u64::from(ordinary))
     }
 
     /// In all.

@@ -352,3 +352,29 @@ fn tiers_that_change_places_keep_their_waiters() {
     let status = limiter.status(at(3));
     assert_eq!((status.waiting, status.in_flight), (0, 1));
 }
+
+#[test]
+fn a_deadline_is_met_up_to_the_nanosecond_and_over_at_its_own() {
+    let limiter = patient(1, 10, &[1]);
+    let nanos = Timestamp::from_nanos;
+    let with = |deadline| limiter.acquire(id(0), nanos(1_000), nanos(deadline));
+    assert!(matches!(with(1_000), Decision::Reject(Rejection::Deadline)), "it is over");
+    assert!(matches!(with(0), Decision::Reject(Rejection::Deadline)), "it was over before");
+    let Decision::Admit(permit) = with(1_001) else { panic!("a nanosecond is left") };
+    permit.release(nanos(1_500));
+
+    // One turn of 500 ns is to be waited for.
+    let Decision::Admit(out) = limiter.acquire(id(0), nanos(2_000), Timestamp::MAX) else {
+        panic!()
+    };
+    let with = |deadline| limiter.acquire(id(0), nanos(2_000), nanos(deadline));
+    assert!(matches!(with(2_499), Decision::Reject(Rejection::Deadline)));
+    let Decision::Wait(mut waits) = with(2_500) else { panic!("at the threshold it is met") };
+    assert_eq!(waits.expires(), nanos(2_500));
+    out.release(nanos(2_500));
+    assert_eq!(
+        answer(&mut waits).unwrap().unwrap_err(),
+        Rejection::Deadline,
+        "dropped at its turn"
+    );
+}

@@ -2,7 +2,7 @@
 # Floodgate beside nginx, HAProxy and Envoy, and above the floor: cost, memory, behaviour in overload.
 # Installs what is missing if it may, runs interleaved rounds on two pinned cores, prints Markdown.
 #
-#   compare.sh [--quick] [--only refuse,proxy,idle,overload,workers,flood] [--peers nginx,haproxy,envoy,floodgate]
+#   compare.sh [--quick] [--only refuse,limits,proxy,idle,overload,workers,flood] [--peers nginx,haproxy,envoy,floodgate]
 #              [--rounds N] [--seconds N]
 #
 # Loopback only. Default: 5 rounds of 3 s, about 25 minutes; --quick: two.

@@ -69,6 +69,7 @@ fn tell(id: Id, record: &Record) -> Value {
         "outcome": record.outcome.kind(),
         "reason": reason.map(|reason| reason.as_str()),
         "journey": journey(record),
+        "limit": limit(record),
         "level": record.level.map(|level| level.pressure()),
         "waited_ms": f64::from(record.waited_us) / 1e3,
         "retry_after_ms": record.told_ms,
@@ -76,6 +77,12 @@ fn tell(id: Id, record: &Record) -> Value {
         "means": means,
         "change": change,
     })
+}
+
+/// The name of the limit per key that refused it, if one did.
+fn limit(record: &Record) -> Option<&str> {
+    let limits = &record.route.as_deref()?.limits;
+    limits.get(usize::from(record.limit?)).map(String::as_str)
 }
 
 /// What it was in its journey, if there was one.

@@ -4,6 +4,7 @@
 mod answer;
 mod config;
 mod explain;
+mod keys;
 mod latch;
 mod query;
 mod shadow;
@@ -25,9 +26,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::allocator;
 use crate::control::{Control, Watch};
+use crate::memory::Kernel;
 use crate::shared::Shared;
 use crate::{clock, metrics};
 
@@ -46,6 +49,9 @@ const MAX_CONNECTIONS: usize = 256;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the memory of the process is looked at: a few reads of the kernel's files, which a thread that serves
+/// customers had better not wait for.
+const MEMORY_LOOK: Duration = Duration::from_millis(100);
 /// How often the exporter's histograms are emptied, lest they keep every sample.
 const UPKEEP: Duration = Duration::from_secs(1);
 
@@ -91,12 +97,16 @@ impl Admin {
     async fn accept(self, listener: tokio::net::TcpListener) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut upkeep = tokio::time::interval(UPKEEP);
+        let mut memory_look = tokio::time::interval(MEMORY_LOOK);
+        memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let kernel = Kernel::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
                 }
+                _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
                     (Ok((socket, from)), Ok(place)) => {
                         let admin = self.clone();
@@ -109,6 +119,17 @@ impl Admin {
                     (Err(_), _) => tokio::time::sleep(Duration::from_millis(100)).await,
                 },
             }
+        }
+    }
+
+    fn look_at_memory(&self, kernel: &Kernel) {
+        let (memory, snapshot) = (&self.shared.memory, self.shared.snapshot.load());
+        let before = memory.pressure();
+        memory.look(kernel, snapshot.config.server.max_memory);
+        let pressure = memory.pressure();
+        // Also once when there is none any more.
+        if pressure > 0.0 || before > 0.0 {
+            snapshot.press(pressure, clock::now());
         }
     }
 
@@ -182,7 +203,7 @@ impl Admin {
                 _ => &["confirm_within", "mode", "persist"],
             },
             "/api/config/rollback" => &["to"],
-            "/api/latch" => &["limit"],
+            "/api/latch" | "/api/keys/top" => &["limit"],
             _ if path.starts_with(latch::ONE) && method == Method::PUT => &["state"],
             _ => &[],
         };
@@ -211,6 +232,7 @@ impl Admin {
             ("/api/config/history", "GET") => config::history(control),
             ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
             ("/api/config/confirm", "POST") => config::confirm(control, asker),
+            ("/api/keys/top", "GET") => keys::top(&self.shared, query, clock::now()),
             ("/api/latch", "GET") => latch::list(&self.shared, query, clock::now()),
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
@@ -218,9 +240,10 @@ impl Admin {
             (_, "GET") if path.starts_with(EXPLAIN) => {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
-            ("/metrics" | "/api/status" | "/api/config/history" | "/api/latch", _) => {
-                Answer::method_not_allowed("GET")
-            }
+            (
+                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                _,
+            ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
             ("/api/shadow", _) => Answer::method_not_allowed("GET, DELETE"),
             ("/api/config/rollback" | "/api/config/confirm" | "/api/shadow/promote", _) => {
@@ -230,7 +253,7 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/latch, \
+                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
                  /api/shadow or /api/explain/{id}",
             ),
         }

@@ -1,9 +1,9 @@
 //! `/api/status`: the live numbers as JSON.
 
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{latch, tenants};
+use super::{keys, latch, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -24,15 +24,23 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
         .collect();
     let purchases = snapshot.purchases.status();
+    let (limits, shares) = keys::status(&snapshot);
     json!({
         "generation": snapshot.generation,
         "draining": shared.is_draining(),
         "active_requests": shared.active(),
         "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
+        "memory": {
+            "used": shared.memory.used(),
+            "limit": shared.memory.limit(),
+            "pressure": shared.memory.pressure(),
+        },
         "upstreams": upstreams,
         "journeys": journeys,
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),
+        "limits": limits,
+        "shares": shares,
         "stock": latch::counts(&snapshot),
         "purchases": {
             "in_flight": purchases.in_flight,
@@ -74,6 +82,20 @@ fn one_journey(seen: &JourneyStatus) -> Value {
     })
 }
 
+/// How the number of permits is found, and why it last moved.
+fn adaptive(found: &AdaptiveStatus, now: Timestamp) -> Value {
+    json!({
+        "algorithm": found.algorithm.as_str(),
+        "shadow": found.shadow,
+        "limit": found.limit,
+        "latency_ms": found.latency.as_secs_f64() * 1e3,
+        "baseline_ms": found.baseline.as_secs_f64() * 1e3,
+        "moved": found.why.as_str(),
+        "moved_ms_ago": now.saturating_since(found.moved_at).as_secs_f64() * 1e3,
+        "rests": found.rests.map(Rests::as_str),
+    })
+}
+
 fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Value {
     let status = upstream.limiter.status(now);
     let tiers: Map<_, _> = status
@@ -84,6 +106,8 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
             let state = if row.open { "open" } else { "closed" };
             let row = json!({
                 "queued": row.waiting,
+                "in_flight": row.in_flight,
+                "guaranteed": row.guaranteed,
                 "breaker": state,
                 "trips": row.trips,
                 "pressure": row.pressure,
@@ -106,6 +130,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
     json!({
         "in_flight": status.in_flight,
         "limit": status.limit,
+        "adaptive": upstream.permits.status().map(|found| adaptive(&found, now)),
         "queued": status.waiting,
         "buffer": status.capacity,
         "pressure": status.pressure,

@@ -62,7 +62,7 @@ const SALE: [&str; 8] = [
     "/goods/there",
     "/buy",
 ];
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 20] = [
     "/open",
     "/open/a?b=c",
     "/open/chunked",
@@ -78,6 +78,8 @@ const TARGETS: [&str; 18] = [
     "/shut/a",
     "/small",
     "/small/a",
+    "/limited/a",
+    "/limited/%61?q=1",
     "/read",
     "/nobody",
     "/nowhere",
@@ -140,7 +142,7 @@ const ODD_HOSTS: [&str; 14] = [
     "host: a\r\n b",
     "host: a/b",
 ];
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
     "accept: */*",
     "user-agent: x",
     "cookie: a=b; c=d",
@@ -155,9 +157,18 @@ const FIELDS: [&str; 14] = [
     "x-forwarded-for: 1.2.3.4",
     "accept-encoding: gzip, br",
     "x-empty:",
+    "x-request-deadline-ms: 30000",
+    "grpc-timeout: 30S",
 ];
-const ODD_FIELDS: [&str; 37] = [
+const ODD_FIELDS: [&str; 44] = [
     "connection: x-a, close",
+    "x-request-deadline-ms: 0",
+    "x-request-deadline-ms: -1",
+    "x-request-deadline-ms: soon",
+    "X-Request-Deadline-Ms: 30000\r\nx-request-deadline-ms: 0",
+    "grpc-timeout: 0n",
+    "grpc-timeout: 1x",
+    "connection: grpc-timeout\r\ngrpc-timeout: 9S",
     "connection: closed",
     "connection: ,,CLOSE,,",
     "connection: content-length",

@@ -109,6 +109,15 @@ path = "/buy"
 once = true
 upstream = "open"
 [[routes]]
+name = "limited"
+path = "/limited/{what}"
+upstream = "open"
+limits = [
+  { key = "header:x-a", rate = "0/s", missing = "pass" },
+  { key = ["client_ip", "query:q", "cookie:a"], rate = "0/s", missing = "pass" },
+]
+isolate = { key = "path:what", share = 0.5 }
+[[routes]]
 name = "nobody"
 path = "/nobody"
 upstream = "nobody"

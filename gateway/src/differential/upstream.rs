@@ -80,6 +80,7 @@ fn request(came: &[u8]) -> Option<(Head, String, usize)> {
         .iter()
         .map(|(name, value)| match name.as_str() {
             "x-request-deadline-ms" => format!("{name}: {}", value.parse::<u64>().is_ok()),
+            "grpc-timeout" => format!("{name}: {}", value.ends_with(['u', 'm', 'S'])),
             "x-forwarded-for" => name.clone(),
             _ => format!("{name}: {value}"),
         })

@@ -39,6 +39,7 @@ pub(crate) const DECISION_HEADER: HeaderName = HeaderName::from_static("x-floodg
 pub(crate) struct Case {
     route: Option<usize>,
     role: Role,
+    limit: Option<u8>,
     level: Option<Level>,
     at_ms: u64,
     waited: Duration,
@@ -71,7 +72,7 @@ impl Case {
         let upstream = route.map(|route| snapshot.routes[route].upstream);
         let level = upstream.map(|index| worker.levels.level(snapshot, index, now));
         let at_ms = worker.date.unix_ms();
-        Self { route, role: Role::of(part, now), level, at_ms, waited: Duration::ZERO }
+        Self { route, role: Role::of(part, now), limit: None, level, at_ms, waited: Duration::ZERO }
     }
 
     /// That of a request which was refused at `now`.
@@ -82,7 +83,8 @@ impl Case {
         refused: Refused,
         now: Timestamp,
     ) -> Option<Self> {
-        Self::open(worker, snapshot, refused.route, refused.part, now)
+        let case = Self::open(worker, snapshot, refused.route, refused.part, now)?;
+        Some(Self { limit: refused.limited.map(|limited| limited.limit), ..case })
     }
 
     /// The same after it had waited.
@@ -105,6 +107,7 @@ impl Case {
             generation: snapshot.generation,
             route: self.route.map(|route| snapshot.routes[route].names.clone()),
             role: self.role,
+            limit: self.limit,
             outcome,
             level: self.level,
             waited_us: u32::try_from(self.waited.as_micros()).unwrap_or(u32::MAX),

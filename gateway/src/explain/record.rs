@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub route: Option<Arc<RouteNames>>,
     /// What it was in its journey.
     pub role: Role,
+    /// Which limit refused it, if one per key did.
+    pub limit: Option<u8>,
     /// How it ended.
     pub outcome: Outcome,
     /// The pressure of its upstream.
@@ -39,6 +41,8 @@ pub(crate) struct RouteNames {
     pub tier: String,
     pub upstream: String,
     pub journey: Option<String>,
+    /// Of the limits per key.
+    pub limits: Vec<String>,
 }
 
 /// How a decision ended.

@@ -163,6 +163,7 @@ mod tests {
             generation: 1,
             route: None,
             role: Role::None,
+            limit: None,
             outcome: Outcome::Admitted,
             level: None,
             waited_us: 0,

@@ -67,9 +67,17 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "The bearer token was none that counts: forged, at its end, or meant for others.",
             "If honest customers meet this, compare `issuer` and `audience` with what their tokens say, see that `keys` are those of whoever issues them, and that clocks differ by no more than `leeway`.",
         ),
+        Reason::KeyLimit => (
+            "Its client, or whatever else it is told apart by, had made as many requests as a limit of its route allows each.",
+            "Raise `rate` of that limit, or `burst` if only the beginning is cut, or see with `shadow` first whom it would refuse; if many customers share an address, add another part to `key`.",
+        ),
         Reason::KeyReused => (
             "The idempotency key had come before with another body.",
             "Nothing here: the client has to take a new key for a new purchase.",
+        ),
+        Reason::KeyShare => (
+            "The article, or whatever else it is told apart by, had as many requests at the upstream as its share allows.",
+            "Raise `share` if what is hot may take more from the rest, or `max_in_flight` if the upstream can take more at once.",
         ),
         Reason::MethodNotAllowed => (
             "The method is one that is never forwarded.",

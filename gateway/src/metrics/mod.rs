@@ -6,6 +6,7 @@
 mod counter;
 mod histogram;
 pub(crate) mod names;
+mod pace;
 mod render;
 mod shards;
 

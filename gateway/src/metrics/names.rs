@@ -6,6 +6,8 @@ pub(crate) const ARRIVALS: &str = "floodgate_arrivals_total";
 pub(crate) const ADMITTED: &str = "floodgate_admitted_total";
 /// Requests by how they ended: `completed`, `failed`, `rejected`, `abandoned`.
 pub(crate) const REQUESTS: &str = "floodgate_requests_total";
+/// Requests that said how long they wait, by what became of that: `shorter` than their tier's deadline, `ignored`.
+pub(crate) const CLIENT_DEADLINES: &str = "floodgate_client_deadlines_total";
 /// Refusals by reason.
 pub(crate) const REJECTIONS: &str = "floodgate_rejections_total";
 /// Admitted requests that failed, by reason.
@@ -14,6 +16,20 @@ pub(crate) const FAILURES: &str = "floodgate_failures_total";
 pub(crate) const IN_FLIGHT: &str = "floodgate_in_flight";
 /// How many may be there at once.
 pub(crate) const IN_FLIGHT_LIMIT: &str = "floodgate_in_flight_limit";
+/// The limit that was found, where one is; it rules unless it is in the shadow.
+pub(crate) const ADAPTIVE_LIMIT: &str = "floodgate_adaptive_limit";
+/// Mean service time with few in flight, as it was learnt.
+pub(crate) const ADAPTIVE_BASELINE: &str = "floodgate_adaptive_baseline_seconds";
+/// Memory in use by the process, pages of files left out.
+pub(crate) const MEMORY: &str = "floodgate_memory_bytes";
+/// What counts as full, if anything does.
+pub(crate) const MEMORY_LIMIT: &str = "floodgate_memory_limit_bytes";
+/// 0..1, how full the memory is.
+pub(crate) const MEMORY_PRESSURE: &str = "floodgate_memory_pressure";
+/// Of those at an upstream, by tier; where tiers are guaranteed some.
+pub(crate) const TIER_IN_FLIGHT: &str = "floodgate_tier_in_flight";
+/// Permits that a tier is guaranteed.
+pub(crate) const TIER_GUARANTEED: &str = "floodgate_tier_guaranteed";
 /// Upgraded connections now, apart from the permits.
 pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 /// Waiting requests by upstream and tier.
@@ -78,6 +94,26 @@ pub(crate) const TENANT_IN_FLIGHT_LIMIT: &str = "floodgate_tenant_in_flight_limi
 pub(crate) const TENANT_WAITING: &str = "floodgate_tenant_waiting";
 /// Fields by which clients gave themselves a tier, a priority or a tenant, taken off.
 pub(crate) const STRIPPED: &str = "floodgate_stripped_fields_total";
+/// Requests over a limit of their key's own, by whether it refuses: `enforced`, `shadow`.
+pub(crate) const KEY_LIMIT_REFUSALS: &str = "floodgate_key_limit_refusals_total";
+/// Requests that did not have its key.
+pub(crate) const KEY_LIMIT_MISSING: &str = "floodgate_key_limit_missing_total";
+/// Keys that it remembers.
+pub(crate) const KEY_LIMIT_KEYS: &str = "floodgate_key_limit_keys";
+/// How many it may remember.
+pub(crate) const KEY_LIMIT_MAX_KEYS: &str = "floodgate_key_limit_max_keys";
+/// Requests of keys that shared a time with others for want of a place.
+pub(crate) const KEY_LIMIT_IN_COMPANY: &str = "floodgate_key_limit_in_company_total";
+/// Requests over the share of their key, by whether it refuses.
+pub(crate) const KEY_SHARE_REFUSALS: &str = "floodgate_key_share_refusals_total";
+/// Requests that did not have its key.
+pub(crate) const KEY_SHARE_MISSING: &str = "floodgate_key_share_missing_total";
+/// Keys that hold a permit or wait for one.
+pub(crate) const KEY_SHARE_KEYS: &str = "floodgate_key_share_keys";
+/// How many one of them holds at most.
+pub(crate) const KEY_SHARE_LARGEST: &str = "floodgate_key_share_largest";
+/// How many it may hold.
+pub(crate) const KEY_SHARE_LIMIT: &str = "floodgate_key_share_limit";
 /// Number of the live configuration.
 pub(crate) const CONFIG_GENERATION: &str = "floodgate_config_generation";
 /// Loads of a configuration by result: `applied`, `rejected`, `unchanged`.

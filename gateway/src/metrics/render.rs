@@ -1,6 +1,8 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
 mod journeys;
+mod keyed;
+mod limits;
 mod tenants;
 
 use std::fmt::{Display, Write};
@@ -19,8 +21,10 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
     tenants::render(shared, snapshot, &mut page);
+    keyed::render(snapshot, &mut page);
 }
 
 fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {
@@ -113,6 +117,14 @@ fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
     for (route, tier, sums) in &rows {
         page.sample(names::REPLAYS, &[("route", route), ("tier", tier)], sums.replayed);
     }
+    page.family(names::CLIENT_DEADLINES, "counter", "Requests that said how long they wait.");
+    for (route, tier, sums) in &rows {
+        let kinds = [("shorter", sums.deadlines_shorter), ("ignored", sums.deadlines_ignored)];
+        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = [("route", *route), ("tier", *tier), ("kind", kind)];
+            page.sample(names::CLIENT_DEADLINES, &labels, count);
+        }
+    }
     page.family(names::REJECTIONS, "counter", "Refused requests by reason.");
     for (route, tier, sums) in &rows {
         page.by_reason(names::REJECTIONS, route, tier, &sums.rejected);
@@ -159,6 +171,20 @@ fn upstreams(snapshot: &Snapshot, page: &mut Page<'_>) {
     page.family(names::QUEUE_DEPTH, "gauge", "Waiting requests.");
     for (upstream, tier, row) in &tiers {
         page.sample(names::QUEUE_DEPTH, &[("upstream", upstream), ("tier", tier)], row.waiting);
+    }
+    if tiers.iter().any(|(.., row)| row.in_flight.is_some()) {
+        page.family(names::TIER_IN_FLIGHT, "gauge", "Requests of a tier at an upstream now.");
+        for (upstream, tier, row) in &tiers {
+            if let Some(in_flight) = row.in_flight {
+                let labels = [("upstream", upstream.as_str()), ("tier", tier.as_str())];
+                page.sample(names::TIER_IN_FLIGHT, &labels, in_flight);
+            }
+        }
+        page.family(names::TIER_GUARANTEED, "gauge", "Permits that a tier is guaranteed.");
+        for (upstream, tier, row) in &tiers {
+            let labels = [("upstream", upstream.as_str()), ("tier", tier.as_str())];
+            page.sample(names::TIER_GUARANTEED, &labels, row.guaranteed);
+        }
     }
     page.family(names::BREAKER_STATE, "gauge", "0 closed, 1 open.");
     for (upstream, tier, row) in &tiers {

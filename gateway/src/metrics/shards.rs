@@ -1,5 +1,6 @@
 //! Per-core counters of routes and tiers, and their sums.
 
+use super::pace::Pace;
 use super::{Counter, Histogram, Totals};
 use crate::reason::Reason;
 
@@ -21,6 +22,12 @@ pub(crate) struct RouteShard {
     pub abandoned: Counter,
     /// Admitted and not answered to the last byte, whoever's fault.
     pub failed: Counter,
+    /// Asked for an answer sooner than their tier allows for, and were not refused for it at once.
+    pub deadlines_shorter: Counter,
+    /// Said of their deadline what says nothing, and were not refused at once.
+    pub deadlines_ignored: Counter,
+    /// How long its upstream takes.
+    pub pace: Pace,
     /// Refused, by [`Reason::index`].
     pub rejected: [Counter; REASONS],
     /// Why admitted ones failed, by [`Reason::index`]; the client's leaving is in none.
@@ -57,6 +64,8 @@ pub(crate) struct Sums {
     pub replayed: u64,
     pub abandoned: u64,
     pub failed: u64,
+    pub deadlines_shorter: u64,
+    pub deadlines_ignored: u64,
     pub rejected: [u64; REASONS],
     pub failures: [u64; REASONS],
 }
@@ -72,6 +81,9 @@ impl Default for RouteShard {
             replayed: Counter::new(),
             abandoned: Counter::new(),
             failed: Counter::new(),
+            deadlines_shorter: Counter::new(),
+            deadlines_ignored: Counter::new(),
+            pace: Pace::new(),
             rejected: [const { Counter::new() }; REASONS],
             failures: [const { Counter::new() }; REASONS],
         }
@@ -112,6 +124,8 @@ impl RouteStats {
             replayed: sum(|shard| &shard.replayed),
             completed: sum(|shard| &shard.completed),
             failed: sum(|shard| &shard.failed),
+            deadlines_shorter: sum(|shard| &shard.deadlines_shorter),
+            deadlines_ignored: sum(|shard| &shard.deadlines_ignored),
             rejected: table(|shard| &shard.rejected),
             failures: table(|shard| &shard.failures),
             abandoned: sum(|shard| &shard.abandoned),

@@ -27,6 +27,8 @@ pub(crate) struct Outgoing {
     pub is_head: bool,
     /// It asks to leave HTTP.
     pub may_switch: bool,
+    /// Its client wants the answer sooner than its tier does: that it is late says nothing of the upstream.
+    pub hurries: bool,
     /// It may be sent twice: safe, and without a body.
     is_repeatable: bool,
     /// The fields' table, emptied, if there was one: the answer's fields need one.
@@ -84,7 +86,8 @@ impl Outgoing {
         let mut table = std::mem::take(&mut head.headers);
         table.clear();
         let may_switch = hop.upgrade.is_some();
-        Self { first, written: 0, rest, is_head, may_switch, is_repeatable, table }
+        let hurries = false;
+        Self { first, written: 0, rest, is_head, may_switch, hurries, is_repeatable, table }
     }
 
     /// A request with this head, which is plain, and this body, to be answered within `left`.

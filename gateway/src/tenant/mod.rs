@@ -23,7 +23,7 @@ use crate::reason::Reason;
 use crate::snapshot::carried_rate;
 use crate::upstream::Upstream;
 
-pub(crate) use share::{Held, Seen, Share};
+pub(crate) use share::{Seen, Share, TenantHeld};
 pub(crate) use stats::{Rule, TenantStats};
 
 /// The field that tells an upstream whose a request is, and that nobody else may fill in.

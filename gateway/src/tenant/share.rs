@@ -48,7 +48,7 @@ pub(crate) struct Seen {
 
 /// One of its permits, until it is given back.
 #[derive(Debug)]
-pub(crate) struct Held(Option<Permit>);
+pub(crate) struct TenantHeld(Option<Permit>);
 
 // === impl Share ===
 
@@ -122,9 +122,9 @@ impl Share {
         class: Class,
         now: Timestamp,
         deadline: Timestamp,
-    ) -> Result<(Held, Timestamp), Reason> {
+    ) -> Result<(TenantHeld, Timestamp), Reason> {
         match self.limiter.acquire(class, now, deadline) {
-            Decision::Admit(permit) => Ok((Held(Some(permit)), now)),
+            Decision::Admit(permit) => Ok((TenantHeld(Some(permit)), now)),
             Decision::Reject(rejection) => Err(own(rejection)),
             Decision::Wait(mut ticket) => {
                 let expires = clock::instant(ticket.expires());
@@ -132,7 +132,7 @@ impl Share {
                     Ok(result) => result,
                     Err(_) => ticket.expire(clock::now()),
                 };
-                Ok((Held(Some(result.map_err(own)?)), clock::now()))
+                Ok((TenantHeld(Some(result.map_err(own)?)), clock::now()))
             }
         }
     }
@@ -178,9 +178,9 @@ fn part_of(whole: u32, part: f64) -> u32 {
     ((f64::from(whole) * part + 1e-6) as u32).max(1)
 }
 
-// === impl Held ===
+// === impl TenantHeld ===
 
-impl Held {
+impl TenantHeld {
     /// The upstream has done what it was asked for.
     pub(crate) fn served(mut self, now: Timestamp) {
         if let Some(permit) = self.0.take() {
@@ -189,7 +189,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for TenantHeld {
     fn drop(&mut self) {
         if let Some(permit) = self.0.take() {
             permit.cancel(clock::now());

@@ -4,10 +4,12 @@
 
 mod breaker;
 mod capacity;
+mod deadline;
 mod ledger;
 mod order;
 mod permits;
 mod rate;
 mod refusal;
+mod shares;
 #[path = "../support/mod.rs"]
 mod support;

@@ -276,3 +276,29 @@ async fn the_level_of_the_log_changes_while_it_runs() {
     gateway.has_reloads("unchanged", 3).await;
     assert_eq!(gateway.log().matches(TOLD).count(), 1);
 }
+
+#[tokio::test]
+async fn a_guarantee_counts_who_was_there_before_it_changed_and_before_its_tier_moved() {
+    let origin = origin();
+    let tier = |name: &str, part: f64| {
+        format!(
+            "[[tiers]]\nname = \"{name}\"\nmax_wait = \"20s\"\ndeadline = \"30s\"\nguaranteed = {part}\n"
+        )
+    };
+    let routes = "[[routes]]\npath = \"/l1/{*rest}\"\ntier = \"l1\"\n[[routes]]\npath = \"/l2/{*rest}\"\ntier = \"l2\"\n";
+    let with = |tiers: &str| {
+        let settings = Settings::upstream("max_in_flight = 4\nbuffer = 8");
+        settings.rest(format!("{tiers}{routes}")).text(&[origin.addr()])
+    };
+    let gateway = Live::start(&with(&(tier("l1", 0.5) + &tier("l2", 0.25))));
+    let held = gateway.holding(&origin).await;
+    gateway.change(&with(&(tier("new", 0.1) + &tier("l2", 0.25) + &tier("l1", 0.25)))).await;
+    let status = gateway.checkout().await;
+    let of = |name: &str| status["tiers"][name]["in_flight"].as_u64();
+    assert_eq!([of("new"), of("l2"), of("l1")], [Some(0), Some(0), Some(1)]);
+    gateway.change(&with(&(tier("l1", 0.0) + &tier("l2", 0.0)))).await;
+    assert!(gateway.checkout().await["tiers"]["l1"]["in_flight"].is_null());
+    drop(held);
+    gateway.quiet().await;
+    gateway.metrics().await.closed_ledger();
+}

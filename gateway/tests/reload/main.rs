@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod access;
+mod adaptive;
 mod carried;
 mod history;
 mod journeys;
+mod limits;
 mod live;
 mod rates;
 mod refused;

@@ -18,10 +18,10 @@ import jobs
 import process
 import tables
 
-JOBS = {"refuse": jobs.refuse, "proxy": jobs.proxy, "idle": jobs.idle, "overload": jobs.overload,
+JOBS = {"refuse": jobs.refuse, "limits": jobs.limits, "proxy": jobs.proxy, "idle": jobs.idle, "overload": jobs.overload,
         "workers": jobs.workers, "flood": jobs.flood}
 # What is run unless it is said; the flood takes two minutes each time.
-USUAL = "refuse,proxy,idle,overload,workers"
+USUAL = "refuse,limits,proxy,idle,overload,workers"
 MAX_ROUNDS = 20
 MAX_SECONDS = 30
 # The overload job opens this many on both sides of a gateway.

@@ -47,6 +47,7 @@ ADAPTIVE = {**OVERLOAD, "ADAPTIVE": "true", "MAX_DEFAULT": 16_384, "MAX_HIGH": 1
 ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-beside", "floodgate-two"]
 JOBS = {
     "refuse": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
+    "limits": {"nginx", "floodgate"},
     "proxy": {"none", "nginx", "haproxy", "envoy", "floodgate"},
     "idle": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "overload": {"none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate"},

@@ -38,6 +38,17 @@ def refuse(gateway, tools, seconds):
     return figures
 
 
+def limits(gateway, tools, seconds):
+    """CPU time per refusal by the second of two limits per client address (closed loop)."""
+    _request(gateway.port, "/limited")
+    figures = {"cpu_us": {}, "per_second": {}, "closed_p50_ms": {}, "closed_p99_ms": {}}
+    for connections in REFUSE_CONNECTIONS:
+        run = _wrk(gateway, tools, "/limited", connections, seconds, refused=True)
+        for key, value in run.items():
+            figures[key][str(connections)] = value
+    return figures
+
+
 def proxy(gateway, tools, seconds):
     """CPU time per proxied request (closed loop), and latency at a fixed rate (open loop)."""
     _expect(gateway, "/goods", 200)

@@ -48,7 +48,7 @@ class Results:
 def render(results, meta):
     """All tables of one comparison."""
     parts = [_head(meta)]
-    for job, section in (("refuse", _refuse), ("proxy", _proxy), ("idle", _idle),
+    for job, section in (("refuse", _refuse), ("limits", _limits), ("proxy", _proxy), ("idle", _idle),
                          ("overload", _overload), ("workers", _workers), ("flood", _flood)):
         if results.gateways(job):
             parts.append(section(results))
@@ -90,6 +90,19 @@ def _refuse(results):
         f"Latency of refusals at {REFUSE_RATE:,}/s on 64 connections, µs, open loop from the "
         "intended start:",
         _percentiles(results, "refuse"),
+    ])
+
+
+def _limits(results):
+    rows = [_cpu_row(results, "limits", name, REFUSE_CONNECTIONS, "nginx")
+            for name in results.gateways("limits")]
+    heads = ["", *(f"{count} connections" for count in REFUSE_CONNECTIONS), "refused/s at 64",
+             "p99 at 4000, ms"]
+    return "\n\n".join([
+        "### Refusing by the second of two limits per client: CPU time per request",
+        "µs of CPU, and the multiple of nginx, whose two `limit_req` have the same key; closed loop "
+        "with wrk.",
+        _table(heads, rows),
     ])
 
 
