@@ -36,6 +36,7 @@ use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::service::{self, refuse};
 use crate::snapshot::Snapshot;
+use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
 
@@ -83,8 +84,13 @@ impl Direct {
         let end = pass.head + body;
         let (route, meant) =
             (&snapshot.routes[decided.route], &snapshot.config.routes[decided.route]);
-        let is_plain =
-            route.journey.is_none() && route.keyed.is_none() && meant.sku.is_none() && !meant.once;
+        // What a tenant may have, and what its upstream is told of it, is looked after by the service.
+        let is_plain = route.journey.is_none()
+            && route.keyed.is_none()
+            && meant.sku.is_none()
+            && !meant.once
+            && !route.reads_token
+            && snapshot.tenants.iter().len() == 0;
         let is_watched = snapshot.config.explain.header || worker.shadow().is_some();
         if !is_plain
             || is_watched
@@ -94,7 +100,8 @@ impl Direct {
         {
             return None;
         }
-        let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1])?;
+        let stripped = &worker.shared.stripped[worker.index];
+        let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
         let (route, at, body) = (decided.route, pass.at, pass.head);
         Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
     }
@@ -109,8 +116,13 @@ impl Direct {
     ) -> Answered {
         // As much as may be kept of the requests behind it.
         let room = MAX_AHEAD.saturating_sub(bytes.len() - self.end);
-        let mut exchange =
-            Exchange::begin(client.clone(), &self.snapshot, Some(self.route), self.at);
+        let mut exchange = Exchange::begin(
+            client.clone(),
+            &self.snapshot,
+            Some(self.route),
+            Tenancy::NONE,
+            self.at,
+        );
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -147,7 +159,15 @@ impl Direct {
         let route = &snapshot.routes[self.route];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
-        let turn = match admission::ask(snapshot, route, Part::None, None, self.at, deadline) {
+        let turn = match admission::ask(
+            snapshot,
+            route,
+            Part::None,
+            Tenancy::NONE,
+            None,
+            self.at,
+            deadline,
+        ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
             Ok(Turn::Later(ticket, held)) => {
                 let turn = Box::pin(admission::wait(ticket, held)).await;
