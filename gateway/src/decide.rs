@@ -1,6 +1,6 @@
 //! What the head alone says about a request: the one order of looks, cheapest first. Nothing is written
-//! or taken; a storm is refused by this. Only a route that is made once waits for a lock, that of its shard
-//! of purchases, which is held for one look.
+//! or taken; a storm is refused by this. Two kinds of route wait for a lock, held for one look: those made
+//! once, for a shard of purchases, and the entry of a journey, for a shard of grants, if the request brings a good one.
 
 use floodgate_limiter::Timestamp;
 

@@ -40,8 +40,8 @@ use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
 
-/// Longest body that comes with such a request, or with its answer: it lies in memory.
-const MAX_BODY: usize = 16 * 1024;
+/// Longest body of such a request: it lies in memory. Of answers only those go this way that came in one piece.
+const MAX_REQUEST_BODY: usize = 16 * 1024;
 
 /// A request that can go the direct way.
 pub(crate) struct Direct {
@@ -80,7 +80,7 @@ impl Direct {
         let snapshot = worker.snapshot();
         let decided = pass.decided.filter(|decided| decided.generation == snapshot.generation)?;
         let Framing::Length(body) = pass.framing else { return None };
-        let body = usize::try_from(body).ok().filter(|&body| body <= MAX_BODY)?;
+        let body = usize::try_from(body).ok().filter(|&body| body <= MAX_REQUEST_BODY)?;
         let end = pass.head + body;
         let (route, meant) =
             (&snapshot.routes[decided.route], &snapshot.config.routes[decided.route]);
@@ -194,6 +194,7 @@ impl Direct {
         (answer, outgoing.into_memory())
     }
 
+    /// Of a plain request there is nothing more to count: it has no journey, no keys and no tenant.
     fn refusal(
         &self,
         exchange: &Exchange,
@@ -228,7 +229,7 @@ fn has_left(
     false
 }
 
-/// The answer as hyper would write it, in `memory`; `None` if it does not end by its length, is not all here, or is the
+/// The answer as hyper would write it, to which the differential test holds it, in `memory`; `None` if it does not end by its length, is not all here, or is the
 /// last one of its connection.
 fn write(
     memory: Vec<u8>,

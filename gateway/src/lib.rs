@@ -1,7 +1,7 @@
 //! Floodgate: a flash-sale admission gateway.
 //!
-//! A request that is refused by its head ends in `turnstile`; the life of any other is
-//! `proxy::handle`. Where to read about the stages:
+//! A request that is refused by its head ends in `turnstile`; a plain one goes through `direct`; the life of any
+//! other is `proxy::handle`. Where to read about the stages:
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe

@@ -191,7 +191,7 @@ impl Journey {
         }
     }
 
-    /// What a request for step number `step` is, at `now`. Only reads.
+    /// What a request for step number `step` is, at `now`.
     pub(crate) fn part(
         &self,
         worker: &Worker,
