@@ -129,6 +129,21 @@ pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) 
                 report.warning(format!("{path}.steps[{position}]"), span, message, suggestion);
             }
         }
+        if journey.sticky == Sticky::Grant && (journey.calls as usize) < journey.steps.len() {
+            let message = format!(
+                "`calls` {} is fewer than the {} steps",
+                journey.calls,
+                journey.steps.len()
+            );
+            let suggestion =
+                "nobody can finish: allow for one each, the entry included, and for some retries";
+            report.warning(
+                format!("{path}.calls"),
+                typed.calls.span.unwrap_or(at),
+                message,
+                suggestion,
+            );
+        }
         match journey.sticky {
             Sticky::Grant if typed.keys.is_none() => {
                 let message = format!(

@@ -62,7 +62,7 @@ impl Text for KeyPart {
         }
         if let Some(claim) = text.strip_prefix("claim:") {
             let message = format!("the claim {} cannot be a key", quote(claim));
-            let suggestion = "claims are not verified: whoever makes one up would be somebody else";
+            let suggestion = "take `header:NAME` or `cookie:NAME`, or the `rate` of a tenant, which goes by a claim";
             return Err(Complaint::new(message, suggestion));
         }
         let (kind, name) = kind_and_name(text, ["header", "cookie", "query", "path"], Self::FORM)?;

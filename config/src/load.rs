@@ -188,7 +188,7 @@ impl fmt::Display for LoadError {
             io::ErrorKind::FileTooLarge => "a configuration has at most 4 MiB".to_owned(),
             io::ErrorKind::InvalidData => "save the file as UTF-8".to_owned(),
             io::ErrorKind::IsADirectory => "name a file inside it".to_owned(),
-            io::ErrorKind::NotFound => "check the path given with --config".to_owned(),
+            io::ErrorKind::NotFound => "check the path".to_owned(),
             io::ErrorKind::PermissionDenied => {
                 "make it readable for the user that floodgate runs as".to_owned()
             }

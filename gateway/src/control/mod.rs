@@ -361,7 +361,7 @@ impl Control {
             match journey.keyring().reload() {
                 Ok(Reload::Same) => {}
                 Ok(Reload::Changed { warning }) => {
-                    tracing::info!(target: "audit", journey = name, warning, "other keys sign grants");
+                    tracing::info!(target: "audit", journey = name, warning, "the keys of grants have changed");
                 }
                 Err(sentence) => {
                     tracing::error!(journey = name, "{sentence}; the last good keys stay");

@@ -72,8 +72,8 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "Raise `rate` of that limit, or `burst` if only the beginning is cut, or see with `shadow` first whom it would refuse; if many customers share an address, add another part to `key`.",
         ),
         Reason::KeyReused => (
-            "The idempotency key had come before with another body.",
-            "Nothing here: the client has to take a new key for a new purchase.",
+            "The same purchase (idempotency key, or without one customer, step and SKU) had come before with another body.",
+            "Nothing here: the client has to send an Idempotency-Key of its own for each purchase.",
         ),
         Reason::KeyShare => (
             "The article, or whatever else it is told apart by, had as many requests at the upstream as its share allows.",

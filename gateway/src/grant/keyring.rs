@@ -198,7 +198,7 @@ mod tests {
             assert!(problem.contains(expected), "{problem}");
         };
         says(&KeySource::File(dir.path().join("none")), "none: No such file or directory");
-        says(&KeySource::File(dir.path().join("none")), "`umask 077; floodgate key > ");
+        says(&KeySource::File(dir.path().join("none")), "`(umask 077; floodgate key > ");
         says(&KeySource::File(dir.path().to_owned()), "regular file");
         says(&file(&dir, ""), "grant.keys: there is no key in it");
         says(&file(&dir, "abc"), "grant.keys: line 1: ");

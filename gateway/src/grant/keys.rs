@@ -111,7 +111,7 @@ impl Keys {
 }
 
 impl KeyText for Keys {
-    const MISSING: &'static str = "make one with `umask 077; floodgate key > FILE`";
+    const MISSING: &'static str = "make one with `(umask 077; floodgate key > FILE)`";
     const READABLE: &'static str = "sign grants";
 
     /// The keys of a text, the one that signs first: one a line (or between commas, where there are no
