@@ -239,10 +239,11 @@ impl Arrival {
 
     /// The grant that goes with an answer that is given again.
     fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
-        let Self { exchange, snapshot, head, .. } = self;
-        let worker = &exchange.client().worker;
-        let asks = (&snapshot.routes[decided.route], decided.part);
-        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
+        let given = receipt.given()?;
+        let worker = &self.exchange.client().worker;
+        let mut asked = Asked::new(worker, &self.snapshot, self.view());
+        let asks = (decided.route, decided.part);
+        given.again(&mut asked, asks, &self.head, self.is_secure(), now)
     }
 
     /// The customer came by TLS.

@@ -18,7 +18,7 @@ use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::grant::cookie::GRANT_HEADER;
 use crate::grant::identity::Customer;
-use crate::journey::Given;
+use crate::journey::{Given, Kept};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::response_body::ResponseBody;
@@ -41,8 +41,8 @@ pub(crate) struct Receipt {
     headers: HeaderMap,
     /// Not kept if it was too long.
     body: Option<Bytes>,
-    /// The grant that came with it.
-    given: Option<Given>,
+    /// The grant that came with it, or after it.
+    given: Option<Kept>,
 }
 
 /// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
@@ -214,11 +214,11 @@ impl Receipt {
 
     /// The same with the grant that goes with the answer.
     pub(crate) fn with(self, given: Option<Given>) -> Self {
-        Self { given, ..self }
+        Self { given: given.map(Kept::new), ..self }
     }
 
-    /// The grant that went with it.
-    pub(crate) const fn given(&self) -> Option<&Given> {
+    /// The grant that goes with it.
+    pub(crate) const fn given(&self) -> Option<&Kept> {
         self.given.as_ref()
     }
 
@@ -229,7 +229,7 @@ impl Receipt {
         size_of::<Self>()
             + fields.sum::<usize>()
             + self.body.as_ref().map_or(0, Bytes::len)
-            + self.given.as_ref().map_or(0, Given::size)
+            + self.given.as_ref().map_or(0, Kept::size)
     }
 
     /// The answer once more; `None` if it was too long to be kept.

@@ -136,6 +136,14 @@ impl Going {
         self
     }
 
+    /// The grant that it has just got, for an answer that is here already.
+    pub(crate) fn given(self) -> Option<Given> {
+        match self.place {
+            Place::Given(given) => Some(given),
+            Place::New(_) | Place::Calls(_) | Place::Holds { .. } | Place::Stage => None,
+        }
+    }
+
     /// Takes in what the answer says of the journey, and tells the customer of the grant: of which one, if it is new.
     pub(crate) fn answered(
         self,
@@ -175,29 +183,9 @@ impl Going {
 // === impl Given ===
 
 impl Given {
-    /// The grant of a customer who asks again for an entry of `route` that was answered before: that which came with the
-    /// answer, as long as it is good, since the answer may have been lost. After that it is one more who would begin. If
-    /// none came with it, since the origin ended it at once, there is none now.
-    pub(crate) fn again(
-        before: Option<&Self>,
-        snapshot: &Snapshot,
-        worker: &Worker,
-        (route, part): (&Route, Part),
-        head: &request::Parts,
-        is_secure: bool,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let Part::Entry { .. } = part else { return None };
-        let entry = &snapshot.journeys[route.journey?.0].entry;
-        let before = before?;
-        if entry.is_good(before.nonce, before.expires, now) {
-            return Some(before.clone());
-        }
-        let going = Going::begin(snapshot, route, part, is_secure, now).ok()??;
-        match going.admitted(snapshot, worker, head, now).place {
-            Place::Given(given) => Some(given),
-            _ => None,
-        }
+    /// Whether a holder's call would be let in with it.
+    pub(crate) fn is_good(&self, entry: &Entry, now: Timestamp) -> bool {
+        entry.is_good(self.nonce, self.expires, now)
     }
 
     /// Tells the customer.

@@ -7,6 +7,7 @@
 //!           permit ──> upstream ──> answer with the grant ──> later steps with it ──> finished
 //! ```
 
+mod again;
 mod check;
 mod going;
 mod stats;
@@ -34,6 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
+pub(crate) use again::Kept;
 pub(crate) use check::check_keys;
 pub(crate) use going::{Given, Going};
 pub(crate) use stats::JourneyStats;

@@ -452,3 +452,63 @@ async fn an_entry_that_the_origin_ended_at_once_brings_no_grant_when_it_is_given
     }
     assert_eq!(upstream.count("/enter"), 1);
 }
+
+/// A customer has begun by the key and used the grant up: the answer to the entry.
+async fn used_up(gateway: &Running) -> Answer {
+    let first = post(gateway, "/enter", &key(), "a=b").await;
+    use_up(gateway, &first).await;
+    first
+}
+
+async fn use_up(gateway: &Running, answer: &Answer) {
+    let lines = [jar(&[answer])];
+    let begin = Instant::now();
+    while get(gateway, "/cart", &lines).await.reason() != "call_limit" {
+        assert!(begin.elapsed() < SOON, "it is never used up");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_answered_once_brings_two_grants_at_most() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new("calls = 3");
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    let first = used_up(&gateway).await;
+    let second = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_ne!(second.header(HEADER), first.header(HEADER));
+    // As long as that is good, it is the one.
+    let again = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_eq!(again.header(HEADER), second.header(HEADER));
+    use_up(&gateway, &second).await;
+    for _ in 0..3 {
+        let later = post(&gateway, "/enter", &key(), "a=b").await;
+        assert_eq!((later.status, later.text()), (first.status, first.text()));
+        assert_eq!((later.header(HEADER), later.header("set-cookie")), (None, None));
+    }
+    assert_eq!(upstream.count("/enter"), 1);
+}
+
+#[tokio::test]
+async fn what_refuses_a_newcomer_keeps_a_second_grant_back_though_not_the_answer() {
+    let upstream = Upstream::start().await;
+    for (keys, closed) in [("rate = \"1/h\"\nburst = 1", ""), ("", "max_in_flight = 0")] {
+        let mut shop = Shop::new("calls = 3");
+        shop.enter = format!("once = true\n{keys}");
+        let gateway = shop.start(&upstream);
+        let first = used_up(&gateway).await;
+        if !closed.is_empty() {
+            apply(&gateway, &shop.clone().upstream(closed).text(&upstream)).await;
+        }
+        for _ in 0..2 {
+            let later = post(&gateway, "/enter", &key(), "a=b").await;
+            assert_eq!((later.status, later.header(HEADER)), (first.status, None), "{keys}");
+        }
+        if !closed.is_empty() {
+            // Nothing was lost by having asked.
+            apply(&gateway, &shop.text(&upstream)).await;
+            let later = post(&gateway, "/enter", &key(), "a=b").await;
+            assert!(later.header(HEADER).is_some());
+        }
+    }
+}
