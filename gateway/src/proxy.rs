@@ -339,7 +339,7 @@ impl Arrival {
         let upstream = &snapshot.upstreams[route.upstream];
         let length = self.length();
         let key = match snapshot.config.routes[index].once {
-            true => purchase::key(&snapshot, index, self.view()),
+            true => purchase::key(&snapshot, index, self.view(), self.now),
             false => None,
         };
         let (ahead, now) = match &mut self.body {

@@ -264,6 +264,11 @@ impl Journey {
         Part::Entry { customer, standing, invalid }
     }
 
+    /// Whether it is the application that says whose request it is, not a device of the gateway's.
+    pub(crate) fn is_named(&self, fields: Fields<'_>) -> bool {
+        self.named(fields, &self.keyring.keys()).is_some()
+    }
+
     /// Whose request it is: as the application says or, where it says nothing, whose device's.
     pub(crate) fn customer(&self, fields: Fields<'_>) -> Option<Customer> {
         let keys = self.keyring.keys();

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::shop::{BY_NAME, HEADER, Shop, apply, ask, begun, get, jar, user, wire, with};
+use crate::shop::{
+    BY_NAME, DEVICE, HEADER, Shop, apply, ask, begun, cookie, get, jar, user, wire, with,
+};
 use crate::support::{Answer, Client, Running, SOON};
 use crate::upstream::{Does, Upstream, fine, whole};
 
@@ -510,5 +512,29 @@ async fn what_refuses_a_newcomer_keeps_a_second_grant_back_though_not_the_answer
             let later = post(&gateway, "/enter", &key(), "a=b").await;
             assert!(later.header(HEADER).is_some());
         }
+    }
+}
+
+#[tokio::test]
+async fn who_became_a_device_by_the_answer_that_was_lost_has_bought_all_the_same() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new("calls = 3");
+    shop.server = "trusted_proxies = [\"127.0.0.0/8\"]".to_owned();
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    upstream.says(whole("201 Created", "", "made"));
+    let from = |address: &str| vec![KEY.to_owned(), format!("x-forwarded-for: {address}")];
+    let first = post(&gateway, "/enter", &from("192.0.2.1"), "a=b").await;
+    // It has the cookie of its device, and nothing else of the answer.
+    let device = format!("cookie: {DEVICE}={}", cookie(&first, DEVICE).unwrap());
+    let again = post(&gateway, "/enter", &with(&from("192.0.2.1"), &device), "a=b").await;
+    assert_eq!((again.status, again.text().as_str()), (201, "made"));
+    assert_eq!(again.header(HEADER), first.header(HEADER));
+    assert_eq!(upstream.count("/enter"), 1);
+    // A device is known wherever it is, but what it did as nobody is that of the address.
+    let elsewhere = with(&from("192.0.2.2"), &device);
+    for _ in 0..2 {
+        assert_eq!(post(&gateway, "/enter", &elsewhere, "a=b").await.status, 201);
+        assert_eq!(upstream.count("/enter"), 2);
     }
 }
