@@ -361,7 +361,8 @@ impl Arrival {
         let head = view(&self.head, self.peer(), length);
         let fingerprint = purchase::fingerprint(head, &ahead, length);
         let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
-        Ok((ahead, Some(begun), now))
+        // It may have waited for somebody else's.
+        Ok((ahead, Some(begun), clock::now()))
     }
 
     fn has_body(&self) -> bool {

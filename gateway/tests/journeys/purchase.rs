@@ -538,3 +538,22 @@ async fn who_became_a_device_by_the_answer_that_was_lost_has_bought_all_the_same
         assert_eq!(upstream.count("/enter"), 2);
     }
 }
+
+#[tokio::test]
+async fn who_waited_in_vain_for_another_click_is_judged_by_the_time_it_is_then() {
+    let upstream = Upstream::start().await;
+    let more = "[[routes]]\nname = \"buy\"\npath = \"/buy/{*rest}\"\nupstream = \"checkout\"\n\
+                once = true\nrate = \"2/s\"\nburst = 1\n";
+    let gateway = Shop::new(BY_NAME).more(more).start(&upstream);
+    upstream.does(|_| Does::Holds(whole("500 Oh", "", "")));
+    let mut first = click(&gateway, "/buy", &key(), "a=b").await;
+    upstream.sees("/buy", 1).await;
+    let mut second = click(&gateway, "/buy", &key(), "a=b").await;
+    under_way(&gateway, 2).await;
+    // That the rate allows another one by then is what is tried.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    upstream.says(fine());
+    upstream.goes_on();
+    assert_eq!(first.answer().await.status, 500);
+    assert_eq!(second.answer().await.verdict(), (200, ""));
+}
