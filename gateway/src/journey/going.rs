@@ -7,7 +7,7 @@ use floodgate_limiter::{Begun, Entry, Timestamp};
 use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, request};
 
-use super::Part;
+use super::{Part, Redeemed};
 use crate::clock;
 use crate::outbound::GrantWord;
 use crate::reason::Reason;
@@ -30,8 +30,8 @@ pub(crate) struct Going {
 
 #[derive(Debug)]
 enum Place {
-    /// It has the right to a grant.
-    New(Begun),
+    /// It has the right to a grant, perhaps by having come on time.
+    New(Begun, Option<Redeemed>),
     /// It has a grant, and no permit yet.
     Calls(Call),
     /// It has a grant.
@@ -98,9 +98,10 @@ impl Going {
             Part::Stranger { .. } => return Err(Reason::GrantRequired),
             Part::Stage { .. } => Place::Stage,
             Part::Entry { customer, standing, .. } => {
-                let standing = journey.redeem(customer, standing, now);
+                let (standing, redeemed) = journey.redeem(customer, standing, now);
                 let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
-                Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
+                let begun = journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?;
+                Place::New(begun, redeemed)
             }
             Part::Holder { nonce, expires, .. } => {
                 journey.entry.call(nonce, expires, now).map_err(|_| Reason::CallLimit)?;
@@ -121,7 +122,10 @@ impl Going {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         match self.place {
-            Place::New(begun) => {
+            Place::New(begun, redeemed) => {
+                if let Some(redeemed) = redeemed {
+                    redeemed.settle();
+                }
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
                 let fields = journey.grant(nonce, head, worker, self.is_secure);
@@ -140,7 +144,7 @@ impl Going {
     pub(crate) fn given(self) -> Option<Given> {
         match self.place {
             Place::Given(given) => Some(given),
-            Place::New(_) | Place::Calls(_) | Place::Holds { .. } | Place::Stage => None,
+            Place::New(..) | Place::Calls(_) | Place::Holds { .. } | Place::Stage => None,
         }
     }
 
@@ -160,7 +164,7 @@ impl Going {
         let (nonce, given) = match self.place {
             Place::Holds { nonce } => (nonce, None),
             Place::Given(given) => (given.nonce, Some(given)),
-            Place::New(_) | Place::Calls(_) | Place::Stage => {
+            Place::New(..) | Place::Calls(_) | Place::Stage => {
                 if is_finished {
                     shard.finished.increment();
                 }

@@ -10,6 +10,7 @@
 mod again;
 mod check;
 mod going;
+mod redeemed;
 mod stats;
 mod status;
 
@@ -34,6 +35,7 @@ use crate::grant::token::{Grant, Invalid};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
+use redeemed::Redeemed;
 
 pub(crate) use again::Kept;
 pub(crate) use check::check_keys;
@@ -310,12 +312,20 @@ impl Journey {
 
     /// How a customer stands who is to be let in with this `standing`: to have come on time gives precedence once,
     /// however many requests say so at once.
-    fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
+    fn redeem(
+        &self,
+        customer: Option<u64>,
+        standing: Standing,
+        now: Timestamp,
+    ) -> (Standing, Option<Redeemed>) {
         match customer {
             Some(customer) if standing == Standing::OnTime => {
-                if self.returns.redeem(customer, now) { Standing::OnTime } else { Standing::New }
+                match self.returns.redeem(customer, now) {
+                    true => (Standing::OnTime, Some(Redeemed::new(&self.returns, customer))),
+                    false => (Standing::New, None),
+                }
             }
-            _ => standing,
+            _ => (standing, None),
         }
     }
 
