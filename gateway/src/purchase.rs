@@ -104,7 +104,7 @@ pub(crate) fn key(
         return None;
     }
     let journey = meant.journey.map(|(journey, step)| (&snapshot.journeys[journey], step));
-    let customer = journey.and_then(|(journey, _)| journey.customer(head.fields));
+    let customer = journey.and_then(|(journey, _)| journey.customer(head.fields, head.token));
     // A purchase is its customer's own: the same from somebody else, or with another proof of who it is, is
     // another.
     let login = head.fields.only("authorization");
@@ -117,7 +117,7 @@ pub(crate) fn key(
         let own = digest(&(name, method, key, login, customer, address));
         let is_device = login.is_none()
             && customer.is_some()
-            && journey.is_some_and(|(journey, _)| !journey.is_named(head.fields));
+            && journey.is_some_and(|(journey, _)| !journey.is_named(head.fields, head.token));
         if is_device && !snapshot.purchases.knows(own, now) {
             // It became one by the answer to its first attempt, which it may have seen no more of than that.
             let address = Some(head.client(snapshot));

@@ -9,6 +9,7 @@ use http::{HeaderMap, Response, request};
 
 use super::{Part, Redeemed};
 use crate::clock;
+use crate::jwt::Verified;
 use crate::outbound::GrantWord;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
@@ -117,6 +118,7 @@ impl Going {
         snapshot: &Snapshot,
         worker: &Worker,
         head: &request::Parts,
+        token: Option<&Verified>,
         now: Timestamp,
     ) -> Self {
         let journey = &snapshot.journeys[self.journey];
@@ -128,7 +130,7 @@ impl Going {
                 }
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
-                let fields = journey.grant(nonce, head, worker, self.is_secure);
+                let fields = journey.grant(nonce, head, token, worker, self.is_secure);
                 self.place = Place::Given(Given { nonce, expires: now + journey.ttl, fields });
             }
             Place::Calls(call) => {
