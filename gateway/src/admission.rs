@@ -128,9 +128,10 @@ pub(crate) fn ask(
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let class = class(snapshot, route, part, tenancy);
-    let keyed = route.keyed.as_deref().zip(asked);
-    let held =
-        keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
+    let held = match (&route.keyed, &asked) {
+        (Some(keyed), Some(asked)) => keyed.hold(asked)?,
+        _ => Held::default(),
+    };
     let turn = match limiter.acquire(class, now, deadline) {
         Decision::Admit(permit) => Turn::Now(Admitted::new(permit, held)),
         Decision::Reject(rejection) => return Err(rejection.into()),
@@ -139,13 +140,29 @@ pub(crate) fn ask(
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
     // says no after all, another request was faster, and the permit or the place goes back.
+    take(snapshot, route, tenancy, asked, now)?;
+    Ok(turn)
+}
+
+/// Takes what is not given back of a request of `route` that everything else has said yes to: the rates of its tenant and
+/// of its keys, and those of the route.
+///
+/// # Errors
+/// Another request was faster.
+pub(crate) fn take(
+    snapshot: &Snapshot,
+    route: &Route,
+    tenancy: Tenancy,
+    asked: Option<&mut Asked<'_>>,
+    now: Timestamp,
+) -> Result<(), Reason> {
     snapshot.tenants.take(tenancy, now)?;
-    if let Some((keyed, asked)) = keyed {
+    if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
         keyed.take(asked, now)?;
     }
-    let mut rates = rates(snapshot, route, class.tier).into_iter().flatten();
-    rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
-    Ok(turn)
+    let tier = snapshot.tenants.tier(tenancy, route.tier);
+    let mut rates = rates(snapshot, route, tier).into_iter().flatten();
+    rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)
 }
 
 /// Waits until the ticket is called or expires.

@@ -137,7 +137,12 @@ impl Direct {
         if !ahead.is_empty() {
             bytes.extend_from_slice(&ahead);
         }
-        let Some(written) = write(memory, &response, &exchange) else {
+        let worker = &exchange.client().worker;
+        let written = match worker.shared.is_draining() {
+            true => None,
+            false => write(memory, &response, &worker.date.text()),
+        };
+        let Some(written) = written else {
             return Answered::Elsewhere(Box::new((response, exchange)));
         };
         reuse(response.into_parts().0.headers);
@@ -229,19 +234,14 @@ fn has_left(
     false
 }
 
-/// The answer as hyper would write it, to which the differential test holds it, in `memory`; `None` if it does not end by its length, is not all here, or is the
+/// The answer as hyper would write it at `date`, to which the differential test holds it, in `memory`; `None` if it is not all here, or is the
 /// last one of its connection.
-fn write(
-    memory: Vec<u8>,
-    response: &Response<ResponseBody>,
-    exchange: &Exchange,
-) -> Option<Vec<u8>> {
-    let worker = &exchange.client().worker;
+fn write(memory: Vec<u8>, response: &Response<ResponseBody>, date: &[u8]) -> Option<Vec<u8>> {
     let (status, headers) = (response.status(), response.headers());
     let body = response.body().here()?;
     let has_body = !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !has_body || worker.shared.is_draining() {
+    if !has_body {
         return None;
     }
     let phrase = match response.extensions().get::<ReasonPhrase>() {
@@ -265,14 +265,35 @@ fn write(
         }
     }
     if !is_framed {
-        return None;
+        // As our own refusals are, which come when there is no time to do it otherwise.
+        out.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
     if !is_dated {
         out.extend_from_slice(b"date: ");
-        out.extend_from_slice(&worker.date.text());
+        out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::respond;
+
+    #[test]
+    fn a_refusal_is_written_with_its_length() {
+        for reason in [Reason::QueueTimeout, Reason::UpstreamError, Reason::UpstreamTimeout] {
+            let response = respond::refuse(reason, reason.status(), None);
+            let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
+            let written = String::from_utf8(write(Vec::new(), &response, date).unwrap()).unwrap();
+            let (head, body) = written.split_once("\r\n\r\n").unwrap();
+            let lengths: Vec<_> =
+                head.lines().filter_map(|line| line.strip_prefix("content-length: ")).collect();
+            assert_eq!(lengths, [body.len().to_string()], "{written}");
+            assert!(body.contains(reason.as_str()) && head.contains("date: Sun, 06"), "{written}");
+        }
+    }
 }

@@ -255,11 +255,10 @@ impl Arrival {
 
     /// The grant that goes with an answer that is given again.
     fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
-        let Self { exchange, snapshot, head, .. } = self;
-        let worker = &exchange.client().worker;
-        let asks = (&snapshot.routes[decided.route], decided.part);
-        let head = (head, self.token.as_deref());
-        Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
+        let given = receipt.given()?;
+        let worker = &self.exchange.client().worker;
+        let mut asked = Asked::new(worker, &self.snapshot, self.view());
+        given.again(&mut asked, decided, &self.head, self.is_secure(), now)
     }
 
     /// The customer came by TLS.
@@ -370,7 +369,7 @@ impl Arrival {
         let upstream = &snapshot.upstreams[route.upstream];
         let length = self.length();
         let key = match snapshot.config.routes[index].once {
-            true => purchase::key(&snapshot, index, self.view()),
+            true => purchase::key(&snapshot, index, self.view(), self.now),
             false => None,
         };
         let (ahead, now) = match &mut self.body {
@@ -392,7 +391,8 @@ impl Arrival {
         let head = view(&self.head, self.peer(), self.token.as_deref(), length);
         let fingerprint = purchase::fingerprint(head, &ahead, length);
         let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
-        Ok((ahead, Some(begun), now))
+        // It may have waited for somebody else's.
+        Ok((ahead, Some(begun), clock::now()))
     }
 
     fn has_body(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::grant::cookie::GRANT_HEADER;
 use crate::grant::identity::Customer;
-use crate::journey::Given;
+use crate::journey::{Given, Kept};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
 use crate::response_body::ResponseBody;
@@ -41,8 +41,8 @@ pub(crate) struct Receipt {
     headers: HeaderMap,
     /// Not kept if it was too long.
     body: Option<Bytes>,
-    /// The grant that came with it.
-    given: Option<Given>,
+    /// The grant that came with it, or after it.
+    given: Option<Kept>,
 }
 
 /// The right, and the duty, to make a purchase. Dropped, the next who asks has both.
@@ -87,11 +87,16 @@ pub(crate) fn is_known(
     head: HeadView<'_>,
     now: Timestamp,
 ) -> bool {
-    key(snapshot, route, head).is_some_and(|key| snapshot.purchases.knows(key, now))
+    key(snapshot, route, head, now).is_some_and(|key| snapshot.purchases.knows(key, now))
 }
 
-/// What tells one purchase on route number `route` from another; `None` if nothing does, or if it is none.
-pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Option<u128> {
+/// What tells one purchase on route number `route` from another, at `now`; `None` if nothing does, or if it is none.
+pub(crate) fn key(
+    snapshot: &Snapshot,
+    route: usize,
+    head: HeadView<'_>,
+    now: Timestamp,
+) -> Option<u128> {
     let meant = &snapshot.config.routes[route];
     let Line { method, path } = head.line;
     // What changes nothing may come as often as it likes (RFC 9110 §9.2.1).
@@ -108,7 +113,20 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
         // Nobody shall see what somebody else has bought who happens to use the same key.
         let is_nobody = login.is_none() && customer.is_none();
         let address = is_nobody.then(|| head.client(snapshot));
-        return Some(digest(&(meant.name.as_str(), method, key, login, customer, address)));
+        let name = meant.name.as_str();
+        let own = digest(&(name, method, key, login, customer, address));
+        let is_device = login.is_none()
+            && customer.is_some()
+            && journey.is_some_and(|(journey, _)| !journey.is_named(head.fields, head.token));
+        if is_device && !snapshot.purchases.knows(own, now) {
+            // It became one by the answer to its first attempt, which it may have seen no more of than that.
+            let address = Some(head.client(snapshot));
+            let before = digest(&(name, method, key, login, None::<&[u8]>, address));
+            if snapshot.purchases.knows(before, now) {
+                return Some(before);
+            }
+        }
+        return Some(own);
     }
     let ((journey, step), customer) = journey.zip(customer)?;
     let sku = meant.sku.as_ref().and_then(|source| Sku::of(source, &meant.path, head));
@@ -214,11 +232,11 @@ impl Receipt {
 
     /// The same with the grant that goes with the answer.
     pub(crate) fn with(self, given: Option<Given>) -> Self {
-        Self { given, ..self }
+        Self { given: given.map(Kept::new), ..self }
     }
 
-    /// The grant that went with it.
-    pub(crate) const fn given(&self) -> Option<&Given> {
+    /// The grant that goes with it.
+    pub(crate) const fn given(&self) -> Option<&Kept> {
         self.given.as_ref()
     }
 
@@ -229,7 +247,7 @@ impl Receipt {
         size_of::<Self>()
             + fields.sum::<usize>()
             + self.body.as_ref().map_or(0, Bytes::len)
-            + self.given.as_ref().map_or(0, Given::size)
+            + self.given.as_ref().map_or(0, Kept::size)
     }
 
     /// The answer once more; `None` if it was too long to be kept.

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 
 use crate::classify::HeadView;
+use crate::clock;
 use crate::reason::Reason;
 
 /// What the upstream says is left, a number.
@@ -214,7 +215,7 @@ impl Canary {
 impl Drop for Canary {
     fn drop(&mut self) {
         if let Some(stocks) = self.stocks.take() {
-            stocks.latches.unclaim_canary(self.sku, self.now, self.is_asked);
+            stocks.latches.unclaim_canary(self.sku, self.now, self.is_asked, clock::now());
         }
     }
 }

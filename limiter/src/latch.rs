@@ -172,16 +172,15 @@ impl Latches {
     }
 
     /// The canary that was claimed at `claimed` found nothing out. If it was not even `asked`, because it was refused behind the
-    /// claim, another may go at once; if the answer said nothing of the stock, in a tenth of a `ttl`: an upstream that never
-    /// says anything is not to be asked without end about what is gone.
-    pub fn unclaim_canary(&self, sku: u64, claimed: Timestamp, is_asked: bool) {
+    /// claim, another may go at once; if the answer said nothing of the stock, a tenth of a `ttl` after it, `now`: an upstream
+    /// that never says anything, however slowly, is not to be asked without end about what is gone.
+    pub fn unclaim_canary(&self, sku: u64, claimed: Timestamp, is_asked: bool, now: Timestamp) {
         let (latches, book) = self.write();
         let Some(Entry { at, stock }) = latches.index.find(Tag::new(sku)) else { return };
         let ttl = book.settings.ttl;
         // Else somebody else has claimed the next, or it was opened and closed again.
         if stock.is_out() && latches.index.due(at) == claimed + ttl {
-            let wait = if is_asked { ttl / UNHEARD } else { Duration::ZERO };
-            latches.index.set_due(at, claimed + wait);
+            latches.index.set_due(at, if is_asked { now + ttl / UNHEARD } else { claimed });
         }
     }
 

@@ -200,20 +200,20 @@ fn a_canary_that_found_nothing_out_does_not_cost_a_whole_ttl() {
     let latches = latched(Stock::SoldOut);
     assert!(latches.claim_canary(SKU, at(2_000)));
     // Refused behind the claim: the next may go at once.
-    latches.unclaim_canary(SKU, at(2_000), false);
+    latches.unclaim_canary(SKU, at(2_000), false, at(2_001));
     assert_eq!(latches.look(SKU, at(2_001)), Look::Canary(Stock::SoldOut));
     assert!(latches.claim_canary(SKU, at(2_100)));
-    // Asked, and nothing was said of the stock: not without end.
-    latches.unclaim_canary(SKU, at(2_100), true);
-    assert_eq!(latches.look(SKU, at(2_299)), Look::Refuse(Stock::SoldOut));
-    assert_eq!(latches.look(SKU, at(2_300)), Look::Canary(Stock::SoldOut));
+    // Asked, and nothing was said of the stock: not without end, however long that took.
+    latches.unclaim_canary(SKU, at(2_100), true, at(2_900));
+    assert_eq!(latches.look(SKU, at(3_099)), Look::Refuse(Stock::SoldOut));
+    assert_eq!(latches.look(SKU, at(3_100)), Look::Canary(Stock::SoldOut));
     // One that comes back late takes nothing from the one that went after it.
-    assert!(latches.claim_canary(SKU, at(2_300)));
-    latches.unclaim_canary(SKU, at(2_100), false);
-    assert_eq!(latches.look(SKU, at(4_299)), Look::Refuse(Stock::SoldOut));
-    assert_eq!(observe(&latches, is(Stock::Open), at(4_300)), Some(Stock::Open));
-    latches.unclaim_canary(SKU, at(2_300), false);
-    assert_eq!(latches.look(SKU, at(4_300)), Look::Pass);
+    assert!(latches.claim_canary(SKU, at(3_100)));
+    latches.unclaim_canary(SKU, at(2_100), false, at(3_100));
+    assert_eq!(latches.look(SKU, at(5_099)), Look::Refuse(Stock::SoldOut));
+    assert_eq!(observe(&latches, is(Stock::Open), at(5_100)), Some(Stock::Open));
+    latches.unclaim_canary(SKU, at(3_100), false, at(5_101));
+    assert_eq!(latches.look(SKU, at(5_101)), Look::Pass);
 }
 
 #[test]

@@ -58,13 +58,13 @@ impl Model {
         is_due
     }
 
-    fn unclaim(&mut self, sku: u64, claimed: Timestamp, is_asked: bool) {
+    fn unclaim(&mut self, sku: u64, claimed: Timestamp, is_asked: bool, now: Timestamp) {
         let ttl = self.settings.ttl;
         if let Some(known) = self.skus.iter_mut().find(|known| known.sku == sku)
             && known.stock.is_out()
             && known.due == claimed + ttl
         {
-            known.due = claimed + if is_asked { ttl / 10 } else { Duration::ZERO };
+            known.due = if is_asked { now + ttl / 10 } else { claimed };
         }
     }
 
@@ -227,8 +227,8 @@ fn live(seed: u64) {
                 if !canaries.is_empty() && random.one_in(2) {
                     let canary = random.below(canaries.len() as u64) as usize;
                     let ((sku, claimed), is_asked) = (canaries.remove(canary), random.one_in(2));
-                    any.unclaim_canary(sku, claimed, is_asked);
-                    model.unclaim(sku, claimed, is_asked);
+                    any.unclaim_canary(sku, claimed, is_asked, at(now));
+                    model.unclaim(sku, claimed, is_asked, at(now));
                 }
             }
             17 => {

@@ -7,7 +7,7 @@ use floodgate_limiter::{Begun, Entry, Timestamp};
 use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, request};
 
-use super::Part;
+use super::{Part, Redeemed};
 use crate::clock;
 use crate::jwt::Verified;
 use crate::outbound::GrantWord;
@@ -31,8 +31,8 @@ pub(crate) struct Going {
 
 #[derive(Debug)]
 enum Place {
-    /// It has the right to a grant.
-    New(Begun),
+    /// It has the right to a grant, perhaps by having come on time.
+    New(Begun, Option<Redeemed>),
     /// It has a grant, and no permit yet.
     Calls(Call),
     /// It has a grant.
@@ -99,9 +99,10 @@ impl Going {
             Part::Stranger { .. } => return Err(Reason::GrantRequired),
             Part::Stage { .. } => Place::Stage,
             Part::Entry { customer, standing, .. } => {
-                let standing = journey.redeem(customer, standing, now);
+                let (standing, redeemed) = journey.redeem(customer, standing, now);
                 let spare = snapshot.upstreams[route.upstream].limiter.has_spare();
-                Place::New(journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?)
+                let begun = journey.entry.take(standing, spare, now).ok_or(Reason::NoGrant)?;
+                Place::New(begun, redeemed)
             }
             Part::Holder { nonce, expires, .. } => {
                 journey.entry.call(nonce, expires, now).map_err(|_| Reason::CallLimit)?;
@@ -123,7 +124,10 @@ impl Going {
         let journey = &snapshot.journeys[self.journey];
         let shard = journey.stats.shard(worker.index);
         match self.place {
-            Place::New(begun) => {
+            Place::New(begun, redeemed) => {
+                if let Some(redeemed) = redeemed {
+                    redeemed.settle();
+                }
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
                 let fields = journey.grant(nonce, head, token, worker, self.is_secure);
@@ -136,6 +140,14 @@ impl Going {
             Place::Holds { .. } | Place::Given(_) | Place::Stage => shard.calls.increment(),
         }
         self
+    }
+
+    /// The grant that it has just got, for an answer that is here already.
+    pub(crate) fn given(self) -> Option<Given> {
+        match self.place {
+            Place::Given(given) => Some(given),
+            Place::New(..) | Place::Calls(_) | Place::Holds { .. } | Place::Stage => None,
+        }
     }
 
     /// Takes in what the answer says of the journey, and tells the customer of the grant: of which one, if it is new.
@@ -154,7 +166,7 @@ impl Going {
         let (nonce, given) = match self.place {
             Place::Holds { nonce } => (nonce, None),
             Place::Given(given) => (given.nonce, Some(given)),
-            Place::New(_) | Place::Calls(_) | Place::Stage => {
+            Place::New(..) | Place::Calls(_) | Place::Stage => {
                 if is_finished {
                     shard.finished.increment();
                 }
@@ -177,29 +189,9 @@ impl Going {
 // === impl Given ===
 
 impl Given {
-    /// The grant of a customer who asks again for an entry of `route` that was answered before: that which came with the
-    /// answer, as long as it is good, since the answer may have been lost. After that it is one more who would begin. If
-    /// none came with it, since the origin ended it at once, there is none now.
-    pub(crate) fn again(
-        before: Option<&Self>,
-        snapshot: &Snapshot,
-        worker: &Worker,
-        (route, part): (&Route, Part),
-        (head, token): (&request::Parts, Option<&Verified>),
-        is_secure: bool,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let Part::Entry { .. } = part else { return None };
-        let entry = &snapshot.journeys[route.journey?.0].entry;
-        let before = before?;
-        if entry.is_good(before.nonce, before.expires, now) {
-            return Some(before.clone());
-        }
-        let going = Going::begin(snapshot, route, part, is_secure, now).ok()??;
-        match going.admitted(snapshot, worker, head, token, now).place {
-            Place::Given(given) => Some(given),
-            _ => None,
-        }
+    /// Whether a holder's call would be let in with it.
+    pub(crate) fn is_good(&self, entry: &Entry, now: Timestamp) -> bool {
+        entry.is_good(self.nonce, self.expires, now)
     }
 
     /// Tells the customer.

@@ -7,7 +7,9 @@
 //!           permit ──> upstream ──> answer with the grant ──> later steps with it ──> finished
 //! ```
 
+mod again;
 mod going;
+mod redeemed;
 mod stats;
 mod status;
 
@@ -31,7 +33,9 @@ use crate::grant::token::{Grant, Invalid};
 use crate::jwt::Verified;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
+use redeemed::Redeemed;
 
+pub(crate) use again::Kept;
 pub(crate) use going::{Given, Going};
 pub(crate) use stats::JourneyStats;
 pub(crate) use status::JourneyStatus;
@@ -235,6 +239,11 @@ impl Journey {
         Part::Entry { customer, standing, invalid }
     }
 
+    /// Whether it is the application that says whose request it is, not a device of the gateway's.
+    pub(crate) fn is_named(&self, fields: Fields<'_>, token: Option<&Verified>) -> bool {
+        self.named(fields, token, &self.keyring.keys()).is_some()
+    }
+
     /// Whose request it is: as the application says or, where it says nothing, whose device's.
     pub(crate) fn customer(
         &self,
@@ -280,12 +289,20 @@ impl Journey {
 
     /// How a customer stands who is to be let in with this `standing`: to have come on time gives precedence once,
     /// however many requests say so at once.
-    fn redeem(&self, customer: Option<u64>, standing: Standing, now: Timestamp) -> Standing {
+    fn redeem(
+        &self,
+        customer: Option<u64>,
+        standing: Standing,
+        now: Timestamp,
+    ) -> (Standing, Option<Redeemed>) {
         match customer {
             Some(customer) if standing == Standing::OnTime => {
-                if self.returns.redeem(customer, now) { Standing::OnTime } else { Standing::New }
+                match self.returns.redeem(customer, now) {
+                    true => (Standing::OnTime, Some(Redeemed::new(&self.returns, customer))),
+                    false => (Standing::New, None),
+                }
             }
-            _ => standing,
+            _ => (standing, None),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::shop::{BY_NAME, HEADER, Shop, apply, ask, begun, get, jar, user, wire, with};
+use crate::shop::{
+    BY_NAME, DEVICE, HEADER, Shop, apply, ask, begun, cookie, get, jar, user, wire, with,
+};
 use crate::support::{Answer, Client, Running, SOON};
 use crate::upstream::{Does, Upstream, fine, whole};
 
@@ -451,4 +453,107 @@ async fn an_entry_that_the_origin_ended_at_once_brings_no_grant_when_it_is_given
         assert_eq!((answer.status, answer.header(HEADER)), (200, None));
     }
     assert_eq!(upstream.count("/enter"), 1);
+}
+
+/// A customer has begun by the key and used the grant up: the answer to the entry.
+async fn used_up(gateway: &Running) -> Answer {
+    let first = post(gateway, "/enter", &key(), "a=b").await;
+    use_up(gateway, &first).await;
+    first
+}
+
+async fn use_up(gateway: &Running, answer: &Answer) {
+    let lines = [jar(&[answer])];
+    let begin = Instant::now();
+    while get(gateway, "/cart", &lines).await.reason() != "call_limit" {
+        assert!(begin.elapsed() < SOON, "it is never used up");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_answered_once_brings_two_grants_at_most() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new("calls = 3");
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    let first = used_up(&gateway).await;
+    let second = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_ne!(second.header(HEADER), first.header(HEADER));
+    // As long as that is good, it is the one.
+    let again = post(&gateway, "/enter", &key(), "a=b").await;
+    assert_eq!(again.header(HEADER), second.header(HEADER));
+    use_up(&gateway, &second).await;
+    for _ in 0..3 {
+        let later = post(&gateway, "/enter", &key(), "a=b").await;
+        assert_eq!((later.status, later.text()), (first.status, first.text()));
+        assert_eq!((later.header(HEADER), later.header("set-cookie")), (None, None));
+    }
+    assert_eq!(upstream.count("/enter"), 1);
+}
+
+#[tokio::test]
+async fn what_refuses_a_newcomer_keeps_a_second_grant_back_though_not_the_answer() {
+    let upstream = Upstream::start().await;
+    for (keys, closed) in [("rate = \"1/h\"\nburst = 1", ""), ("", "max_in_flight = 0")] {
+        let mut shop = Shop::new("calls = 3");
+        shop.enter = format!("once = true\n{keys}");
+        let gateway = shop.start(&upstream);
+        let first = used_up(&gateway).await;
+        if !closed.is_empty() {
+            apply(&gateway, &shop.clone().upstream(closed).text(&upstream)).await;
+        }
+        for _ in 0..2 {
+            let later = post(&gateway, "/enter", &key(), "a=b").await;
+            assert_eq!((later.status, later.header(HEADER)), (first.status, None), "{keys}");
+        }
+        if !closed.is_empty() {
+            // Nothing was lost by having asked.
+            apply(&gateway, &shop.text(&upstream)).await;
+            let later = post(&gateway, "/enter", &key(), "a=b").await;
+            assert!(later.header(HEADER).is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_became_a_device_by_the_answer_that_was_lost_has_bought_all_the_same() {
+    let upstream = Upstream::start().await;
+    let mut shop = Shop::new("calls = 3");
+    shop.server = "trusted_proxies = [\"127.0.0.0/8\"]".to_owned();
+    shop.enter = "once = true".to_owned();
+    let gateway = shop.start(&upstream);
+    upstream.says(whole("201 Created", "", "made"));
+    let from = |address: &str| vec![KEY.to_owned(), format!("x-forwarded-for: {address}")];
+    let first = post(&gateway, "/enter", &from("192.0.2.1"), "a=b").await;
+    // It has the cookie of its device, and nothing else of the answer.
+    let device = format!("cookie: {DEVICE}={}", cookie(&first, DEVICE).unwrap());
+    let again = post(&gateway, "/enter", &with(&from("192.0.2.1"), &device), "a=b").await;
+    assert_eq!((again.status, again.text().as_str()), (201, "made"));
+    assert_eq!(again.header(HEADER), first.header(HEADER));
+    assert_eq!(upstream.count("/enter"), 1);
+    // A device is known wherever it is, but what it did as nobody is that of the address.
+    let elsewhere = with(&from("192.0.2.2"), &device);
+    for _ in 0..2 {
+        assert_eq!(post(&gateway, "/enter", &elsewhere, "a=b").await.status, 201);
+        assert_eq!(upstream.count("/enter"), 2);
+    }
+}
+
+#[tokio::test]
+async fn who_waited_in_vain_for_another_click_is_judged_by_the_time_it_is_then() {
+    let upstream = Upstream::start().await;
+    let more = "[[routes]]\nname = \"buy\"\npath = \"/buy/{*rest}\"\nupstream = \"checkout\"\n\
+                once = true\nrate = \"2/s\"\nburst = 1\n";
+    let gateway = Shop::new(BY_NAME).more(more).start(&upstream);
+    upstream.does(|_| Does::Holds(whole("500 Oh", "", "")));
+    let mut first = click(&gateway, "/buy", &key(), "a=b").await;
+    upstream.sees("/buy", 1).await;
+    let mut second = click(&gateway, "/buy", &key(), "a=b").await;
+    under_way(&gateway, 2).await;
+    // That the rate allows another one by then is what is tried.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    upstream.says(fine());
+    upstream.goes_on();
+    assert_eq!(first.answer().await.status, 500);
+    assert_eq!(second.answer().await.verdict(), (200, ""));
 }
