@@ -452,3 +452,22 @@ async fn an_entry_that_the_origin_ended_at_once_brings_no_grant_when_it_is_given
     }
     assert_eq!(upstream.count("/enter"), 1);
 }
+
+#[tokio::test]
+async fn a_customers_own_deadline_cuts_off_no_purchase() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().start(&upstream);
+    upstream.does(|_| Does::Holds(whole("201 Made", "", "order")));
+    let lines = with(&key(), "x-request-deadline-ms: 100");
+    let begin = Instant::now();
+    let mut hasty = click(&gateway, "/buy", &lines, "a=b").await;
+    upstream.sees("/buy", 1).await;
+    // What it waits for is not to happen: the time that it gave is to pass.
+    while begin.elapsed() < Duration::from_millis(300) {
+        assert_eq!(gateway.status().await["active_requests"], 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upstream.goes_on();
+    assert_eq!(hasty.answer().await.status, 201);
+    assert_eq!(upstream.count("/buy"), 1);
+}
