@@ -10,6 +10,7 @@ use crate::journey::Part;
 use crate::keyed::{Asked, Held};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
+use crate::upstream::Upstream;
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
@@ -133,6 +134,17 @@ impl Admitted {
     pub(crate) fn served(mut self, now: Timestamp) {
         if let Some(permit) = self.permit.take() {
             permit.release(now);
+        }
+    }
+
+    /// Given up at `now`, before the upstream had done what it was asked for. That it takes no less tells something only where it
+    /// is more than usual: so impatient clients make no upstream look fast, and one that hangs does not look as it was.
+    pub(crate) fn given_up(self, now: Timestamp, upstream: &Upstream) {
+        let is_slow = self.permit.as_ref().is_some_and(|permit| {
+            now.saturating_since(permit.since()) >= upstream.limiter.mean_service()
+        });
+        if is_slow {
+            self.served(now);
         }
     }
 }
