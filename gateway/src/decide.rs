@@ -110,8 +110,8 @@ fn look(
     if head.line.method == "OPTIONS" {
         return admission::look(snapshot, route, Part::None, Some(asked), now).map(|()| false);
     }
-    // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
-    if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
+    // Two spellings of one path must not be two things, one of them behind the grant or the limit and one beside it.
+    if snapshot.one_spelling && !is_plain(head.line.path.as_bytes()) {
         return Err(Reason::BadRequest);
     }
     let meant = &snapshot.config.routes[index];
