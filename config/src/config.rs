@@ -8,6 +8,7 @@ use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
 
 use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
+use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
@@ -23,6 +24,10 @@ pub struct Config {
     pub tiers: Vec<Tier>,
     /// What requests are for; the first match wins.
     pub routes: Vec<Route>,
+    /// How tokens are verified.
+    pub jwt: Option<Jwt>,
+    /// Who shares the gateway, in the order of the file.
+    pub tenants: Vec<Tenant>,
     /// Checkouts that take several requests.
     pub journeys: Vec<Journey>,
     /// What is remembered of goods that are sold out.
@@ -64,6 +69,8 @@ pub struct Server {
     pub trusted_proxies: Vec<Cidr>,
     /// Memory of the process that counts as full, in bytes; `None`: what its cgroup may have.
     pub max_memory: Option<u64>,
+    /// Where a request says which tenant's it is.
+    pub tenant_from: Option<TenantSource>,
     /// Pseudonym in `Via`: a token.
     pub via: String,
     /// Filter of the log: a level, or `target=level` pairs separated by commas.
@@ -142,6 +149,44 @@ pub struct Route {
     pub limits: Vec<Limit>,
     /// What keeps its keys from taking all of the upstream.
     pub isolate: Option<Isolate>,
+    /// Whether nobody is let in without a good token.
+    pub require_token: bool,
+}
+
+/// How tokens (RFC 7519) are verified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jwt {
+    /// Where the keys come from.
+    pub keys: KeySource,
+    /// The signatures that count; empty: those that the keys are for.
+    pub algorithms: Vec<Algorithm>,
+    /// Who has to have issued a token.
+    pub issuer: Option<String>,
+    /// Of whom one has to be meant by a token; empty: anybody.
+    pub audience: Vec<String>,
+    /// By how much clocks may differ.
+    pub leeway: Duration,
+    /// Tokens that each worker remembers, at least 1.
+    pub cache: usize,
+}
+
+/// One of those who share the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tenant {
+    /// Unique among the tenants; live state is carried over a reload by it.
+    pub name: String,
+    /// What requests say, unique too.
+    pub id: String,
+    /// Ceiling of what is admitted.
+    pub rate: Option<Rate>,
+    /// Share of the permits of each upstream, above 0 and at most 1.
+    pub share: f64,
+    /// Share of the places of each buffer, above 0 and at most 1.
+    pub buffer_share: f64,
+    /// The highest tier in which it is served.
+    pub highest_tier: TierId,
+    /// Whether what would be refused is counted and let in.
+    pub shadow: bool,
 }
 
 /// A rate for each key of its own.
@@ -239,6 +284,26 @@ pub struct Explain {
     pub header: bool,
     /// Share of the decisions that is kept, 0 to 1.
     pub sample: f64,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The names of all claims that are asked for, each once.
+    pub fn claims(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        if let Some(TenantSource::Claim(name)) = &self.server.tenant_from {
+            names.push(name);
+        }
+        for journey in &self.journeys {
+            if let Identity::Claim(name) = &journey.identity {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
 }
 
 // === impl Route ===

@@ -6,7 +6,8 @@ use std::time::Duration;
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    Config, Explain, Isolate, Journey, Latch, Limit, Once, Route, Server, Tier, Upstream,
+    Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant, Tier,
+    Upstream,
 };
 use crate::duration::Time;
 use crate::rate::Ceiling;
@@ -34,6 +35,8 @@ pub(crate) enum Section {
     Tiers,
     Routes,
     Journeys,
+    Jwt,
+    Tenants,
     Latch,
     Once,
     Explain,
@@ -62,12 +65,14 @@ impl Table<'_> {
 // === impl Section ===
 
 impl Section {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Server,
         Self::Upstreams,
         Self::Tiers,
         Self::Routes,
         Self::Journeys,
+        Self::Jwt,
+        Self::Tenants,
         Self::Latch,
         Self::Once,
         Self::Explain,
@@ -80,6 +85,8 @@ impl Section {
             Self::Tiers => "tiers",
             Self::Routes => "routes",
             Self::Journeys => "journeys",
+            Self::Jwt => "jwt",
+            Self::Tenants => "tenants",
             Self::Latch => "latch",
             Self::Once => "once",
             Self::Explain => "explain",
@@ -88,7 +95,12 @@ impl Section {
 
     /// Whether there is one such table, without a name.
     pub(crate) fn is_single(self) -> bool {
-        matches!(self, Self::Server | Self::Latch | Self::Once | Self::Explain)
+        matches!(self, Self::Server | Self::Jwt | Self::Latch | Self::Once | Self::Explain)
+    }
+
+    /// Whether its tables stand under their names.
+    pub(crate) fn is_named(self) -> bool {
+        matches!(self, Self::Upstreams | Self::Tenants)
     }
 
     /// The tables of this section.
@@ -99,6 +111,8 @@ impl Section {
             Self::Tiers => config.tiers.iter().map(tier).collect(),
             Self::Routes => config.routes.iter().map(|one| route(one, config)).collect(),
             Self::Journeys => config.journeys.iter().map(|one| journey(one, config)).collect(),
+            Self::Jwt => config.jwt.iter().map(jwt).collect(),
+            Self::Tenants => config.tenants.iter().map(|one| tenant(one, config)).collect(),
             Self::Latch => vec![latch(&config.latch)],
             Self::Once => vec![once(&config.once)],
             Self::Explain => vec![explain(&config.explain)],
@@ -166,9 +180,9 @@ fn server(server: &Server) -> Table<'_> {
         ("max_head", bytes(server.max_head as u64)),
         ("max_headers", one(server.max_headers)),
         ("trusted_proxies", list(&server.trusted_proxies)),
-        ("via", one(&server.via)),
-        ("log", one(&server.log)),
     ];
+    values.extend(server.tenant_from.as_ref().map(|source| ("tenant_from", one(source))));
+    values.extend([("via", one(&server.via)), ("log", one(&server.log))]);
     values.extend(server.max_memory.map(|memory| ("max_memory", bytes(memory))));
     Table { section: Section::Server, name: "", values }
 }
@@ -213,6 +227,7 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
+    values.push(("require_token", one(route.require_token)));
     let limits: Vec<String> = route.limits.iter().map(limit).collect();
     values.push(("limits", list(&limits)));
     values.extend(isolate(&route.isolate));
@@ -253,6 +268,27 @@ fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
         ("max_customers", one(journey.max_customers)),
     ];
     Table { section: Section::Journeys, name: &journey.name, values }
+}
+
+fn jwt(jwt: &Jwt) -> Table<'_> {
+    let mut values = vec![("keys", one(&jwt.keys)), ("algorithms", list(&jwt.algorithms))];
+    values.extend(jwt.issuer.as_ref().map(|issuer| ("issuer", one(issuer))));
+    values.extend((!jwt.audience.is_empty()).then(|| ("audience", list(&jwt.audience))));
+    values.extend([("leeway", time(jwt.leeway)), ("cache", one(jwt.cache))]);
+    Table { section: Section::Jwt, name: "", values }
+}
+
+fn tenant<'c>(tenant: &'c Tenant, config: &'c Config) -> Table<'c> {
+    let mut values = vec![("id", one(&tenant.id))];
+    values.extend(rate(tenant.rate));
+    let tier = config.tiers.get(tenant.highest_tier.index()).map(|tier| tier.name.as_str());
+    values.extend([
+        ("share", one(tenant.share)),
+        ("buffer_share", one(tenant.buffer_share)),
+        ("highest_tier", one(tier.unwrap_or_default())),
+        ("shadow", one(tenant.shadow)),
+    ]);
+    Table { section: Section::Tenants, name: &tenant.name, values }
 }
 
 fn latch(latch: &Latch) -> Table<'_> {

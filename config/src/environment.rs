@@ -144,7 +144,7 @@ impl Known {
         for section in Section::ALL {
             let of_section = &schema["properties"][section.as_str()];
             let properties = match section {
-                Section::Upstreams => &of_section["additionalProperties"]["properties"],
+                _ if section.is_named() => &of_section["additionalProperties"]["properties"],
                 _ if section.is_single() => &of_section["properties"],
                 _ => &of_section["items"]["properties"],
             };
@@ -188,7 +188,7 @@ fn table_names(section: Section, file: &DeTable<'_>) -> Vec<String> {
     let array = typed.and_then(DeValue::as_array).filter(|array| !array.is_empty());
     match section {
         _ if section.is_single() => vec![String::new()],
-        Section::Upstreams => {
+        _ if section.is_named() => {
             let table = typed.and_then(DeValue::as_table);
             table.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()).collect()
         }

@@ -10,6 +10,7 @@ use crate::address::{Cidr, ServerAddress};
 use crate::duration::{Period, Time, Timeout};
 use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
+use crate::jwt::{Algorithm, Label, TenantSource};
 use crate::key::{MissingKey, TypedKey};
 use crate::limits::MOST as MAX_LIMITS;
 use crate::pattern::Pattern;
@@ -31,6 +32,9 @@ const MAX_ROUTES: usize = 10_000;
 
 /// Most journeys.
 const MAX_JOURNEYS: usize = 64;
+
+/// Most tenants: each has counters of its own.
+const MAX_TENANTS: usize = 1_000;
 
 /// Most steps of a journey.
 const MAX_STEPS: usize = 32;
@@ -54,6 +58,10 @@ table! {
         default routes: List<FileRoute, 0, MAX_ROUTES> = List(Vec::new()),
         /// Checkouts that take several requests: decided upon once, at the entry. Left out: every request is decided upon alone.
         default journeys: List<FileJourney, 0, MAX_JOURNEYS> = List(Vec::new()),
+        /// How bearer tokens are verified. Left out: nothing goes by what they say.
+        optional jwt: FileJwt,
+        /// Those who share the gateway, each under a name: `[tenants.acme]`. `[tenants.none]` is whoever is of no other. Left out: nobody is told from anybody else.
+        optional tenants: Named<FileTenant, MAX_TENANTS>,
         /// What is remembered of goods that are sold out.
         inner latch: FileLatch,
         /// What is remembered of purchases, so that each is made once.
@@ -92,6 +100,8 @@ table! {
         default max_headers: Integer<1, 256> = Integer(100),
         /// Networks of proxies whose `Forwarded` and `X-Forwarded-For` are believed.
         default trusted_proxies: List<Cidr, 0, 1_000> = List(Vec::new()),
+        /// Where a request says which tenant's it is: `"claim:NAME"`, a claim of its verified token, or `"header:NAME"`, a header that a trusted proxy sets. Left out: it is nobody's.
+        optional tenant_from: TenantSource,
         /// The name of this gateway in the `Via` header.
         default via: Pseudonym = Pseudonym("floodgate".to_owned()),
         /// Memory of this process that counts as full: pressure on every upstream rises towards it. Left out: the limit of its cgroup, or none where that has none.
@@ -180,10 +190,50 @@ table! {
         optional sku: TypedSku,
         /// A purchase, made once: a second request with the same `Idempotency-Key`, or without one of the same customer for the same SKU at the same step, gets the answer to the first.
         default once: bool = false,
+        /// Nobody is let in without a good bearer token: 401.
+        default require_token: bool = false,
         /// Limits of each key's own, such as `[{ key = "client_ip", rate = "10/s", burst = 20 }]`; what is over one of them is 429.
         default limits: List<FileLimit, 0, MAX_LIMITS> = List(Vec::new()),
         /// How much of the upstream one key may take through this route, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
         optional isolate: FileIsolate,
+    }
+}
+
+table! {
+    /// How bearer tokens are verified.
+    FileJwt {
+        /// The keys: `"file:PATH"`, from the folder of this file, or `"env:NAME"`. Public keys as PEM, a JWKS, or secrets of 32 bytes or more, one a line; read again when they change.
+        required keys: KeySource,
+        /// The signatures that count, of `"HS256"`, `"RS256"`, `"ES256"`, `"EdDSA"`. Left out: those that the keys are for.
+        default algorithms: List<Algorithm, 0, 4> = List(Vec::new()),
+        /// Who has to have issued a token (`iss`). Left out: anybody who has a key.
+        optional issuer: Label,
+        /// One of these has to be meant by a token (`aud`). Left out: whoever is meant.
+        optional audience: List<Label, 1, 16>,
+        /// By how much clocks may differ, when a token begins and ends.
+        default leeway: Period<0, 600_000> = Period::from_secs(30),
+        /// Good tokens that each worker remembers, so that they are verified once; some 300 bytes each.
+        default cache: Integer<1, 10_000_000> = Integer(20_000),
+    }
+}
+
+table! {
+    /// One of those who share the gateway.
+    FileTenant {
+        /// What requests say. Left out: the name.
+        optional id: Label,
+        /// Ceiling of what is admitted for it, such as `"500/s"`; beyond it 429. Left out: none.
+        optional rate: Ceiling,
+        /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
+        optional burst: Burst,
+        /// Share of the permits of each upstream that it may hold. Left out: all.
+        optional share: Fraction<true>,
+        /// Share of the places of each buffer that it may take. Left out: as `share`.
+        optional buffer_share: Fraction<true>,
+        /// The highest tier in which it is served, by name: its requests on routes of higher ones go there. Left out: the first.
+        optional highest_tier: Name,
+        /// What would be refused is counted and let in.
+        default shadow: bool = false,
     }
 }
 
@@ -224,7 +274,7 @@ table! {
     FileJourney {
         /// Its name, in metrics and grants; live state is carried over a reload by it.
         required name: Name,
-        /// Who the customer is: `"header:NAME"`, `"cookie:NAME"`, or `"claim:NAME"`, a claim at the top level of the bearer token's payload, read and not verified. Left out: a signed device id that the gateway sets as a cookie.
+        /// Who the customer is: `"header:NAME"`, `"cookie:NAME"`, or `"claim:NAME"`, a claim at the top level of the bearer token, which `[jwt]` verifies. Left out: a signed device id that the gateway sets as a cookie.
         optional identity: Identity,
         /// Who takes the later steps: `"grant"`: only customers let in at the first, before all others; `"stage"`: anybody, the later step first; `"off"`: anybody, nobody first.
         default sticky: Sticky = Sticky::Grant,

@@ -75,6 +75,13 @@ impl Sources {
         for (index, journey) in file.journeys.values().enumerate() {
             add(Section::Journeys, index, journey_typed(journey));
         }
+        if let Some(jwt) = &file.jwt {
+            add(Section::Jwt, 0, jwt.value.typed());
+        }
+        let tenants = file.tenants.iter().flat_map(|tenants| &tenants.0);
+        for (index, (_, tenant)) in tenants.enumerate() {
+            add(Section::Tenants, index, tenant.typed());
+        }
         add(Section::Latch, 0, file.latch.typed());
         add(Section::Once, 0, file.once.typed());
         add(Section::Explain, 0, file.explain.typed());

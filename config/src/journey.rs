@@ -18,7 +18,7 @@ pub enum Identity {
     Header(String),
     /// The value of this cookie.
     Cookie(String),
-    /// This claim at the top level of the bearer token's payload, read and not verified.
+    /// This claim at the top level of the verified bearer token.
     Claim(String),
     /// A signed device id that the gateway sets as a cookie.
     Device,

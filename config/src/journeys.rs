@@ -1,7 +1,6 @@
 //! What was typed of journeys to what is meant, and what is odd about them.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use crate::config::{Config, Finish, Journey, Route};
 use crate::file::{FileConfig, FileJourney};
@@ -9,6 +8,7 @@ use crate::journey::{Identity, KeySource, Sticky};
 use crate::names::{Names, refer};
 use crate::problem::Report;
 use crate::source::{Span, quote};
+use crate::tenants::beside;
 use crate::validate::{EVERYTHING_ELSE, name_or, narrow, span_of};
 
 /// The methods that change nothing (RFC 9110 §9.2.1).
@@ -112,15 +112,6 @@ fn journey(
     })
 }
 
-/// The same keys, with a relative path joined to the folder of the file that is read.
-fn beside(keys: &KeySource, report: &Report<'_>) -> KeySource {
-    let folder = Path::new(report.source().name).parent().map(Path::to_owned);
-    match keys {
-        KeySource::File(path) => KeySource::File(folder.unwrap_or_default().join(path)),
-        other => other.clone(),
-    }
-}
-
 /// Reports what is legal and probably not what was meant. Tables of `file` and values of `config` are in the same order.
 pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
     for (index, (typed, journey)) in file.journeys.values().zip(&config.journeys).enumerate() {
@@ -137,12 +128,6 @@ pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) 
                 let span = typed.span.unwrap_or(at);
                 report.warning(format!("{path}.steps[{position}]"), span, message, suggestion);
             }
-        }
-        if let (Identity::Claim(claim), Some(identity)) = (&journey.identity, &typed.identity) {
-            let message = format!("the claim {} is read and not verified", quote(claim));
-            let suggestion = "whoever makes up a token is another customer: let only verified ones come this far";
-            let span = identity.span.unwrap_or(at);
-            report.warning(format!("{path}.identity"), span, message, suggestion);
         }
         match journey.sticky {
             Sticky::Grant if typed.keys.is_none() => {

@@ -35,6 +35,7 @@ mod given;
 mod in_flight;
 mod journey;
 mod journeys;
+mod jwt;
 mod key;
 mod limits;
 mod load;
@@ -49,6 +50,7 @@ mod sku;
 mod source;
 mod suggest;
 mod table;
+mod tenants;
 mod validate;
 mod value;
 mod warn;
@@ -57,12 +59,14 @@ mod word;
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
 pub use config::{
-    Config, Explain, Finish, Isolate, Journey, Latch, Limit, Once, Route, Server, Tier, Upstream,
+    Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
+    Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
 pub use given::Given;
 pub use journey::{Identity, KeySource, Sticky};
+pub use jwt::{Algorithm, TenantSource};
 pub use key::{Key, KeyPart, MissingKey};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
 pub use pattern::{Pattern, Segment};
@@ -70,3 +74,4 @@ pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;
 pub use sku::SkuSource;
 pub use source::Place;
+pub use tenants::NO_TENANT;

@@ -16,6 +16,7 @@ use crate::names::{Names, listed, refer};
 use crate::problem::Report;
 use crate::rate::Ceiling;
 use crate::source::Span;
+use crate::tenants::{jwt, tenants};
 use crate::value::{Complaint, Name, Setting};
 
 /// What a tier gets when its keys are left out, by its place; the last entry holds for all that follow.
@@ -43,6 +44,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
     let upstreams = upstreams(file, &tiers, report);
     let routes = routes(file, &tiers, report);
     let journeys = journeys(file, report);
+    let jwt = jwt(file, report);
+    let tenants = tenants(file, &tier_names(file, &tiers), report);
     if report.has_errors() {
         return None;
     }
@@ -52,6 +55,8 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         tiers,
         routes,
         journeys,
+        jwt,
+        tenants,
         latch: Latch {
             status: narrow(file.latch.status.0),
             ttl: file.latch.ttl.0,
@@ -99,6 +104,7 @@ fn server(file: &FileServer, report: &mut Report<'_>) -> Server {
         max_head: narrow(file.max_head.0),
         max_headers: narrow(file.max_headers.0),
         trusted_proxies: file.trusted_proxies.values().copied().collect(),
+        tenant_from: file.tenant_from.as_ref().map(|source| source.value.clone()),
         max_memory: file.max_memory.as_ref().map(|it| it.0),
         via: file.via.0.clone(),
         log: file.log.0.clone(),
@@ -259,13 +265,7 @@ fn routes(file: &FileConfig, tiers: &[Tier], report: &mut Report<'_>) -> Vec<Rou
         let name = EVERYTHING_ELSE.to_owned();
         return route(name, &typed, "routes", tiers, upstreams, report).into_iter().collect();
     }
-    // Tiers by the names that were typed, those with other problems included, so that a reference to them is not one more.
-    let tier_names: Vec<String> = match file.tiers.0.is_empty() {
-        true => tiers.iter().map(|tier| tier.name.clone()).collect(),
-        false => (file.tiers.values().enumerate())
-            .map(|(index, tier)| name_or(tier.name.as_ref(), || format!("l{}", index + 1)))
-            .collect(),
-    };
+    let tier_names = tier_names(file, tiers);
     let tier_names: Vec<&str> = tier_names.iter().map(String::as_str).collect();
     let mut names = Names::new("route");
     let mut routes = Vec::new();
@@ -276,6 +276,16 @@ fn routes(file: &FileConfig, tiers: &[Tier], report: &mut Report<'_>) -> Vec<Rou
         routes.extend(route(name, typed, &path, &tier_names, &upstreams, report));
     }
     routes
+}
+
+/// Tiers by the names that were typed, those with other problems included, so that a reference to them is not one more.
+fn tier_names(file: &FileConfig, tiers: &[Tier]) -> Vec<String> {
+    match file.tiers.0.is_empty() {
+        true => tiers.iter().map(|tier| tier.name.clone()).collect(),
+        false => (file.tiers.values().enumerate())
+            .map(|(index, tier)| name_or(tier.name.as_ref(), || format!("l{}", index + 1)))
+            .collect(),
+    }
 }
 
 fn route(
@@ -327,12 +337,13 @@ fn route(
         journey: None,
         sku,
         once: typed.once.value,
+        require_token: typed.require_token.value,
         limits,
         isolate,
     })
 }
 
-fn rate(
+pub(crate) fn rate(
     rate: &Option<Setting<Ceiling>>,
     burst: &Option<Setting<Burst>>,
     path: &str,

@@ -11,6 +11,7 @@ use crate::derived::{most_waiting, per_second, places};
 use crate::file::FileConfig;
 use crate::journeys;
 use crate::problem::Report;
+use crate::tenants;
 
 /// Pairs of routes that are compared: enough for 2,000 routes in a few milliseconds.
 const PAIRS: usize = 2_000_000;
@@ -22,6 +23,7 @@ pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) 
     tiers(file, config, report);
     routes(file, config, report);
     journeys::warn(file, config, report);
+    tenants::warn(file, config, report);
 }
 
 fn server(file: &FileConfig, config: &Config, report: &mut Report<'_>) {

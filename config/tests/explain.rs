@@ -94,6 +94,8 @@ fn no_key_is_forgotten() {
         "rate = \"9/s\"\n\n[[tiers]]",
         &format!("rate = \"9/s\"\nmax_in_flight = {in_flight}\n\n[[tiers]]"),
     );
+    let more = "[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
+    let text = text.replace("[server]\n", "[server]\ntenant_from = \"claim:org\"\n") + more;
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();
     let tables = [
@@ -108,6 +110,8 @@ fn no_key_is_forgotten() {
         ("routes.order.", "/properties/routes/items"),
         ("journeys.sale.", "/properties/journeys/items"),
         ("journeys.sale.finish.", "/properties/journeys/items/properties/finish"),
+        ("jwt.", "/properties/jwt"),
+        ("tenants.acme.", "/properties/tenants/additionalProperties"),
         ("latch.", "/properties/latch"),
         ("once.", "/properties/once"),
         ("explain.", "/properties/explain"),
@@ -153,8 +157,11 @@ fn an_explanation_reads_well() {
     let text = "[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\nmax_in_flight = 0\n[[tiers]]\n[[tiers]]\nmax_wait = \"0ms\"\n";
     let explained = explain(&check("sale.toml", text).unwrap(), None).to_string();
     let lines: Vec<&str> = explained.lines().collect();
-    assert_eq!(lines[0], "server.listen                       0.0.0.0:8080        default");
-    assert_eq!(lines[15], "upstreams.checkout.servers          [\"127.0.0.1:9000\"]  sale.toml:2");
+    assert_eq!(lines[0], "server.listen                         0.0.0.0:8080        default");
+    assert_eq!(
+        lines[15],
+        "upstreams.checkout.servers            [\"127.0.0.1:9000\"]  sale.toml:2"
+    );
     let told = explained.split_once("\nupstream ").unwrap().1;
     assert_eq!(
         told,

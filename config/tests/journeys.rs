@@ -142,7 +142,8 @@ fn a_key_file_stands_in_the_folder_of_the_configuration() {
 #[test]
 fn an_identity_is_a_header_a_cookie_or_a_claim() {
     let identity = |typed: &str| {
-        let keys = format!("steps = [\"cart\"]\nidentity = \"{typed}\"");
+        let keys =
+            format!("steps = [\"cart\"]\nidentity = \"{typed}\"\n[jwt]\nkeys = \"env:KEYS\"");
         with(&journey("a", &keys)).journeys[0].identity.clone()
     };
     assert_eq!(identity("header:X-User-ID"), Identity::Header("x-user-id".to_owned()));

@@ -57,6 +57,7 @@ fn the_schema_accepts_every_example() {
         "limits.toml",
         "minimal.toml",
         "shares.toml",
+        "tenants.toml",
     ] {
         assert_eq!(support::refusal(&schema(), &example(name), ""), None, "{name}");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use floodgate_config::{Config, LoadError, Loaded, ServerAddress, load, parse};
+use floodgate_config::{Config, LoadError, Loaded, Server, ServerAddress, load, parse};
 
 /// A good file with one upstream and `more`.
 fn with(more: &str) -> Config {
@@ -31,6 +31,7 @@ fn every_example_loads_without_a_warning() {
         "limits.toml",
         "minimal.toml",
         "shares.toml",
+        "tenants.toml",
     ] {
         match loaded(name) {
             Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
@@ -108,13 +109,18 @@ fn what_is_left_out_is_what_the_full_example_says() {
                 [[tiers]]\n[[tiers]]\n[[tiers]]\n[[routes]]\n\
                 limits = [{ key = \"client_ip\", rate = \"10/s\" }]\n\
                 isolate = { key = \"client_ip\", share = 0.3 }\n[[journeys]]\nname = \"sale\"\n\
-                steps = [\"route-1\"]\nkeys = \"env:FLOODGATE_GRANT_KEYS\"\n";
-    let text = format!("[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\n{text}");
+                steps = [\"route-1\"]\nkeys = \"env:FLOODGATE_GRANT_KEYS\"\n\
+                [jwt]\nkeys = \"env:FLOODGATE_TOKEN_KEYS\"\naudience = [\"shop\"]\n\
+                [tenants.checkout]\nhighest_tier = \"l2\"\n";
+    let text = format!(
+        "[server]\ntenant_from = \"claim:tenant\"\n[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\n{text}"
+    );
     assert_eq!(parse("short", &text).unwrap(), full);
     let least = with("");
-    assert_eq!((least.server, least.latch), (full.server, full.latch));
+    let server = Server { tenant_from: None, ..full.server };
+    assert_eq!((least.server, least.latch), (server, full.latch));
     assert_eq!((least.once, least.explain), (full.once, full.explain));
-    assert!(least.journeys.is_empty());
+    assert!(least.journeys.is_empty() && least.jwt.is_none() && least.tenants.is_empty());
 }
 
 #[test]

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_limiter::{Class, Decision, Gcra, Permit, Ticket, Timestamp};
+use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
 use crate::keyed::{Asked, Held};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
+use crate::tenant::{Tenancy, TenantHeld};
 use crate::upstream::Upstream;
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     permit: Option<Permit>,
+    /// That of its tenant's share, given back after it.
+    tenants: Option<Box<TenantHeld>>,
     /// That of its keys' shares, given back with it.
     _held: Held,
 }
@@ -38,15 +41,18 @@ pub(crate) fn look(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    tenancy: &mut Tenancy,
     asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
-    limiter.check(class(route, part))?;
+    let class = class(snapshot, route, part, *tenancy);
+    limiter.check(class)?;
+    snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
     if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
         keyed.look(asked, now)?;
     }
-    for rate in rates(snapshot, route).into_iter().flatten() {
+    for rate in rates(snapshot, route, class.tier).into_iter().flatten() {
         rate.peek(now).map_err(|_| Reason::Rate)?;
     }
     if let (Part::Entry { standing, .. }, Some((journey, _))) = (part, route.journey) {
@@ -58,20 +64,54 @@ pub(crate) fn look(
     Ok(())
 }
 
+/// Whether every request of `route` would be refused, whoever sends it: what is looked at first of all.
+///
+/// # Errors
+/// The reason to refuse it with.
+pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route) -> Result<(), Reason> {
+    let rank = if route.journey.is_some() { Rank::new(u8::MAX) } else { Rank::ORDINARY };
+    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    Ok(limiter.check(Class { tier: route.tier, rank })?)
+}
+
+/// What a request of `route` that is this `part` of its journey, and of this tenancy, is to the limiter.
+fn class(snapshot: &Snapshot, route: &Route, part: Part, tenancy: Tenancy) -> Class {
+    Class { tier: snapshot.tenants.tier(tenancy, route.tier), rank: part.rank() }
+}
+
+/// One of its own permits for whom a share is set, at `now` or after waiting for it; and when that was.
+///
+/// # Errors
+/// The reason to refuse with. Dropping the future gives the place up.
+pub(crate) async fn hold(
+    snapshot: &Snapshot,
+    route: &Route,
+    (part, tenancy): (Part, Tenancy),
+    now: Timestamp,
+    deadline: Timestamp,
+) -> Result<(Option<Box<TenantHeld>>, Timestamp), Reason> {
+    let Some(share) = snapshot.tenants.share(tenancy, route.upstream) else {
+        return Ok((None, now));
+    };
+    let class = class(snapshot, route, part, tenancy);
+    let (held, now) = share.take(class, now, deadline).await?;
+    Ok((Some(Box::new(held)), now))
+}
+
 /// How long a request of `route` that is this `part` of its journey is to wait for a permit, as far as can be told by
 /// reading: of those above the ordinary rank that takes the lock, so they are not judged by it before they ask.
-pub(crate) fn expected_wait(snapshot: &Snapshot, route: &Route, part: Part) -> Duration {
+pub(crate) fn expected_wait(
+    snapshot: &Snapshot,
+    route: &Route,
+    part: Part,
+    tenancy: Tenancy,
+) -> Duration {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
-    let class = class(route, part);
+    let class = class(snapshot, route, part, tenancy);
     if class.rank.is_preferred() || limiter.has_spare() {
         return Duration::ZERO;
     }
     limiter.estimated_wait(class)
-}
-
-/// What a request of `route` that is this `part` of its journey is to the limiter.
-fn class(route: &Route, part: Part) -> Class {
-    Class { tier: route.tier, rank: part.rank() }
 }
 
 /// The gate, for whom a [`look`] has not refused.
@@ -82,26 +122,29 @@ pub(crate) fn ask(
     snapshot: &Snapshot,
     route: &Route,
     part: Part,
+    tenancy: Tenancy,
     asked: Option<&mut Asked<'_>>,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let class = class(snapshot, route, part, tenancy);
     let keyed = route.keyed.as_deref().zip(asked);
     let held =
         keyed.as_ref().map_or_else(|| Ok(Held::default()), |(keyed, asked)| keyed.hold(asked))?;
-    let turn = match limiter.acquire(class(route, part), now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted { permit: Some(permit), _held: held }),
+    let turn = match limiter.acquire(class, now, deadline) {
+        Decision::Admit(permit) => Turn::Now(Admitted::new(permit, held)),
         Decision::Reject(rejection) => return Err(rejection.into()),
         Decision::Wait(ticket) => Turn::Later(ticket, held),
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
     // says no after all, another request was faster, and the permit or the place goes back.
+    snapshot.tenants.take(tenancy, now)?;
     if let Some((keyed, asked)) = keyed {
         keyed.take(asked, now)?;
     }
-    let mut rates = rates(snapshot, route).into_iter().flatten();
+    let mut rates = rates(snapshot, route, class.tier).into_iter().flatten();
     rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)?;
     Ok(turn)
 }
@@ -116,12 +159,12 @@ pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Rea
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted { permit: Some(result?), _held: held })
+    Ok(Admitted::new(result?, held))
 }
 
-/// The rates that a request of this route has to keep to.
-fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>; 3] {
-    let tier = &snapshot.tiers[route.tier.index()];
+/// The rates that a request of this route, served in this tier, has to keep to.
+fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<&'a Arc<Gcra>>; 3] {
+    let tier = &snapshot.tiers[tier.index()];
     let upstream = &snapshot.upstreams[route.upstream];
     [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]
 }
@@ -129,11 +172,24 @@ fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route) -> [Option<&'a Arc<Gcra>>
 // === impl Admitted ===
 
 impl Admitted {
+    const fn new(permit: Permit, held: Held) -> Self {
+        Self { permit: Some(permit), tenants: None, _held: held }
+    }
+
+    /// With one of its tenant's own, which is given back after it.
+    pub(crate) fn with(mut self, tenants: Option<Box<TenantHeld>>) -> Self {
+        self.tenants = tenants;
+        self
+    }
+
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
     pub(crate) fn served(mut self, now: Timestamp) {
         if let Some(permit) = self.permit.take() {
             permit.release(now);
+        }
+        if let Some(held) = self.tenants.take() {
+            held.served(now);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is done to its end, be it that nobody waits for it any more.
+//! Work that is finished even if nobody waits for it any more; a drain waits for it.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::client_address::client_address;
 use crate::fields::Fields;
+use crate::jwt::Verified;
 use crate::snapshot::Snapshot;
 
 /// What a request is for.
@@ -27,6 +28,8 @@ pub(crate) struct HeadView<'a> {
     pub fields: Fields<'a>,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// Its token, if that is good and something goes by it.
+    pub token: Option<&'a Verified>,
     /// Bytes that the body has at least.
     pub body: u64,
 }

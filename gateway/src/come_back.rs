@@ -23,6 +23,8 @@ const SHARE: f64 = 0.1;
 const SOON: Duration = Duration::from_secs(1);
 /// As far ahead as a calendar books.
 const LONGEST: Duration = Duration::from_secs(31);
+/// What two digits of seconds say, for those who are told exactly.
+const LONGEST_EXACT: Duration = Duration::from_secs(99);
 /// What a closed limit tells; any other is open again within 100 days.
 const LONGEST_LIMITED: Duration = Duration::from_secs(101 * 24 * 60 * 60);
 /// So that they do not come together either.
@@ -60,7 +62,7 @@ impl Calendars {
     /// What a request that is refused at `now` is told. Only those who are asked to come back count for
     /// when.
     pub(crate) fn tell(&self, snapshot: &Snapshot, refused: Refused, now: Timestamp) -> Told {
-        let Refused { route, reason, part, limited, .. } = refused;
+        let Refused { route, reason, part, tenancy, limited, .. } = refused;
         let Some(route) = route.filter(|_| reason.is_retryable()) else { return Told::default() };
         let route = &snapshot.routes[route];
         if let Some(limited) = limited.filter(|_| reason == Reason::KeyLimit) {
@@ -70,7 +72,14 @@ impl Calendars {
             (Reason::ReservedOut, _) => {
                 snapshot.config.latch.ttl.clamp(SOON, LONGEST) + self.spread()
             }
-            (Reason::InProgress, _) | (_, Part::Holder { .. }) => self.soon(),
+            // When the next is let in. Who is over a share gets on once one of its own is answered.
+            (Reason::TenantLimit, _) => {
+                let wait = snapshot.tenants.wait(tenancy, now);
+                wait.map_or_else(|| self.soon(), |wait| wait.min(LONGEST_EXACT))
+            }
+            (Reason::InProgress | Reason::TokenUnchecked, _) | (_, Part::Holder { .. }) => {
+                self.soon()
+            }
             (_, Part::Entry { standing: Standing::Early { told }, .. }) => {
                 told.saturating_since(now)
             }

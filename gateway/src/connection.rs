@@ -46,7 +46,8 @@ pub(crate) async fn serve(
     _slot: ConnectionSlot,
 ) {
     let alarm = worker.wheel.alarm();
-    let address = peer.ip();
+    // An IPv4 client on a dual-stack listener is an IPv4 client.
+    let address = peer.ip().to_canonical();
     let mut peer = Known::Address(address);
     let mut socket = socket;
     let mut turnstile = Turnstile::new(address);

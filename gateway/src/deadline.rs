@@ -14,6 +14,7 @@ use crate::journey::Part;
 use crate::metrics::RouteShard;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
+use crate::tenant::Tenancy;
 
 /// The field that a gateway in front of this one sends, and this one to its upstreams.
 pub(crate) const MILLIS: &str = "x-request-deadline-ms";
@@ -62,13 +63,13 @@ impl Deadline {
         self,
         snapshot: &Snapshot,
         (route, shard): (&Route, &RouteShard),
-        part: Part,
+        (part, tenancy): (Part, Tenancy),
         now: Timestamp,
     ) -> Result<(), Reason> {
         if !self.is_shorter {
             return Ok(());
         }
-        let wait = admission::expected_wait(snapshot, route, part);
+        let wait = admission::expected_wait(snapshot, route, part, tenancy);
         let expected = wait.saturating_add(shard.pace.mean(now));
         if self.left.is_zero() || self.left < expected {
             return Err(Reason::Deadline);

@@ -1,6 +1,6 @@
 //! What the head alone says about a request: the one order of looks, cheapest first. Nothing is written
-//! or taken; a storm is refused by this. Only a route that is made once waits for a lock, that of its shard
-//! of purchases, which is held for one look.
+//! or taken; a storm is refused by this. Two kinds of route wait for a lock, held for one look: those made
+//! once, for a shard of purchases, and the entry of a journey, for a shard of grants, if the request brings a good one.
 
 use floodgate_limiter::Timestamp;
 
@@ -13,6 +13,7 @@ use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 use crate::stock::Sku;
+use crate::tenant::Tenancy;
 use crate::worker::Worker;
 
 /// A request that nothing speaks against so far.
@@ -24,6 +25,8 @@ pub(crate) struct Decided {
     pub generation: u64,
     /// What it is in the journey of its route.
     pub part: Part,
+    /// Which tenant's it is.
+    pub tenancy: Tenancy,
     /// What was found about its keys.
     pub seen: Seen,
     /// How long its answer is worth waiting for.
@@ -39,6 +42,8 @@ pub(crate) struct Refused {
     pub reason: Reason,
     /// What it would have been in the journey of its route.
     pub part: Part,
+    /// Which tenant's it is, as far as that is known.
+    pub tenancy: Tenancy,
     /// What was found about its keys.
     pub seen: Seen,
     /// Which limit of its key's own it was, if that is why.
@@ -50,7 +55,14 @@ pub(crate) struct Refused {
 impl Refused {
     /// One that belongs to no route.
     pub(crate) const fn unrouted(reason: Reason) -> Self {
-        Self { route: None, reason, part: Part::None, seen: Seen::NOTHING, limited: None }
+        Self {
+            route: None,
+            reason,
+            part: Part::None,
+            tenancy: Tenancy::NONE,
+            seen: Seen::NOTHING,
+            limited: None,
+        }
     }
 }
 
@@ -67,32 +79,35 @@ pub(crate) fn decide(
     let Some(index) = classify(snapshot, head.line) else {
         return Err(Refused::unrouted(Reason::NoRoute));
     };
-    let mut part = Part::None;
+    let (mut part, mut tenancy) = (Part::None, Tenancy::NONE);
     let mut asked = Asked::new(worker, snapshot, head);
-    let looked = look(&mut asked, index, &mut part, now);
-    let deadline =
-        Deadline::of(head.fields, snapshot.tiers[snapshot.routes[index].tier.index()].deadline);
+    let looked = look(&mut asked, index, (&mut part, &mut tenancy), now);
+    let tier = snapshot.tenants.tier(tenancy, snapshot.routes[index].tier);
+    let deadline = Deadline::of(head.fields, snapshot.tiers[tier.index()].deadline);
     let looked = looked.and_then(|is_answered| match is_answered {
         true => Ok(()),
         false => {
             let route = &snapshot.routes[index];
-            deadline.look(snapshot, (route, route.stats.shard(worker.index)), part, now)
+            let shard = route.stats.shard(worker.index);
+            deadline.look(snapshot, (route, shard), (part, tenancy), now)
         }
     });
     let Asked { seen, limited, .. } = asked;
+    let generation = snapshot.generation;
     match looked {
-        Ok(()) => {
-            Ok(Decided { route: index, generation: snapshot.generation, part, seen, deadline })
-        }
-        Err(reason) => Err(Refused { route: Some(index), reason, part, seen, limited }),
+        Ok(()) => Ok(Decided { route: index, generation, part, tenancy, seen, deadline }),
+        Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy, seen, limited }),
     }
 }
 
 /// Whether there is an answer already, which needs no upstream.
+///
+/// # Errors
+/// Something speaks against it.
 fn look(
     asked: &mut Asked<'_>,
     index: usize,
-    part: &mut Part,
+    (part, tenancy): (&mut Part, &mut Tenancy),
     now: Timestamp,
 ) -> Result<bool, Reason> {
     let Asked { worker, snapshot, head, .. } = *asked;
@@ -108,15 +123,30 @@ fn look(
     }
     // Asks what may be asked, as browsers do before they ask, without anything that says who it is.
     if head.line.method == "OPTIONS" {
-        return admission::look(snapshot, route, Part::None, Some(asked), now).map(|()| false);
+        let looked = admission::look(snapshot, route, Part::None, tenancy, Some(asked), now);
+        return looked.map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant or the limit and one beside it.
     if snapshot.one_spelling && !is_plain(head.line.path.as_bytes()) {
         return Err(Reason::BadRequest);
     }
     let meant = &snapshot.config.routes[index];
+    let token = match route.reads_token {
+        true => {
+            // Whom nothing could help costs no signature.
+            admission::look_ahead(snapshot, route)?;
+            worker.token(snapshot, head.fields, now)?
+        }
+        false => None,
+    };
+    let head = HeadView { token: token.as_deref(), ..head };
+    if meant.require_token && head.token.is_none() {
+        return Err(Reason::TokenRequired);
+    }
+    let is_trusted = || snapshot.trusts(head.peer);
+    *tenancy = snapshot.tenants.of(head.token, head.fields, is_trusted)?;
     if let Some((journey, step)) = meant.journey {
-        *part = snapshot.journeys[journey].part(worker, step, head.fields, now);
+        *part = snapshot.journeys[journey].part(worker, step, head.fields, head.token, now);
     }
     let is_stranger = matches!(part, Part::Stranger { .. });
     // What was bought is told whatever has become of the grant, the stock and the upstream since. Without a
@@ -135,7 +165,7 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, Some(asked), now).map(|()| false)
+    admission::look(snapshot, route, *part, tenancy, Some(asked), now).map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

@@ -36,11 +36,12 @@ use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::service::{self, refuse};
 use crate::snapshot::Snapshot;
+use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
 
-/// Longest body that comes with such a request, or with its answer: it lies in memory.
-const MAX_BODY: usize = 16 * 1024;
+/// Longest body of such a request: it lies in memory. Of answers only those go this way that came in one piece.
+const MAX_REQUEST_BODY: usize = 16 * 1024;
 
 /// A request that can go the direct way.
 pub(crate) struct Direct {
@@ -79,12 +80,17 @@ impl Direct {
         let snapshot = worker.snapshot();
         let decided = pass.decided.filter(|decided| decided.generation == snapshot.generation)?;
         let Framing::Length(body) = pass.framing else { return None };
-        let body = usize::try_from(body).ok().filter(|&body| body <= MAX_BODY)?;
+        let body = usize::try_from(body).ok().filter(|&body| body <= MAX_REQUEST_BODY)?;
         let end = pass.head + body;
         let (route, meant) =
             (&snapshot.routes[decided.route], &snapshot.config.routes[decided.route]);
-        let is_plain =
-            route.journey.is_none() && route.keyed.is_none() && meant.sku.is_none() && !meant.once;
+        // What a tenant may have, and what its upstream is told of it, is looked after by the service.
+        let is_plain = route.journey.is_none()
+            && route.keyed.is_none()
+            && meant.sku.is_none()
+            && !meant.once
+            && !route.reads_token
+            && snapshot.tenants.iter().len() == 0;
         let is_watched = snapshot.config.explain.header || worker.shadow().is_some();
         if !is_plain
             || is_watched
@@ -94,7 +100,8 @@ impl Direct {
         {
             return None;
         }
-        let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1])?;
+        let stripped = &worker.shared.stripped[worker.index];
+        let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
         let (route, at, body) = (decided.route, pass.at, pass.head);
         Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
     }
@@ -109,8 +116,13 @@ impl Direct {
     ) -> Answered {
         // As much as may be kept of the requests behind it.
         let room = MAX_AHEAD.saturating_sub(bytes.len() - self.end);
-        let mut exchange =
-            Exchange::begin(client.clone(), &self.snapshot, Some(self.route), self.at);
+        let mut exchange = Exchange::begin(
+            client.clone(),
+            &self.snapshot,
+            Some(self.route),
+            Tenancy::NONE,
+            self.at,
+        );
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -147,7 +159,15 @@ impl Direct {
         let route = &snapshot.routes[self.route];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
-        let turn = match admission::ask(snapshot, route, Part::None, None, self.at, deadline) {
+        let turn = match admission::ask(
+            snapshot,
+            route,
+            Part::None,
+            Tenancy::NONE,
+            None,
+            self.at,
+            deadline,
+        ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
             Ok(Turn::Later(ticket, held)) => {
                 let turn = Box::pin(admission::wait(ticket, held)).await;
@@ -174,6 +194,7 @@ impl Direct {
         (answer, outgoing.into_memory())
     }
 
+    /// Of a plain request there is nothing more to count: it has no journey, no keys and no tenant.
     fn refusal(
         &self,
         exchange: &Exchange,
@@ -208,7 +229,7 @@ fn has_left(
     false
 }
 
-/// The answer as hyper would write it, in `memory`; `None` if it does not end by its length, is not all here, or is the
+/// The answer as hyper would write it, to which the differential test holds it, in `memory`; `None` if it does not end by its length, is not all here, or is the
 /// last one of its connection.
 fn write(
     memory: Vec<u8>,

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{TierId, Timestamp};
 
 use crate::admission::Admitted;
 use crate::deadline::Deadline;
 use crate::metrics::{RouteShard, TierShard};
 use crate::proxy::Client;
 use crate::reason::Reason;
+use crate::tenant::Tenancy;
 use crate::worker::SnapshotRef;
 
 /// One request from its head to the last byte of its answer. Dropped before its outcome is known, it
@@ -19,6 +20,8 @@ pub(crate) struct Exchange {
     snapshot: SnapshotRef,
     /// `None` for a request that belongs to no route.
     route: Option<usize>,
+    /// In which it is served; that of its route unless its tenant's is lower.
+    tier: Option<TierId>,
     arrived: Timestamp,
     state: State,
     /// The client made its upstream wait: how long that took says nothing of the route.
@@ -45,12 +48,15 @@ impl Exchange {
         client: Client,
         snapshot: &SnapshotRef,
         route: Option<usize>,
+        tenancy: Tenancy,
         now: Timestamp,
     ) -> Self {
+        let tier = route.map(|route| snapshot.routes[route].tier);
         let exchange = Self {
             client,
             snapshot: Rc::clone(snapshot),
             route,
+            tier: tier.map(|tier| snapshot.tenants.tier(tenancy, tier)),
             arrived: now,
             state: State::Arrived,
             is_delayed: false,
@@ -153,8 +159,7 @@ impl Exchange {
     }
 
     fn tier_shard(&self) -> Option<&TierShard> {
-        let tier = self.snapshot.routes[self.route?].tier;
-        Some(self.snapshot.tiers[tier.index()].stats.shard(self.client.worker.index))
+        Some(self.snapshot.tiers[self.tier?.index()].stats.shard(self.client.worker.index))
     }
 }
 

@@ -11,6 +11,10 @@ pub(crate) enum Fields<'a> {
     Parsed(&'a [httparse::Header<'a>]),
 }
 
+/// More than one field of a name that is to come once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Several;
+
 // === impl Fields ===
 
 impl<'a> Fields<'a> {
@@ -20,6 +24,16 @@ impl<'a> Fields<'a> {
         let mut values = self.all(name);
         let first = values.next()?;
         values.next().is_none().then_some(first)
+    }
+
+    /// The value of the one field of this name, whatever its case; `None` if there is none.
+    ///
+    /// # Errors
+    /// There are several.
+    pub(crate) fn at_most_one(self, name: &str) -> Result<Option<&'a [u8]>, Several> {
+        let mut values = self.all(name);
+        let first = values.next();
+        values.next().map_or(Ok(first), |_| Err(Several))
     }
 
     /// The value of the cookie of exactly this name, in whichever Cookie field. `None` if there is none,

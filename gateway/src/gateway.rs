@@ -14,9 +14,10 @@ use crate::admin::{Admin, Tokens};
 use crate::control::{Control, Start, Watch};
 use crate::grant::keys;
 use crate::metrics::names;
+use crate::open_keys::OpenKeys;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{accept, clock, descriptors, journey, listener, worker};
+use crate::{accept, clock, descriptors, listener, worker};
 
 /// How often a drain looks whether everything is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
@@ -62,7 +63,7 @@ impl Gateway {
         };
         let (listen, admin) = (address(&listeners[0])?, address(&admin_listener)?);
         let prometheus = recorder();
-        let keys = journey::open_keys(&config, None).map_err(|unusable| unusable.to_string())?;
+        let keys = OpenKeys::open(&config, None).map_err(|unusable| unusable.to_string())?;
         let snapshot = Snapshot::compile(config, keys, None, cores, clock::now());
         metrics::counter!(names::CONFIG_RELOADS, "result" => "applied").increment(1);
         let shared = Shared::new(snapshot, cores, max_connections);
@@ -128,6 +129,7 @@ impl Gateway {
         for upstream in &snapshot.upstreams {
             upstream.limiter.drain(clock::now());
         }
+        snapshot.tenants.drain(clock::now());
         let finished = async {
             while self.shared.active() > 0 {
                 tokio::time::sleep(DRAIN_LOOK).await;
@@ -165,7 +167,7 @@ pub fn check_admin(admin: SocketAddr) -> Result<(), String> {
 /// What an operator should know of the keys that the journeys of `config` have here, a sentence each.
 #[must_use]
 pub fn check_keys(config: &Config) -> Vec<String> {
-    journey::check_keys(config)
+    OpenKeys::check(config)
 }
 
 /// A new key that grants are signed with, as it stands in a key file.

@@ -16,6 +16,8 @@ use http::{Method, Version, request};
 use crate::deadline;
 use crate::grant::cookie;
 use crate::http1::elements;
+use crate::stripped::Stripped;
+use crate::tenant::{TENANT_HEADER, TenantField};
 
 /// How the names of the fields begin that only the gateway may write.
 const OURS: &str = "x-floodgate-";
@@ -37,6 +39,10 @@ pub(crate) struct Hop<'a> {
     pub peer: &'a Peer,
     /// Whether its word about the client counts.
     pub is_trusted: bool,
+    /// What the upstream is told of the tenant.
+    pub tenant: TenantField<'a>,
+    /// Counts what is taken off.
+    pub stripped: &'a Stripped,
     /// Our entry in the chain, for a request of HTTP/1.0 and of HTTP/1.1.
     pub via: &'a [HeaderValue; 2],
     /// What [`wanted_upgrade`] found.
@@ -118,7 +124,11 @@ pub(crate) fn write_to_upstream(
             }
             "max-forwards" => head.method != Method::OPTIONS && !is_nominated(name),
             "expect" | "trailer" | "forwarded" | "x-forwarded-for" => false,
-            _ => !is_hop_by_hop(text) && !is_claim(text, hop.is_trusted) && !is_nominated(name),
+            _ => {
+                !is_hop_by_hop(text)
+                    && !is_claim(text, hop.is_trusted, hop.tenant, hop.stripped)
+                    && !is_nominated(name)
+            }
         };
         if is_kept {
             write_field(out, text, value.as_bytes());
@@ -133,6 +143,9 @@ pub(crate) fn write_to_upstream(
         write_field(out, "via", via.as_bytes());
     } else {
         write_provenance(out, hop.peer, host, via);
+    }
+    if let Some(tenant) = hop.tenant.told {
+        write_field(out, TENANT_HEADER, tenant);
     }
     if head.method == Method::OPTIONS
         && !is_nominated(&MAX_FORWARDS)
@@ -265,8 +278,13 @@ pub(crate) fn ends_at_gateway(name: &str) -> bool {
 
 /// What only the gateway may say and, from a stranger, where a request comes from. Also where it is
 /// spelled with underscores: CGI and its heirs do not tell the two apart.
-pub(crate) fn is_claim(name: &str, is_trusted: bool) -> bool {
-    if !name.starts_with('x') {
+pub(crate) fn is_claim(
+    name: &str,
+    is_trusted: bool,
+    tenant: TenantField<'_>,
+    stripped: &Stripped,
+) -> bool {
+    if !name.starts_with('x') && tenant.removed.is_none() {
         return false;
     }
     let plain;
@@ -276,12 +294,22 @@ pub(crate) fn is_claim(name: &str, is_trusted: bool) -> bool {
     } else {
         name
     };
-    match name {
+    let is_claim = match name {
         deadline::MILLIS | "x-tier" | "x-priority" => true,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
         | "x-real-ip" => !is_trusted,
-        _ => name.starts_with(OURS),
+        _ => name.starts_with(OURS) || tenant.removed.is_some_and(|removed| same(name, removed)),
+    };
+    if is_claim {
+        stripped.count(name);
     }
+    is_claim
+}
+
+/// Whether `name`, which has `-` for `_`, is that field.
+fn same(name: &str, field: &str) -> bool {
+    let plain = field.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    name.len() == field.len() && name.bytes().eq(plain)
 }
 
 /// All options of all Connection fields.
@@ -356,6 +384,8 @@ mod tests {
         let hop = Hop {
             peer: &Peer::new("192.0.2.1".parse().unwrap()),
             is_trusted,
+            tenant: TenantField::default(),
+            stripped: &Stripped::default(),
             via: &["1.0 floodgate", "1.1 floodgate"].map(HeaderValue::from_static),
             upgrade: upgrade.as_ref(),
             default_host: &|| HeaderValue::from_static("upstream"),

@@ -1,7 +1,7 @@
 //! Floodgate: a flash-sale admission gateway.
 //!
-//! A request that is refused by its head ends in `turnstile`; the life of any other is
-//! `proxy::handle`. Where to read about the stages:
+//! A request that is refused by its head ends in `turnstile`; a plain one goes through `direct`; the life of any
+//! other is `proxy::handle`. Where to read about the stages:
 //!
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
@@ -28,6 +28,7 @@ mod accept;
 mod admin;
 mod admission;
 mod alone;
+mod base64url;
 mod capacity;
 mod classify;
 mod client_address;
@@ -52,11 +53,13 @@ mod headers;
 mod http1;
 mod inlet;
 mod journey;
+mod jwt;
 mod keyed;
 mod link;
 mod listener;
 mod memory;
 mod metrics;
+mod open_keys;
 mod outbound;
 mod permits;
 mod places;
@@ -74,6 +77,8 @@ mod shadow;
 mod shared;
 mod snapshot;
 mod stock;
+mod stripped;
+mod tenant;
 mod tunnel;
 mod turnstile;
 mod upstream;

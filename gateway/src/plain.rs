@@ -5,6 +5,8 @@ use http::header::HeaderValue;
 
 use crate::grant::cookie;
 use crate::headers::{self, Peer};
+use crate::stripped::Stripped;
+use crate::tenant::TenantField;
 
 /// Most heads are smaller.
 const HEAD: usize = 1024;
@@ -25,7 +27,13 @@ pub(crate) struct PlainHead {
 impl PlainHead {
     /// The head at the beginning of `bytes`, which was found good, from a client at `peer` that is not trusted. `None`
     /// unless it is plain: what takes more than to copy it is left to [`headers::write_to_upstream`].
-    pub(crate) fn of(bytes: &[u8], peer: &Peer, via: &HeaderValue) -> Option<Self> {
+    /// What is taken off since only the gateway may say it is counted in `stripped`.
+    pub(crate) fn of(
+        bytes: &[u8],
+        peer: &Peer,
+        via: &HeaderValue,
+        stripped: &Stripped,
+    ) -> Option<Self> {
         let mut fields = [const { std::mem::MaybeUninit::uninit() }; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
@@ -52,7 +60,7 @@ impl PlainHead {
                 b"connection" if !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
                 b"cookie" if cookie::may_have_ours(field.value) => return None,
                 b"max-forwards" | b"upgrade" | b"grpc-timeout" => return None,
-                name if !is_passed_on(name) => {
+                name if !is_passed_on(name, stripped) => {
                     out.truncate(begin);
                     continue;
                 }
@@ -68,7 +76,7 @@ impl PlainHead {
 }
 
 /// Whether a field of this name, in small letters, goes to the upstream if nothing but its name matters.
-fn is_passed_on(name: &[u8]) -> bool {
+fn is_passed_on(name: &[u8], stripped: &Stripped) -> bool {
     // The others do not begin so.
     let Some(b'c' | b'e' | b'f' | b'h' | b'k' | b'p' | b't' | b'u' | b'x') = name.first() else {
         return true;
@@ -76,7 +84,7 @@ fn is_passed_on(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     !matches!(name, "expect" | "trailer" | "forwarded" | "x-forwarded-for")
         && !headers::is_hop_by_hop(name)
-        && !headers::is_claim(name, false)
+        && !headers::is_claim(name, false, TenantField::default(), stripped)
 }
 
 #[cfg(test)]
@@ -98,7 +106,8 @@ mod tests {
     }
 
     fn plain(head: &str) -> Option<String> {
-        let PlainHead { mut bytes, .. } = PlainHead::of(head.as_bytes(), &peer(), &VIA[1])?;
+        let PlainHead { mut bytes, .. } =
+            PlainHead::of(head.as_bytes(), &peer(), &VIA[1], &Stripped::default())?;
         headers::write_end(&mut bytes, LEFT);
         Some(String::from_utf8(bytes).unwrap())
     }
@@ -117,6 +126,8 @@ mod tests {
         let hop = Hop {
             peer: &peer(),
             is_trusted: false,
+            tenant: TenantField::default(),
+            stripped: &Stripped::default(),
             via: &VIA,
             upgrade: None,
             default_host: &|| HeaderValue::from_static("upstream"),

@@ -24,6 +24,7 @@ use crate::explain::{Case, Outcome};
 use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
+use crate::jwt::Verified;
 use crate::keyed::{Asked, Held, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
@@ -82,6 +83,8 @@ pub(crate) struct Arrival {
     pub body: Option<Incoming>,
     /// What its head alone says.
     decided: Result<Decided, Refused>,
+    /// Its good token, if something goes by it and it is not refused.
+    pub token: Option<Rc<Verified>>,
     /// Which limit of its key's own refused it behind that.
     limited: Option<Limited>,
     /// What a shadow configuration says.
@@ -121,7 +124,7 @@ impl Arrival {
         let snapshot = client.worker.snapshot();
         let now = client.link.arrived();
         let (head, body) = request.into_parts();
-        let view = view(&head, client.peer.address, body.size_hint().lower());
+        let view = view(&head, client.peer.address, None, body.size_hint().lower());
         let decided = match client.link.decided(snapshot.generation) {
             Some(decided) => Ok(decided),
             None => decide(&client.worker, &snapshot, view, now),
@@ -129,20 +132,22 @@ impl Arrival {
         let shadow = client.worker.shadow();
         let opinion =
             shadow.map(|shadow| Shadow::arrive(&shadow, client.worker.index, view.line, now));
-        let (route, seen) = match decided {
-            Ok(decided) => (Some(decided.route), decided.seen),
-            Err(refused) => (refused.route, refused.seen),
+        let (route, seen, tenancy) = match decided {
+            Ok(decided) => (Some(decided.route), decided.seen, decided.tenancy),
+            Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
         client.worker.count_keys(&snapshot, route, seen);
-        let exchange = Exchange::begin(client, &snapshot, route, now);
-        Self { exchange, snapshot, head, body: Some(body), decided, limited: None, opinion, now }
+        let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
+        let (body, token, limited) = (Some(body), None, None);
+        Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
 
     /// What would be refused, and as what.
     pub(crate) fn refused(&self, reason: Reason) -> Refused {
         match self.decided {
-            Ok(Decided { route, part, seen, .. }) => {
-                Refused { route: Some(route), reason, part, seen, limited: self.limited }
+            Ok(Decided { route, part, tenancy, seen, .. }) => {
+                let limited = self.limited;
+                Refused { route: Some(route), reason, part, tenancy, seen, limited }
             }
             Err(refused) => refused,
         }
@@ -161,7 +166,7 @@ impl Arrival {
             closing::discard(body);
         }
         let worker = &self.exchange.client().worker;
-        worker.count_invalid(&self.snapshot, refused.route, refused.part);
+        worker.count_refused(&self.snapshot, refused);
         let case = Case::of_refused(worker, &self.snapshot, refused, self.now)
             .map(|case| case.after(clock::now().saturating_since(self.now)));
         let case = case.map(|case| (case, Outcome::Refused(reason)));
@@ -180,6 +185,7 @@ impl Arrival {
     #[expect(clippy::manual_async_fn, reason = "an async fn would keep all of it twice")]
     fn serve(mut self, decided: Decided) -> impl Future<Output = Response<ResponseBody>> {
         async move {
+            self.token = self.find_token(decided);
             let go = match self.admit(decided).await {
                 Ok(Onward::Go(go)) => go,
                 Ok(Onward::Replay(receipt)) => return self.replay(&receipt, decided),
@@ -187,7 +193,7 @@ impl Arrival {
             };
             let case = self.case(decided.part, go.now).map(Box::new);
             let worker = &self.exchange.client().worker;
-            worker.count_invalid(&self.snapshot, Some(decided.route), decided.part);
+            worker.count_decided(&self.snapshot, decided);
             self.exchange.admit(self.opinion.take().and_then(Opinion::agree), go.now);
             if go.errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
                 return Box::pin(self.make(go, case)).await;
@@ -221,6 +227,7 @@ impl Arrival {
         };
         given.inspect(|given| given.tell(&mut response));
         let case = self.case(decided.part, now);
+        self.exchange.client().worker.count_decided(&self.snapshot, decided);
         self.exchange.replay(now);
         if let Some(opinion) = self.opinion {
             opinion.differ();
@@ -237,11 +244,21 @@ impl Arrival {
         finish(response, self.exchange)
     }
 
+    /// The token by which it was decided. By now it has been seen: this is a look into memory.
+    fn find_token(&self, decided: Decided) -> Option<Rc<Verified>> {
+        if !self.snapshot.routes[decided.route].reads_token {
+            return None;
+        }
+        let (worker, fields) = (&self.exchange.client().worker, Fields::Map(&self.head.headers));
+        worker.token(&self.snapshot, fields, self.now).ok()?
+    }
+
     /// The grant that goes with an answer that is given again.
     fn given_again(&self, receipt: &Receipt, decided: Decided, now: Timestamp) -> Option<Given> {
         let Self { exchange, snapshot, head, .. } = self;
         let worker = &exchange.client().worker;
         let asks = (&snapshot.routes[decided.route], decided.part);
+        let head = (head, self.token.as_deref());
         Given::again(receipt.given(), snapshot, worker, asks, head, self.is_secure(), now)
     }
 
@@ -255,7 +272,7 @@ impl Arrival {
     /// What few requests have to wait for has a box of its own, here and further on: the future of the
     /// others is small, and so is what moving it costs.
     async fn admit(&mut self, decided: Decided) -> Result<Onward, Reason> {
-        let Decided { route: index, part, deadline: said, .. } = decided;
+        let Decided { route: index, part, tenancy, deadline: said, .. } = decided;
         let is_once = self.snapshot.config.routes[index].once;
         let deadline = self.now + said.left;
         self.exchange.count_deadline(said);
@@ -277,23 +294,38 @@ impl Arrival {
         }
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
+        let share = snapshot.tenants.share(tenancy, route.upstream);
+        let (tenants, now) = match share {
+            None => (None, now),
+            Some(_) => {
+                let asks = (part, tenancy);
+                Box::pin(admission::hold(snapshot, route, asks, now, deadline)).await?
+            }
+        };
         // In a box, since few routes need it.
         let mut asked = route.keyed.is_some().then(|| {
             let worker = &self.exchange.client().worker;
             Box::new(Asked::new(worker, snapshot, self.view()))
         });
-        let turn = admission::ask(snapshot, route, part, asked.as_deref_mut(), now, deadline);
+        let keys = asked.as_deref_mut();
+        let turn = admission::ask(snapshot, route, part, tenancy, keys, now, deadline);
         self.limited = asked.and_then(|asked| asked.limited);
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
             Turn::Later(ticket, held) => {
-                (Box::pin(wait(snapshot, ticket, held, watched)).await?, clock::now())
+                let place = share.map(|share| share.take_place()).transpose()?;
+                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
+                drop(place);
+                (admitted, clock::now())
             }
         };
+        let admitted = admitted.with(tenants);
         if let Some(errand) = &mut errand {
             let worker = &self.exchange.client().worker;
             let going = errand.going.take();
-            errand.going = going.map(|going| going.admitted(snapshot, worker, &self.head, now));
+            let token = self.token.as_deref();
+            errand.going =
+                going.map(|going| going.admitted(snapshot, worker, &self.head, token, now));
             if let Some(canary) = &mut errand.canary {
                 canary.ask();
             }
@@ -362,7 +394,7 @@ impl Arrival {
             _ => (ReadAhead::none(), self.now),
         };
         let Some(key) = key else { return Ok((ahead, None, now)) };
-        let head = view(&self.head, self.peer(), length);
+        let head = view(&self.head, self.peer(), self.token.as_deref(), length);
         let fingerprint = purchase::fingerprint(head, &ahead, length);
         let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
         Ok((ahead, Some(begun), now))
@@ -384,7 +416,7 @@ impl Arrival {
 
     /// What decides about it.
     fn view(&self) -> HeadView<'_> {
-        view(&self.head, self.peer(), self.length())
+        view(&self.head, self.peer(), self.token.as_deref(), self.length())
     }
 }
 
@@ -404,12 +436,18 @@ async fn wait(
 }
 
 /// What decides about a request, of its head as hyper gives it.
-fn view(head: &request::Parts, peer: IpAddr, body: u64) -> HeadView<'_> {
+fn view<'a>(
+    head: &'a request::Parts,
+    peer: IpAddr,
+    token: Option<&'a Verified>,
+    body: u64,
+) -> HeadView<'a> {
     HeadView {
         line: Line { method: head.method.as_str(), path: head.uri.path() },
         query: head.uri.query().unwrap_or_default(),
         fields: Fields::Map(&head.headers),
         peer,
+        token,
         body,
     }
 }

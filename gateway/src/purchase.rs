@@ -99,7 +99,7 @@ pub(crate) fn key(snapshot: &Snapshot, route: usize, head: HeadView<'_>) -> Opti
         return None;
     }
     let journey = meant.journey.map(|(journey, step)| (&snapshot.journeys[journey], step));
-    let customer = journey.and_then(|(journey, _)| journey.customer(head.fields));
+    let customer = journey.and_then(|(journey, _)| journey.customer(head.fields, head.token));
     // A purchase is its customer's own: the same from somebody else, or with another proof of who it is, is
     // another.
     let login = head.fields.only("authorization");

@@ -54,6 +54,8 @@ reasons! {
     HeadTooLarge = 431 "head_too_large",
     /// The same purchase is being made, and its answer is not here yet.
     InProgress = 409 "in_progress",
+    /// The token is forged, has ended, or is not meant for us.
+    InvalidToken = 401 "invalid_token",
     /// A limit of the key's own, such as that of the client's address.
     KeyLimit = 429 "key_limit",
     /// An idempotency key that came before, with another body.
@@ -78,6 +80,14 @@ reasons! {
     ReservedOut = 409 "reserved_out",
     /// Nothing is left of this SKU. The status is that of the configuration's `latch.status`.
     SoldOut = 410 "sold_out",
+    /// The tenant's own rate, or its share of permits and places.
+    TenantLimit = 429 "tenant_limit",
+    /// It says it is of one tenant, and its token that it is of another.
+    TenantMismatch = 403 "tenant_mismatch",
+    /// No token where one is needed.
+    TokenRequired = 401 "token_required",
+    /// Too many tokens turn out bad for those to be verified that nobody has seen.
+    TokenUnchecked = 503 "token_unchecked",
     /// The upstream broke.
     UpstreamError = 502 "upstream_error",
     /// The upstream did not answer within the deadline.
@@ -107,7 +117,11 @@ impl Reason {
 
     /// Whether coming back later may help: such answers carry `Retry-After`.
     pub(crate) const fn is_retryable(self) -> bool {
-        self.code() == 503 || matches!(self, Self::InProgress | Self::KeyLimit | Self::ReservedOut)
+        self.code() == 503
+            || matches!(
+                self,
+                Self::InProgress | Self::KeyLimit | Self::ReservedOut | Self::TenantLimit
+            )
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

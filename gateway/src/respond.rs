@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 
@@ -45,6 +46,9 @@ pub(crate) fn refuse(
             HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         );
     }
+    if let Some(challenge) = challenge(reason) {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     if reason.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -56,6 +60,15 @@ const fn cache_control(reason: Reason) -> &'static str {
     match reason {
         Reason::SoldOut => "max-age=1",
         _ => "no-store",
+    }
+}
+
+/// What kind of token would do (RFC 6750 §3): a client without one is told no more than that.
+const fn challenge(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::InvalidToken => Some("Bearer error=\"invalid_token\""),
+        Reason::TokenRequired => Some("Bearer"),
+        _ => None,
     }
 }
 
@@ -99,7 +112,15 @@ mod tests {
             let retry_after =
                 response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
             let helps = response.status() == 503
-                || matches!(reason, Reason::InProgress | Reason::KeyLimit | Reason::ReservedOut);
+                || matches!(
+                    reason,
+                    Reason::InProgress
+                        | Reason::KeyLimit
+                        | Reason::ReservedOut
+                        | Reason::TenantLimit
+                );
+            let challenges = response.headers().contains_key(WWW_AUTHENTICATE);
+            assert_eq!(challenges, response.status() == 401, "{reason:?}");
             assert_eq!(retry_after, helps.then_some("2"), "{reason:?}");
             let problem = problem(reason, reason.status(), wait);
             let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();

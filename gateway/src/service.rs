@@ -184,7 +184,7 @@ async fn pass(
     deadline: Timestamp,
     is_own: bool,
 ) -> Result<Option<Response<ResponseBody>>, Reason> {
-    let Arrival { exchange, snapshot, head, body, .. } = arrival;
+    let Arrival { exchange, snapshot, head, body, token, .. } = arrival;
     let snapshot: &Snapshot = snapshot;
     let route = &snapshot.routes[index];
     let upstream = &snapshot.upstreams[route.upstream];
@@ -195,11 +195,14 @@ async fn pass(
     let client = exchange.client();
     let (body, fault) =
         RequestBody::new(ahead, body.take(), route.max_body, upstream, &client.link);
+    let is_trusted = snapshot.trusts(client.peer.address);
     let mut outgoing = {
         let upgrade = headers::wanted_upgrade(head.version, &head.headers);
         let hop = Hop {
             peer: &client.peer,
-            is_trusted: snapshot.trusts(client.peer.address),
+            is_trusted,
+            tenant: snapshot.tenants.field(token.as_deref(), is_trusted),
+            stripped: &client.worker.shared.stripped[client.worker.index],
             via: &snapshot.via,
             upgrade: upgrade.as_ref(),
             default_host: &|| upstream.host(),

@@ -20,6 +20,7 @@ use crate::journey::Part;
 use crate::metrics::Sums;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
+use crate::tenant::Tenancy;
 
 /// Service time that is assumed where the live configuration has no upstream of that name, or has not
 /// used it yet.
@@ -84,8 +85,10 @@ impl Shadow {
         shard.arrivals.increment();
         let deadline = now + snapshot.tiers[route.tier.index()].deadline;
         let service = Duration::from_nanos(this.services[route.upstream].load(Relaxed));
-        let turn = admission::look(snapshot, route, Part::None, None, now)
-            .and_then(|()| admission::ask(snapshot, route, Part::None, None, now, deadline));
+        // Nobody is told from anybody else.
+        let (part, mut tenancy) = (Part::None, Tenancy::NONE);
+        let turn = admission::look(snapshot, route, part, &mut tenancy, None, now)
+            .and_then(|()| admission::ask(snapshot, route, part, tenancy, None, now, deadline));
         match turn {
             Ok(Turn::Now(admitted)) => {
                 shard.admitted.increment();

@@ -10,6 +10,7 @@ use crate::explain::Decisions;
 use crate::memory::Memory;
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
+use crate::stripped::Stripped;
 
 /// What all cores of the process share.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub connections: Arc<Connections>,
     /// Connections that owe their clients something, by worker.
     pub active: Box<[Active]>,
+    /// What clients said of themselves that nobody believes, by worker.
+    pub stripped: Box<[Stripped]>,
     /// The turnstile refuses nobody: what hyper and the service do alone is compared with it.
     #[cfg(test)]
     pub hyper_only: AtomicBool,
@@ -52,6 +55,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),
+            stripped: (0..cores).map(|_| Stripped::default()).collect(),
             #[cfg(test)]
             hyper_only: AtomicBool::new(false),
         })

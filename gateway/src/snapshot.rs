@@ -7,19 +7,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::{Config, Sticky};
+use floodgate_config::{Config, Identity, Sticky, TenantSource};
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
 use crate::explain::RouteNames;
-use crate::grant::keyring::Keyring;
 use crate::journey::Journey;
+use crate::jwt::Jwt;
 use crate::keyed::{Keyed, Shares};
 use crate::metrics::{RouteStats, TierStats};
+use crate::open_keys::OpenKeys;
 use crate::purchase::{self, Purchases};
 use crate::reason::Reason;
 use crate::refusals::Refusals;
 use crate::stock::Stocks;
+use crate::tenant::Tenants;
 use crate::upstream::Upstream;
 
 /// Names of a route and its tier: what its counters are kept under.
@@ -47,6 +49,10 @@ pub(crate) struct Snapshot {
     pub journeys: Vec<Journey>,
     /// A path may have one spelling only: something goes by it that must not be evaded by another.
     pub one_spelling: bool,
+    /// How tokens are verified.
+    pub jwt: Option<Jwt>,
+    /// Who shares the gateway.
+    pub tenants: Tenants,
     /// What is left of what is sold.
     pub stocks: Arc<Stocks>,
     /// What is being bought, and what was.
@@ -76,6 +82,8 @@ pub(crate) struct Route {
     pub keyed: Option<Box<Keyed>>,
     /// Its counters.
     pub stats: Arc<RouteStats>,
+    /// Whether something goes by what the tokens of its requests say.
+    pub reads_token: bool,
     /// Which tier its requests belong to.
     pub tier: TierId,
     /// Index of the upstream.
@@ -108,10 +116,10 @@ impl Snapshot {
     /// its state.
     ///
     /// Limits and rates that the two share change at once, before the snapshot is live: nothing after
-    /// this may fail. `keys` are those of the journeys, one for each.
+    /// this may fail. `keys` are those of `config`.
     pub(crate) fn compile(
         config: Config,
-        keys: Vec<Arc<Keyring>>,
+        keys: OpenKeys,
         previous: Option<&Self>,
         cores: usize,
         now: Timestamp,
@@ -157,6 +165,7 @@ impl Snapshot {
                 name: meant.name.clone(),
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
                 stats: stats.unwrap_or_else(|| Arc::new(RouteStats::new(cores))),
+                reads_token: reads_token(&config, meant),
                 tier: meant.tier,
                 upstream: meant.upstream,
                 max_body: meant.max_body,
@@ -170,12 +179,17 @@ impl Snapshot {
                 }),
             }
         });
-        let journeys = keys.into_iter().enumerate().map(|(index, keys)| {
+        let journeys = keys.journeys.into_iter().enumerate().map(|(index, keys)| {
             let name = &config.journeys[index].name;
             let old = previous.and_then(|p| p.journeys.iter().find(|old| old.name == *name));
             Journey::compile(&config, index, keys, old, cores, now)
         });
+        let upstreams: Vec<_> = upstreams.collect();
+        let tenants =
+            Tenants::compile(&config, &upstreams, previous.map(|p| &p.tenants), &from, cores, now);
         let snapshot = Self {
+            jwt: Jwt::compile(&config, keys.tokens, previous.and_then(|p| p.jwt.as_ref()), cores),
+            tenants,
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             shares: shares.clone(),
@@ -189,7 +203,7 @@ impl Snapshot {
                 .into_iter()
                 .flat_map(|previous| previous.leaving(&config, now))
                 .collect(),
-            upstreams: upstreams.collect(),
+            upstreams,
             unmatched: previous
                 .map_or_else(|| Arc::new(RouteStats::new(cores)), |p| Arc::clone(&p.unmatched)),
             retired: retired.into_iter().take(MAX_RETIRED).collect(),
@@ -217,6 +231,7 @@ impl Snapshot {
         for journey in &self.journeys {
             journey.tick(&self.upstreams, now);
         }
+        self.tenants.tick(&self.upstreams, now);
     }
 
     /// Takes over the pressure of the process, 0..1.
@@ -305,6 +320,16 @@ fn has_one_spelling(config: &Config) -> bool {
     config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant)
         || config.routes.iter().any(|meant| !meant.limits.is_empty() || meant.isolate.is_some())
         || config.upstreams.iter().any(|meant| meant.isolate.is_some())
+}
+
+/// Whether something goes by what the tokens of the requests of `route` say.
+fn reads_token(config: &Config, route: &floodgate_config::Route) -> bool {
+    let journey = route.journey.map(|(journey, _)| &config.journeys[journey]);
+    let identity = journey.filter(|it| it.sticky == Sticky::Grant).map(|it| &it.identity);
+    route.require_token
+        || matches!(identity, Some(Identity::Claim(_)))
+        || (!config.tenants.is_empty()
+            && matches!(config.server.tenant_from, Some(TenantSource::Claim(_))))
 }
 
 fn status(config: &Config, reason: Reason) -> StatusCode {

@@ -232,26 +232,33 @@ impl Sku {
             SkuSource::Query(name) => {
                 let pairs = head.query.split('&').filter_map(|pair| pair.split_once('='));
                 // However the name is written: an upstream would understand it, too.
-                let is_ours =
-                    |key: &str| Self::parse(key.as_bytes()).is_some_and(|key| key.name() == name);
+                let is_ours = |key: &str| {
+                    Self::read(key.as_bytes(), true).is_some_and(|key| key.name() == name)
+                };
                 let mut values = pairs.filter(|(key, _)| is_ours(key)).map(|(_, value)| value);
                 let value = values.next()?;
                 // Which of two the upstream takes is not known.
-                values.next().is_none().then(|| Self::parse(value.as_bytes()))?
+                values.next().is_none().then(|| Self::read(value.as_bytes(), true))?
             }
         }
     }
 
-    /// A name as it stands in a path, a query or a field. Percent-encoding is undone, so that there are
-    /// not many names for one thing.
+    /// A name as it stands in a path or a field. Percent-encoding is undone, so that there are not many names for
+    /// one thing.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        Self::read(text, false)
+    }
+
+    /// The same; in a query a plus may stand for a space.
+    fn read(text: &[u8], has_plus: bool) -> Option<Self> {
         let mut name = [0; MAX_NAME];
         let mut len = 0;
         let mut rest = text;
         while let Some((&byte, behind)) = rest.split_first() {
             let decoded = (byte == b'%').then(|| behind.get(..2).and_then(hex)).flatten();
             rest = if decoded.is_some() { &behind[2..] } else { behind };
-            *name.get_mut(len)? = decoded.unwrap_or(byte);
+            *name.get_mut(len)? =
+                decoded.unwrap_or(if has_plus && byte == b'+' { b' ' } else { byte });
             len += 1;
         }
         let digest = digest(&name[..len]);
@@ -302,6 +309,10 @@ mod tests {
         assert_ne!(sku("hot"), sku("Hot"));
         assert_eq!(sku("100%").unwrap().name(), "100%");
         assert_eq!(sku("%zz").unwrap().name(), "%zz");
+        assert_eq!(sku("a+b").unwrap().name(), "a+b");
+        let asked = |text: &str| Sku::read(text.as_bytes(), true);
+        assert_eq!(asked("a+b"), asked("a%20b"));
+        assert_eq!(asked("a%2Bb"), sku("a+b"));
         let long = "x".repeat(MAX_NAME + 1);
         for nobody in ["", "%ff", &long] {
             assert_eq!(sku(nobody), None, "{nobody}");

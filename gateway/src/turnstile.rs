@@ -3,7 +3,7 @@
 //! ```text
 //!                      ┌─ incomplete: kept, and waited for
 //! socket ──> one head ─┼─ refused, or malformed: ready-made bytes ──> socket, and the next head
-//!      ^               └─ anything else ──> hyper, behind an inlet ──┐
+//!      ^               └─ anything else ──> upstream (`direct`), or hyper behind an inlet ──┐
 //!      └───────────────────────────────────── nothing more to do ────┘
 //! ```
 //!
@@ -94,7 +94,7 @@ pub(crate) enum Exit {
     Reset,
 }
 
-/// What goes on to hyper.
+/// A request that goes on, directly or with hyper.
 #[derive(Debug)]
 pub(crate) struct Passage {
     /// Its head, and whatever has come behind that.

@@ -107,7 +107,8 @@ impl Moment {
         }
         let line = Line { method: head.method, path: head.path };
         let fields = Fields::Parsed(fields);
-        let view = HeadView { line, query: head.query, fields, peer: self.peer, body };
+        let (query, peer) = (head.query, self.peer);
+        let view = HeadView { line, query, fields, peer, token: None, body };
         let refused = match decide(worker, &self.snapshot, view, self.now) {
             Ok(decided) => return Verdict::Pass(Pass { decided: Some(decided), ..pass }),
             Err(refused) => refused,
@@ -131,7 +132,7 @@ impl Moment {
         let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
-        worker.count_invalid(&self.snapshot, turned.refused.route, turned.refused.part);
+        worker.count_refused(&self.snapshot, turned.refused);
         worker.count_keys(&self.snapshot, turned.refused.route, turned.refused.seen);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();

@@ -12,14 +12,18 @@ use floodgate_limiter::{RefusedKeys, Sampler, Timestamp};
 use crate::clock;
 use crate::come_back::{Calendars, Told};
 use crate::date::Date;
-use crate::decide::Refused;
+use crate::decide::{Decided, Refused};
 use crate::explain::Levels;
+use crate::fields::Fields;
 use crate::journey::Part;
+use crate::jwt::{Tokens, Verified};
 use crate::keyed::Seen;
 use crate::pool::Pool;
+use crate::reason::Reason;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::tenant::Tenancy;
 use crate::wheel::Wheel;
 
 /// A snapshot in the hands of a request; cloning it touches no other worker's memory.
@@ -44,6 +48,8 @@ pub(crate) struct Worker {
     pub date: Date,
     /// How full the upstreams were when it last looked.
     pub levels: Levels,
+    /// Tokens that it has seen.
+    tokens: Tokens,
     /// Which keys it has to refuse, and until when.
     pub refused_keys: RefusedKeys,
     /// Picks the requests whose keys are counted.
@@ -76,6 +82,7 @@ impl Worker {
             index,
             pool: Rc::default(),
             wheel: Wheel::new(),
+            tokens: Tokens::default(),
             lines: RefCell::default(),
             refused_keys: RefusedKeys::new(),
             sampler: Sampler::new(index as u32 + 1),
@@ -128,13 +135,48 @@ impl Worker {
         self.calendars.tell(snapshot, refused, now)
     }
 
-    /// Counts the grant that a request of `route` brought, if it counts as none.
-    pub(crate) fn count_invalid(&self, snapshot: &Snapshot, route: Option<usize>, part: Part) {
-        if let (Some(invalid), Some(route)) = (part.invalid(), route)
-            && let Some((journey, _)) = snapshot.routes[route].journey
-        {
+    /// The good token of whoever sent `fields` at `now`; `None` if there is none.
+    ///
+    /// # Errors
+    /// It is bad, or there were too many that are.
+    pub(crate) fn token(
+        &self,
+        snapshot: &Snapshot,
+        fields: Fields<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Rc<Verified>>, Reason> {
+        let Some(jwt) = &snapshot.jwt else { return Ok(None) };
+        self.tokens.check(self.index, jwt, fields, now, self.date.unix_ms())
+    }
+
+    /// Counts what a request was that is refused.
+    pub(crate) fn count_refused(&self, snapshot: &Snapshot, refused: Refused) {
+        let Refused { route, reason, part, tenancy, .. } = refused;
+        if let Some(route) = route {
+            self.count(snapshot, route, part, tenancy, Some(reason));
+        }
+    }
+
+    /// Counts what a request is that is not.
+    pub(crate) fn count_decided(&self, snapshot: &Snapshot, decided: Decided) {
+        let Decided { route, part, tenancy, .. } = decided;
+        self.count(snapshot, route, part, tenancy, None);
+    }
+
+    /// Counts the grant that a request of `route` brought, if it counts as none, and its tenant.
+    fn count(
+        &self,
+        snapshot: &Snapshot,
+        route: usize,
+        part: Part,
+        tenancy: Tenancy,
+        reason: Option<Reason>,
+    ) {
+        let route = &snapshot.routes[route];
+        if let (Some(invalid), Some((journey, _))) = (part.invalid(), route.journey) {
             snapshot.journeys[journey].stats.shard(self.index).invalid[invalid.index()].increment();
         }
+        snapshot.tenants.count(self.index, tenancy, route.tier, reason);
     }
 
     /// Counts what was seen of the keys of a request of `route`.
@@ -188,6 +230,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::open_keys::OpenKeys;
 
     fn config(routes: usize, upstreams: usize) -> floodgate_config::Config {
         let servers: String = (0..upstreams)
@@ -206,12 +249,13 @@ mod tests {
 
     #[test]
     fn a_worker_without_requests_lets_go_of_an_old_generation() {
-        let first = Snapshot::compile(config(1, 1), Vec::new(), None, 1, clock::now());
+        let first = Snapshot::compile(config(1, 1), OpenKeys::default(), None, 1, clock::now());
         let shared = Shared::new(first, 1, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let old = Arc::downgrade(&shared.snapshot.load_full());
         let live = shared.snapshot.load_full();
-        let second = Snapshot::compile(config(2, 1), Vec::new(), Some(&live), 1, clock::now());
+        let second =
+            Snapshot::compile(config(2, 1), OpenKeys::default(), Some(&live), 1, clock::now());
         drop(live);
         shared.snapshot.store(Arc::new(second));
         assert!(old.upgrade().is_some(), "the worker has not looked yet");
@@ -223,13 +267,19 @@ mod tests {
     #[test]
     #[ignore = "prints figures: cargo test --release -p floodgate-gateway --lib -- --ignored --nocapture figures"]
     fn figures_of_a_reload() {
-        let live = Snapshot::compile(config(1_000, 100), Vec::new(), None, 2, clock::now());
+        let live =
+            Snapshot::compile(config(1_000, 100), OpenKeys::default(), None, 2, clock::now());
         let shared = Shared::new(live, 2, 100);
         let worker = Worker::new(0, Arc::clone(&shared));
         let begun = Instant::now();
         let previous = shared.snapshot.load_full();
-        let next =
-            Snapshot::compile(config(1_000, 100), Vec::new(), Some(&previous), 2, clock::now());
+        let next = Snapshot::compile(
+            config(1_000, 100),
+            OpenKeys::default(),
+            Some(&previous),
+            2,
+            clock::now(),
+        );
         let compiled = begun.elapsed();
         let next = Arc::new(next);
         let begun = Instant::now();

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-/// Most descriptors that the kernel is asked to make room for, at 8 bytes each.
+/// Most descriptors that the kernel is asked to make room for, at 8 bytes each: more than the generator ever opens.
 const MAX_ROOM: u64 = 1 << 16;
 
 /// Raises the limit of open files as far as it goes, and has the kernel make its table of them long enough.

@@ -9,6 +9,7 @@ mod latch;
 mod query;
 mod shadow;
 mod status;
+mod tenants;
 mod token;
 
 use std::convert::Infallible;

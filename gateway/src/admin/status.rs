@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch};
+use super::{keys, latch, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -37,6 +37,8 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         },
         "upstreams": upstreams,
         "journeys": journeys,
+        "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
+        "tenants": tenants::tenants(&snapshot, now),
         "limits": limits,
         "shares": shares,
         "stock": latch::counts(&snapshot),

@@ -20,9 +20,9 @@ use floodgate_config::{Config, Problems};
 
 use crate::clock;
 use crate::descriptors;
-use crate::grant::keyring::{Keyring, Reload};
-use crate::journey;
+use crate::grant::keyring::Reload;
 use crate::metrics::names;
+use crate::open_keys::OpenKeys;
 use crate::shadow::Shadow;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -330,7 +330,7 @@ impl Control {
     }
 
     /// Compiles beside the live generation and puts it in its place.
-    fn swap(&self, config: &Config, keys: Vec<Arc<Keyring>>, previous: &Snapshot) -> u64 {
+    fn swap(&self, config: &Config, keys: OpenKeys, previous: &Snapshot) -> u64 {
         let began = Instant::now();
         let now = clock::now();
         let snapshot = Snapshot::compile(config.clone(), keys, Some(previous), self.cores, now);
@@ -344,9 +344,19 @@ impl Control {
         generation
     }
 
-    /// Takes over the keys of grants if they have changed where they come from.
+    /// Takes over the keys of grants and those for tokens if they have changed where they come from.
     fn reload_keys(&self) {
-        for journey in &self.shared.snapshot.load_full().journeys {
+        let snapshot = self.shared.snapshot.load_full();
+        if let Some(jwt) = &snapshot.jwt {
+            match jwt.keyring().reload() {
+                Ok(Reload::Same) => {}
+                Ok(Reload::Changed { warning }) => {
+                    tracing::info!(target: "audit", warning, "other keys verify tokens");
+                }
+                Err(sentence) => tracing::error!("{sentence}; the last good keys stay"),
+            }
+        }
+        for journey in &snapshot.journeys {
             let name = &journey.name;
             match journey.keyring().reload() {
                 Ok(Reload::Same) => {}
@@ -360,14 +370,14 @@ impl Control {
         }
     }
 
-    /// The keys that the journeys of `config`, which is what `text` means, sign with.
+    /// The keys of `config`, which is what `text` means.
     fn open_keys(
         &self,
         text: &str,
         config: &Config,
         previous: Option<&Snapshot>,
-    ) -> Result<Vec<Arc<Keyring>>, Problems> {
-        journey::open_keys(config, previous).map_err(|unusable| unusable.problems(&self.name, text))
+    ) -> Result<OpenKeys, Problems> {
+        OpenKeys::open(config, previous).map_err(|unusable| unusable.problems(&self.name, text))
     }
 
     fn reject(&self, state: &mut State, cause: Cause, problems: Problems) {

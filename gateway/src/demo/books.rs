@@ -9,7 +9,7 @@ use crate::shared::Shared;
 const REASONS: usize = Reason::ALL.len();
 
 /// What happened to some requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) arrivals: u64,
     pub(super) admitted: u64,
@@ -49,6 +49,20 @@ impl Books {
 }
 
 // === impl Account ===
+
+impl Default for Account {
+    /// Nothing yet. Not derived: arrays as long as that of the reasons have no default.
+    fn default() -> Self {
+        Self {
+            arrivals: 0,
+            admitted: 0,
+            completed: 0,
+            failed: 0,
+            abandoned: 0,
+            rejected: [0; REASONS],
+        }
+    }
+}
 
 impl Account {
     /// Refusals of all reasons.

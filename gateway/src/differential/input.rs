@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::mutate::mutate;
 use super::random::Random;
 use crate::grant::journey::JourneyId;
+use crate::grant::keyring::KeyText as _;
 use crate::grant::keys::Keys;
 use crate::grant::token::Grant;
 

@@ -15,10 +15,11 @@ use super::input::Input;
 use super::message;
 use super::upstream::Upstream;
 use crate::http1::HeadLimits;
+use crate::open_keys::OpenKeys;
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::{accept, clock, journey, listener};
+use crate::{accept, clock, listener};
 
 /// Upper bound of all waiting for an answer. Reached only by a test that fails.
 const BOUND: Duration = Duration::from_secs(8);
@@ -61,7 +62,7 @@ impl Side {
     /// With one rule for everything if `hyper_only`, else with the turnstile in front.
     pub(super) fn start(text: &str, hyper_only: bool) -> Self {
         let config = floodgate_config::parse("differential", text).unwrap();
-        let keys = journey::open_keys(&config, None).unwrap();
+        let keys = OpenKeys::open(&config, None).unwrap();
         let snapshot = Snapshot::compile(config, keys, None, 1, clock::now());
         let shared = Shared::new(snapshot, 1, 1000);
         shared.hyper_only.store(hyper_only, Relaxed);

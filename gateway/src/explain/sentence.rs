@@ -63,6 +63,10 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "The same purchase was on its way already and its answer was not here in time.",
             "Nothing usually: the repeated click gets the answer once it is here; raise `deadline` of the tier if purchases take longer.",
         ),
+        Reason::InvalidToken => (
+            "The bearer token was none that counts: forged, at its end, or meant for others.",
+            "If honest customers meet this, compare `issuer` and `audience` with what their tokens say, see that `keys` are those of whoever issues them, and that clocks differ by no more than `leeway`.",
+        ),
         Reason::KeyLimit => (
             "Its client, or whatever else it is told apart by, had made as many requests as a limit of its route allows each.",
             "Raise `rate` of that limit, or `burst` if only the beginning is cut, or see with `shadow` first whom it would refuse; if many customers share an address, add another part to `key`.",
@@ -109,6 +113,22 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
         Reason::SoldOut => (
             "Nothing is left of this article, by the upstream's own word.",
             "Nothing usually: one request each `ttl` of the latch asks again; the state can also be set by the operator when goods have come.",
+        ),
+        Reason::TenantLimit => (
+            "The tenant had used up its own rate, or its own share of permits and places.",
+            "Raise `rate` of the tenant, or `burst` if only the beginning of a rush is cut, or `share` if the others can spare it.",
+        ),
+        Reason::TenantMismatch => (
+            "The request said that it was of one tenant, and its token that it was of another.",
+            "Nothing here: whoever sends it should leave the field out, which only the gateway may fill in.",
+        ),
+        Reason::TokenRequired => (
+            "The route is for those with a bearer token, and there was none.",
+            "Nothing usually: the client has to log in; take `require_token` off the route if anybody may ask.",
+        ),
+        Reason::TokenUnchecked => (
+            "So many tokens turned out bad that nobody's was verified who had not been seen before.",
+            "Nothing here: somebody tries tokens out, and whoever comes back is verified once that is less.",
         ),
         Reason::UpstreamError => (
             "It was let in, and no server gave a usable answer.",

@@ -8,8 +8,8 @@
 use hmac::Mac as _;
 use http::HeaderValue;
 
-use super::base64url;
 use super::keys::{self, Key, Keys, Signer};
+use crate::base64url;
 
 const ID: usize = 16;
 const SIGNED: usize = 4 + ID;
@@ -99,6 +99,7 @@ fn sign(key: &Key, signed: &[u8]) -> Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::keyring::KeyText as _;
 
     fn keys() -> Keys {
         Keys::random().unwrap()

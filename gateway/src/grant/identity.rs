@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use floodgate_config::Identity;
 
-use super::claim::bearer_claim;
 use super::device::DeviceId;
 use super::journey::JourneyId;
 use super::keys::Keys;
 use crate::fields::Fields;
+use crate::jwt::Verified;
 
 /// Bytes that an identity has at most.
 pub(super) const MAX_IDENTITY: usize = 256;
@@ -24,18 +24,17 @@ pub(crate) struct Customer {
     len: usize,
 }
 
-/// Who sends `fields` for `journey`: `None` if they do not say, say it twice, or say it in more than 256 bytes.
+/// Who sends `fields` for `journey` with this good `token`: `None` if they do not say, say it twice, or say it in
+/// more than 256 bytes.
 pub(crate) fn customer(
     identity: &Identity,
     fields: Fields<'_>,
+    token: Option<&Verified>,
     keys: &Keys,
     journey: &JourneyId,
 ) -> Option<Customer> {
     match identity {
-        Identity::Claim(name) => {
-            let (len, bytes) = bearer_claim(fields, name)?;
-            (len > 0).then_some(Customer { bytes, len })
-        }
+        Identity::Claim(name) => Customer::new(token?.claim(name)?),
         Identity::Cookie(name) => Customer::new(fields.cookie(name)?),
         Identity::Device => device(fields, keys, journey).map(Customer::from),
         Identity::Header(name) => Customer::new(fields.only(name)?.trim_ascii()),
@@ -87,22 +86,25 @@ impl std::fmt::Debug for Customer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::keyring::KeyText as _;
+    use crate::jwt::testing;
     use http::{HeaderMap, HeaderValue};
 
     fn found(identity: Identity, head: &[(&'static str, &str)]) -> Option<String> {
         let keys = Keys::random().unwrap();
+        let token = testing::verified("alice");
         let mut headers = HeaderMap::new();
         for (name, value) in head {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let customer = customer(&identity, Fields::Map(&headers), &keys, &JourneyId::new("sale"))?;
+        let sale = JourneyId::new("sale");
+        let customer = customer(&identity, Fields::Map(&headers), Some(&token), &keys, &sale)?;
         Some(String::from_utf8(customer.as_bytes().to_vec()).unwrap())
     }
 
     #[test]
     fn a_customer_is_who_the_one_configured_place_says() {
-        let token = "Bearer e30.eyJzdWIiOiJhbGljZSJ9.c2ln";
-        let head = [("x-user-id", "harry"), ("cookie", "user=carol"), ("authorization", token)];
+        let head = [("x-user-id", "harry"), ("cookie", "user=carol")];
         for (identity, expected) in [
             (Identity::Header("x-user-id".to_owned()), Some("harry")),
             (Identity::Cookie("user".to_owned()), Some("carol")),
@@ -129,8 +131,12 @@ mod tests {
         let of = |value: &str| found(Identity::Cookie("id".to_owned()), &[("cookie", value)]);
         assert_eq!(of("id="), None);
         assert_eq!(of("id=7; id=8"), None);
-        let empty = "Bearer e30.eyJzdWIiOiIifQ.c2ln";
-        assert_eq!(found(Identity::Claim("sub".to_owned()), &[("authorization", empty)]), None);
+        let keys = Keys::random().unwrap();
+        let claim = Identity::Claim("sub".to_owned());
+        assert!(
+            customer(&claim, Fields::Map(&HeaderMap::new()), None, &keys, &JourneyId::new("sale"))
+                .is_none()
+        );
     }
 
     #[test]
@@ -141,7 +147,7 @@ mod tests {
         let known_by = |name: &str, keys: &Keys, text: &[u8]| {
             let value = [name.as_bytes(), b"=", text].concat();
             let head = [httparse::Header { name: "Cookie", value: &value }];
-            let customer = customer(&Identity::Device, Fields::Parsed(&head), keys, &sale)?;
+            let customer = customer(&Identity::Device, Fields::Parsed(&head), None, keys, &sale)?;
             assert_eq!(customer.as_bytes(), device.as_bytes());
             assert_eq!(customer.digest(), Customer::from(device).digest());
             Some(())

@@ -17,11 +17,34 @@ use super::keys::Keys;
 /// Longest key file: two keys and a good deal of comment.
 const MAX_FILE: u64 = 64 * 1024;
 
+/// Keys as they stand in a text.
+pub(crate) trait KeyText: Sized + PartialEq {
+    /// What to do where there is no file of them.
+    const MISSING: &'static str;
+    /// What anybody could do who has read those that are secret.
+    const READABLE: &'static str;
+
+    /// Those of a text.
+    ///
+    /// # Errors
+    /// One sentence that says what to do and gives no key away.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// Such as nobody else has.
+    ///
+    /// # Errors
+    /// One sentence: there are none.
+    fn random() -> Result<Self, String>;
+
+    /// Whether nobody else may read them.
+    fn is_secret(&self) -> bool;
+}
+
 /// Keys, and what an operator should know about where they stand.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct Loaded<K = Keys> {
     /// The keys.
-    pub keys: Keys,
+    pub keys: K,
     /// One sentence.
     pub warning: Option<String>,
 }
@@ -40,16 +63,16 @@ pub(crate) enum Reload {
 
 /// The live keys of a source.
 #[derive(Debug)]
-pub(crate) struct Keyring {
+pub(crate) struct Keyring<K = Keys> {
     source: KeySource,
-    live: ArcSwap<Keys>,
+    live: ArcSwap<K>,
     /// The problem that was told last, while it lasts.
     told: Mutex<Option<String>>,
 }
 
 // === impl Loaded ===
 
-impl Loaded {
+impl<K: KeyText> Loaded<K> {
     /// The keys that stand in `source` now.
     ///
     /// # Errors
@@ -57,22 +80,21 @@ impl Loaded {
     pub(crate) fn from_source(source: &KeySource) -> Result<Self, String> {
         match source {
             KeySource::Env(name) => {
-                let text = std::env::var(name).map_err(|_| {
-                    format!("{name} is not set to a text: set it to what `floodgate key` prints")
-                })?;
-                let keys = Keys::parse(&text).map_err(|problem| format!("{name}: {problem}"))?;
+                let text = std::env::var(name)
+                    .map_err(|_| format!("{name} is not set to a text: {}", K::MISSING))?;
+                let keys = K::parse(&text).map_err(|problem| format!("{name}: {problem}"))?;
                 Ok(Self { keys, warning: None })
             }
             KeySource::File(path) => {
                 Self::from_file(path).map_err(|problem| format!("{}: {problem}", path.display()))
             }
-            KeySource::Random => Ok(Self { keys: Keys::random()?, warning: None }),
+            KeySource::Random => Ok(Self { keys: K::random()?, warning: None }),
         }
     }
 
     fn from_file(path: &Path) -> Result<Self, String> {
         let metadata = std::fs::metadata(path).map_err(|e| {
-            format!("{e}: make one with `umask 077; floodgate key > {}`", path.display())
+            format!("{e}: {}", K::MISSING.replace("FILE", &path.display().to_string()))
         })?;
         if !metadata.is_file() {
             return Err("a key file is a regular file".to_owned());
@@ -85,10 +107,11 @@ impl Loaded {
         if text.len() as u64 > MAX_FILE {
             return Err(format!("is longer than {MAX_FILE} bytes and no key file"));
         }
-        let keys = Keys::parse(&text)?;
-        let warning = is_open_to_all(&metadata).then(|| {
+        let keys = K::parse(&text)?;
+        let warning = (keys.is_secret() && is_open_to_all(&metadata)).then(|| {
             let path = path.display();
-            format!("everybody on this machine can read {path} and sign grants: chmod 600 {path}")
+            let harm = K::READABLE;
+            format!("everybody on this machine can read {path} and {harm}: chmod 600 {path}")
         });
         Ok(Self { keys, warning })
     }
@@ -107,13 +130,13 @@ fn is_open_to_all(_: &std::fs::Metadata) -> bool {
 
 // === impl Keyring ===
 
-impl Keyring {
+impl<K: KeyText> Keyring<K> {
     /// The keys of `source`, and what an operator should know about it.
     ///
     /// # Errors
     /// One sentence: what is wrong, where, and what to do about it.
     pub(crate) fn open(source: KeySource) -> Result<(Self, Option<String>), String> {
-        let Loaded { keys, warning } = Loaded::from_source(&source)?;
+        let Loaded { keys, warning } = Loaded::<K>::from_source(&source)?;
         let live = ArcSwap::from_pointee(keys);
         Ok((Self { source, live, told: Mutex::default() }, warning))
     }
@@ -124,7 +147,7 @@ impl Keyring {
     }
 
     /// The live ones.
-    pub(crate) fn keys(&self) -> Guard<Arc<Keys>> {
+    pub(crate) fn keys(&self) -> Guard<Arc<K>> {
         self.live.load()
     }
 
@@ -138,7 +161,7 @@ impl Keyring {
             return Ok(Reload::Same);
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match Loaded::from_source(&self.source) {
+        match Loaded::<K>::from_source(&self.source) {
             Ok(Loaded { keys, warning }) => {
                 *told = None;
                 if keys == **self.live.load() {
@@ -171,7 +194,7 @@ mod tests {
     fn what_is_wrong_with_a_source_is_said_with_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let says = |source: &KeySource, expected: &str| {
-            let problem = Loaded::from_source(source).unwrap_err();
+            let problem = Loaded::<Keys>::from_source(source).unwrap_err();
             assert!(problem.contains(expected), "{problem}");
         };
         says(&KeySource::File(dir.path().join("none")), "none: No such file or directory");
@@ -197,7 +220,7 @@ mod tests {
         let KeySource::File(path) = &source else { unreachable!() };
         for (mode, is_warned) in [(0o644, true), (0o640, false), (0o600, false)] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let warning = Loaded::from_source(&source).unwrap().warning;
+            let warning = Loaded::<Keys>::from_source(&source).unwrap().warning;
             assert_eq!(warning.is_some(), is_warned, "{mode:o}: {warning:?}");
         }
     }
@@ -206,7 +229,7 @@ mod tests {
     fn other_keys_are_live_as_soon_as_they_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let (old, new) = (generate().unwrap(), generate().unwrap());
-        let (ring, _) = Keyring::open(file(&dir, &old)).unwrap();
+        let (ring, _) = Keyring::<Keys>::open(file(&dir, &old)).unwrap();
         assert_eq!(ring.reload(), Ok(Reload::Same));
         file(&dir, &format!("# the same\n{old}\n"));
         assert_eq!(ring.reload(), Ok(Reload::Same));
@@ -220,7 +243,7 @@ mod tests {
     fn a_source_that_breaks_is_told_once_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let key = generate().unwrap();
-        let (ring, _) = Keyring::open(file(&dir, &key)).unwrap();
+        let (ring, _) = Keyring::<Keys>::open(file(&dir, &key)).unwrap();
         for broken in ["", "abc"] {
             file(&dir, broken);
             assert!(ring.reload().is_err());
@@ -235,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_drawn_key_stays() {
-        let (ring, warning) = Keyring::open(KeySource::Random).unwrap();
+        let (ring, warning) = Keyring::<Keys>::open(KeySource::Random).unwrap();
         let before = ring.keys().clone();
         assert_eq!(ring.reload(), Ok(Reload::Same));
         assert_eq!(**ring.keys(), *before);

@@ -3,7 +3,8 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::base64url;
+use super::keyring::KeyText;
+use crate::base64url;
 
 /// Shortest key: as long as what it is hashed with gives.
 const SHORTEST: usize = 32;
@@ -90,20 +91,32 @@ impl PartialEq for Key {
 // === impl Keys ===
 
 impl Keys {
-    /// One random key.
-    ///
-    /// # Errors
-    /// One sentence: the system has no random numbers.
-    pub(crate) fn random() -> Result<Self, String> {
-        Ok(Self { newest: Key::new(&random::<SHORTEST>()?), other: None })
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        1 + usize::from(self.other.is_some())
     }
+
+    /// The one that signs.
+    pub(super) fn newest(&self) -> &Key {
+        &self.newest
+    }
+
+    /// Those of this id; all but never more than one.
+    pub(super) fn of(&self, id: [u8; 4]) -> impl Iterator<Item = &Key> {
+        [Some(&self.newest), self.other.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(move |k| k.id() == id)
+    }
+}
+
+impl KeyText for Keys {
+    const MISSING: &'static str = "make one with `umask 077; floodgate key > FILE`";
+    const READABLE: &'static str = "sign grants";
 
     /// The keys of a text, the one that signs first: one a line (or between commas, where there are no
     /// lines), hexadecimal or base64 of either alphabet. Empty lines and what follows a `#` are nothing.
-    ///
-    /// # Errors
-    /// One sentence that says what to do and gives no key away.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let mut keys: Vec<(usize, Key)> = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
@@ -127,22 +140,13 @@ impl Keys {
         Ok(Self { newest, other: keys.next() })
     }
 
-    /// How many.
-    pub(crate) fn count(&self) -> usize {
-        1 + usize::from(self.other.is_some())
+    /// One random key.
+    fn random() -> Result<Self, String> {
+        Ok(Self { newest: Key::new(&random::<SHORTEST>()?), other: None })
     }
 
-    /// The one that signs.
-    pub(super) fn newest(&self) -> &Key {
-        &self.newest
-    }
-
-    /// Those of this id; all but never more than one.
-    pub(super) fn of(&self, id: [u8; 4]) -> impl Iterator<Item = &Key> {
-        [Some(&self.newest), self.other.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter(move |k| k.id() == id)
+    fn is_secret(&self) -> bool {
+        true
     }
 }
 
@@ -158,7 +162,11 @@ fn secret(word: &str) -> Result<Vec<u8>, String> {
         return Err(format!("a key has at most {LONGEST} bytes"));
     }
     // Base64 of 32 random bytes is never without a letter beyond F, hexadecimal always.
-    let bytes = if word.bytes().all(|b| b.is_ascii_hexdigit()) { hex(word) } else { base64(word) };
+    let bytes = if word.bytes().all(|b| b.is_ascii_hexdigit()) {
+        hex(word)
+    } else {
+        base64url::decode_standard(word)
+    };
     let bytes = bytes.ok_or("a key is hexadecimal or base64: make one with `floodgate key`")?;
     if bytes.len() < SHORTEST {
         let len = bytes.len();
@@ -179,22 +187,6 @@ fn hex(word: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let pairs = word.as_bytes().chunks(2);
     pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
-}
-
-fn base64(word: &str) -> Option<Vec<u8>> {
-    let text: Vec<u8> = word
-        .trim_end_matches('=')
-        .bytes()
-        .map(|byte| match byte {
-            b'+' => b'-',
-            b'/' => b'_',
-            byte => byte,
-        })
-        .collect();
-    let mut bytes = vec![0; text.len()];
-    let len = base64url::decode(&text, &mut bytes)?;
-    bytes.truncate(len);
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -16,6 +16,3 @@ pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod nonce;
 pub(crate) mod token;
-
-mod base64url;
-mod claim;

@@ -14,9 +14,9 @@ use std::time::Duration;
 use hmac::Mac as _;
 use http::HeaderValue;
 
-use super::base64url;
 use super::journey::JourneyId;
 use super::keys::{Key, Keys, Signer};
+use crate::base64url;
 
 const VERSION: u8 = 1;
 const SIGNED: usize = 35;

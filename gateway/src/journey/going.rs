@@ -9,6 +9,7 @@ use http::{HeaderMap, Response, request};
 
 use super::Part;
 use crate::clock;
+use crate::jwt::Verified;
 use crate::outbound::GrantWord;
 use crate::reason::Reason;
 use crate::response_body::ResponseBody;
@@ -116,6 +117,7 @@ impl Going {
         snapshot: &Snapshot,
         worker: &Worker,
         head: &request::Parts,
+        token: Option<&Verified>,
         now: Timestamp,
     ) -> Self {
         let journey = &snapshot.journeys[self.journey];
@@ -124,7 +126,7 @@ impl Going {
             Place::New(begun) => {
                 let nonce = journey.nonces.next();
                 begun.grant(nonce, now);
-                let fields = journey.grant(nonce, head, worker, self.is_secure);
+                let fields = journey.grant(nonce, head, token, worker, self.is_secure);
                 self.place = Place::Given(Given { nonce, expires: now + journey.ttl, fields });
             }
             Place::Calls(call) => {
@@ -183,7 +185,7 @@ impl Given {
         snapshot: &Snapshot,
         worker: &Worker,
         (route, part): (&Route, Part),
-        head: &request::Parts,
+        (head, token): (&request::Parts, Option<&Verified>),
         is_secure: bool,
         now: Timestamp,
     ) -> Option<Self> {
@@ -194,7 +196,7 @@ impl Given {
             return Some(before.clone());
         }
         let going = Going::begin(snapshot, route, part, is_secure, now).ok()??;
-        match going.admitted(snapshot, worker, head, now).place {
+        match going.admitted(snapshot, worker, head, token, now).place {
             Place::Given(given) => Some(given),
             _ => None,
         }

@@ -7,16 +7,14 @@
 //!           permit ──> upstream ──> answer with the grant ──> later steps with it ──> finished
 //! ```
 
-mod check;
 mod going;
 mod stats;
 mod status;
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use floodgate_config::{Config, Identity, KeySource, Problems, Sticky};
+use floodgate_config::{Config, Identity, Sticky};
 use floodgate_limiter::{Entry, EntrySettings, Load, Rank, Returns, Standing, Timestamp};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::{StatusCode, request};
@@ -30,11 +28,10 @@ use crate::grant::keyring::Keyring;
 use crate::grant::keys::Keys;
 use crate::grant::nonce::Nonces;
 use crate::grant::token::{Grant, Invalid};
-use crate::snapshot::Snapshot;
+use crate::jwt::Verified;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
-pub(crate) use check::check_keys;
 pub(crate) use going::{Given, Going};
 pub(crate) use stats::JourneyStats;
 pub(crate) use status::JourneyStatus;
@@ -74,14 +71,6 @@ pub(crate) struct Journey {
     upstreams: Vec<(usize, u32)>,
     /// What these have done as of the last look: one at a time, in memory that is kept.
     loads: Mutex<Vec<Load>>,
-}
-
-/// The keys of a journey, which cannot be used.
-#[derive(Debug)]
-pub(crate) struct UnusableKeys {
-    journey: String,
-    source: KeySource,
-    sentence: String,
 }
 
 /// What a request is in the journey of its route.
@@ -140,23 +129,6 @@ impl Part {
             Self::Entry { invalid, .. } | Self::Stranger { invalid } => invalid,
             Self::None | Self::Holder { .. } | Self::Stage { .. } => None,
         }
-    }
-}
-
-// === impl UnusableKeys ===
-
-impl UnusableKeys {
-    /// The same as a problem of the text that names them.
-    pub(crate) fn problems(&self, file: &str, text: &str) -> Problems {
-        let (key, value) = (format!("journeys.{}.keys", self.journey), self.source.to_string());
-        let suggestion = "the keys that grants are signed with; `floodgate key` makes one";
-        floodgate_config::unusable(file, text, (&key, &value), &self.sentence, suggestion)
-    }
-}
-
-impl fmt::Display for UnusableKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the keys of journey {}: {}", self.journey, self.sentence)
     }
 }
 
@@ -219,12 +191,13 @@ impl Journey {
         }
     }
 
-    /// What a request for step number `step` is, at `now`. Only reads.
+    /// What a request for step number `step` is, at `now`.
     pub(crate) fn part(
         &self,
         worker: &Worker,
         step: usize,
         fields: Fields<'_>,
+        token: Option<&Verified>,
         now: Timestamp,
     ) -> Part {
         match self.sticky {
@@ -236,7 +209,7 @@ impl Journey {
         if text.is_none() && step > 0 {
             return Part::Stranger { invalid: None };
         }
-        let customer = self.customer(fields);
+        let customer = self.customer(fields, token);
         let mut invalid = None;
         if let Some(text) = text {
             let now_ms = worker.date.unix_ms();
@@ -263,16 +236,20 @@ impl Journey {
     }
 
     /// Whose request it is: as the application says or, where it says nothing, whose device's.
-    pub(crate) fn customer(&self, fields: Fields<'_>) -> Option<Customer> {
+    pub(crate) fn customer(
+        &self,
+        fields: Fields<'_>,
+        token: Option<&Verified>,
+    ) -> Option<Customer> {
         let keys = self.keyring.keys();
-        self.named(fields, &keys).or_else(|| self.device(fields, &keys).map(Customer::from))
+        self.named(fields, token, &keys).or_else(|| self.device(fields, &keys).map(Customer::from))
     }
 
     /// The same if it is the application that says so.
-    fn named(&self, fields: Fields<'_>, keys: &Keys) -> Option<Customer> {
+    fn named(&self, fields: Fields<'_>, token: Option<&Verified>, keys: &Keys) -> Option<Customer> {
         match &self.identity {
             Identity::Device => None,
-            identity => identity::customer(identity, fields, keys, &self.id),
+            identity => identity::customer(identity, fields, token, keys, &self.id),
         }
     }
 
@@ -322,13 +299,14 @@ impl Journey {
         &self,
         nonce: u64,
         head: &request::Parts,
+        token: Option<&Verified>,
         worker: &Worker,
         is_secure: bool,
     ) -> HeaderMap {
         let mut told = HeaderMap::new();
         let keys = self.keyring.keys();
         let fields = Fields::Map(&head.headers);
-        let customer = match self.named(fields, &keys) {
+        let customer = match self.named(fields, token, &keys) {
             Some(customer) => customer,
             None => {
                 let device = self.device(fields, &keys).or_else(|| DeviceId::random().ok());
@@ -392,35 +370,4 @@ impl Journey {
 
 fn device_cookie<'a>(name: &'a str, device: &'a SignedDevice, is_secure: bool) -> SetCookie<'a> {
     SetCookie { name, value: device.as_bytes(), max_age: DEVICE_AGE, is_secure }
-}
-
-/// The keys of all journeys of `config`: those of `previous` where they come from the same place.
-///
-/// # Errors
-/// The first journey whose keys are of no use.
-pub(crate) fn open_keys(
-    config: &Config,
-    previous: Option<&Snapshot>,
-) -> Result<Vec<Arc<Keyring>>, UnusableKeys> {
-    let open = |meant: &floodgate_config::Journey| {
-        // Only grants are signed.
-        let source = match meant.sticky {
-            Sticky::Grant => meant.keys.clone(),
-            Sticky::Stage | Sticky::Off => KeySource::Random,
-        };
-        let old = previous.and_then(|p| p.journeys.iter().find(|old| old.name == meant.name));
-        if let Some(old) = old.filter(|old| *old.keyring.source() == source) {
-            return Ok(Arc::clone(&old.keyring));
-        }
-        let (keyring, warning) = Keyring::open(source).map_err(|sentence| UnusableKeys {
-            journey: meant.name.clone(),
-            source: meant.keys.clone(),
-            sentence,
-        })?;
-        if let Some(warning) = warning {
-            tracing::warn!(journey = meant.name, "{warning}");
-        }
-        Ok(Arc::new(keyring))
-    };
-    config.journeys.iter().map(open).collect()
 }

@@ -76,6 +76,24 @@ pub(crate) const REPLAYS: &str = "floodgate_replays_total";
 pub(crate) const PURCHASES: &str = "floodgate_purchases";
 /// Memory that they take.
 pub(crate) const PURCHASES_BYTES: &str = "floodgate_purchases_bytes";
+/// Tokens that were verified, by what they were; one that was seen before is not verified again.
+pub(crate) const TOKENS: &str = "floodgate_tokens_total";
+/// Requests that came, by tenant.
+pub(crate) const TENANT_ARRIVALS: &str = "floodgate_tenant_arrivals_total";
+/// Of these, those served in a lower tier than that of their route.
+pub(crate) const TENANT_LOWERED: &str = "floodgate_tenant_lowered_total";
+/// Refused by a tenant's own limits: `rate`, `share`.
+pub(crate) const TENANT_REFUSALS: &str = "floodgate_tenant_refusals_total";
+/// Let in, though a tenant's limit would have refused it were it not in shadow.
+pub(crate) const TENANT_WOULD_REFUSE: &str = "floodgate_tenant_shadow_refusals_total";
+/// Permits that a tenant holds of an upstream of which it has a share.
+pub(crate) const TENANT_IN_FLIGHT: &str = "floodgate_tenant_in_flight";
+/// How many it may hold.
+pub(crate) const TENANT_IN_FLIGHT_LIMIT: &str = "floodgate_tenant_in_flight_limit";
+/// Its requests that wait, for its share or in the buffer.
+pub(crate) const TENANT_WAITING: &str = "floodgate_tenant_waiting";
+/// Fields by which clients gave themselves a tier, a priority or a tenant, taken off.
+pub(crate) const STRIPPED: &str = "floodgate_stripped_fields_total";
 /// Requests over a limit of their key's own, by whether it refuses: `enforced`, `shadow`.
 pub(crate) const KEY_LIMIT_REFUSALS: &str = "floodgate_key_limit_refusals_total";
 /// Requests that did not have its key.

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::*;
 use crate::clock;
+use crate::open_keys::OpenKeys;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 
@@ -30,7 +31,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn worker() -> Rc<Worker> {
     let config = floodgate_config::parse("rules", RULES).unwrap();
-    let snapshot = Snapshot::compile(config, Vec::new(), None, 1, clock::now());
+    let snapshot = Snapshot::compile(config, OpenKeys::default(), None, 1, clock::now());
     Worker::new(0, Shared::new(snapshot, 1, 10_000))
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod process;
 mod scripted;
 mod settings;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
@@ -22,6 +23,7 @@ pub(crate) use client::{Answer, Client, ask, post};
 pub(crate) use process::{Binary, floodgate};
 pub(crate) use scripted::Scripted;
 pub(crate) use settings::{Settings, THREE_TIERS, journey, one_tier};
+pub(crate) use tokens::{Issuer, base64, from_now};
 
 /// Upper bound of everything that is waited for. Reached only by a test that fails.
 pub(crate) const SOON: Duration = Duration::from_secs(8);

@@ -62,7 +62,7 @@ pub(crate) struct Shard {
     expiring: VecDeque<(Timestamp, u64)>,
     /// Those that have finished, in that order, and what has become of them since.
     done: VecDeque<u64>,
-    /// Grants in the table that nobody is done with any more: finished or ended.
+    /// Grants in the table that have finished or were ended.
     over: u64,
     /// Ends of the list of active grants.
     oldest: u32,

@@ -2,7 +2,8 @@
 -- of their own making, and one of each kind is sent before the first is answered. The first argument keeps
 -- the names of one run apart from those of others.
 
-local grant = string.rep("A", 96)
+-- As long as a real one, of a key that nobody has.
+local grant = "AQ" .. string.rep("A", 66)
 local run, count, format = "0", 0, string.format
 
 -- The same name stands for who comes, and for what they bring.
@@ -14,7 +15,7 @@ local look = "GET /sale/product-%s/status HTTP/1.1\r\nhost: gateway\r\nx-user-id
 local order = "POST /orders HTTP/1.1\r\nhost: gateway\r\nx-user-id: somebody-%s\r\nx-sku: hot\r\n"
   .. "idempotency-key: key-%s\r\ncontent-length: 2\r\n%s\r\n{}"
 local pay = "POST /pay HTTP/1.1\r\nhost: gateway\r\nx-user-id: somebody-%s\r\nx-sku: hot\r\n"
-  .. "idempotency-key: key-%s\r\ncontent-length: 2\r\ncookie: floodgate-grant=%s\r\n\r\n{}"
+  .. "idempotency-key: key-%s\r\ncontent-length: 2\r\ncookie: floodgate-grant-sale=%s\r\n\r\n{}"
 
 function init(args)
   run = args[1] or "0"
@@ -25,9 +26,9 @@ local function name()
   return run .. "-" .. count
 end
 
--- As long as a real grant, other in each request.
+-- Another one in each request.
 local function forged(name)
-  return grant:sub(1, 96 - #name) .. name
+  return grant:sub(1, 68 - #name) .. name
 end
 
 function request()

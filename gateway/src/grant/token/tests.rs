@@ -3,6 +3,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::grant::keyring::KeyText as _;
 use crate::grant::keys;
 
 const NOW: u64 = 1_800_000_000_000;

@@ -1,97 +1,16 @@
-//! One claim of a bearer token (RFC 7519), read and not verified: that is the application's.
+//! JSON (RFC 8259) as tokens have it, read strictly.
 //!
-//! A payload that two readers could read in two ways says nothing: a name that comes twice, however it
-//! is escaped, counts as absent, and so does everything in what is not JSON from its first to its last byte.
+//! What two readers could read in two ways says nothing: an object with a name that comes twice, however it
+//! is escaped, counts as none, and so does what is not JSON from its first to its last byte.
 
-use super::base64url;
-use crate::fields::Fields;
-
-/// Longest payload, decoded.
-const MAX_PAYLOAD: usize = 4096;
 /// How deep values may be nested in each other.
 const MAX_DEPTH: u32 = 32;
+/// Members that an object may have: names are compared with each other.
+const MAX_MEMBERS: usize = 64;
 
-/// Bytes of a claim: at most as many as an identity may have.
-pub(super) type ClaimBytes = [u8; super::identity::MAX_IDENTITY];
-
-/// The claim of this name in the payload of the bearer token: a string, or a number as it is written.
-/// How long it is, and its bytes.
-pub(super) fn bearer_claim(fields: Fields<'_>, name: &str) -> Option<(usize, ClaimBytes)> {
-    let credentials = fields.only("authorization")?;
-    let (scheme, token) = credentials.split_at_checked(7)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return None;
-    }
-    let mut parts = token.trim_ascii().split(|&b| b == b'.');
-    let (Some(_header), Some(payload), Some(_signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let mut decoded = [0; MAX_PAYLOAD];
-    let len = base64url::decode(payload, &mut decoded)?;
-    claim(std::str::from_utf8(&decoded[..len]).ok()?, name)
-}
-
-/// The member of this name of the object that `payload` is.
-fn claim(payload: &str, name: &str) -> Option<(usize, ClaimBytes)> {
-    let mut scan = Scan { bytes: payload.as_bytes(), at: 0 };
-    let mut found = None;
-    scan.skip_space();
-    scan.expect(b'{')?;
-    scan.skip_space();
-    if !scan.takes(b'}') {
-        loop {
-            scan.skip_space();
-            let mut same = Comparison { expected: name.as_bytes(), is_same: true };
-            scan.string(&mut |byte| same.push(byte))?;
-            scan.skip_space();
-            scan.expect(b':')?;
-            scan.skip_space();
-            if same.is_same && same.expected.is_empty() {
-                if found.is_some() {
-                    return None;
-                }
-                let mut value = Value { bytes: [0; _], len: Some(0) };
-                match scan.peek()? {
-                    b'"' => scan.string(&mut |byte| value.push(byte))?,
-                    b'-' | b'0'..=b'9' => {
-                        let begin = scan.at;
-                        scan.number()?;
-                        scan.bytes[begin..scan.at].iter().for_each(|&byte| value.push(byte));
-                    }
-                    _ => {
-                        scan.value(MAX_DEPTH)?;
-                        value.len = None;
-                    }
-                }
-                found = Some(value);
-            } else {
-                scan.value(MAX_DEPTH)?;
-            }
-            scan.skip_space();
-            if !scan.takes(b',') {
-                break;
-            }
-        }
-        scan.expect(b'}')?;
-    }
-    scan.skip_space();
-    let value = found.filter(|_| scan.at == scan.bytes.len())?;
-    Some((value.len?, value.bytes))
-}
-
-/// Whether the bytes that come are those expected.
-struct Comparison<'a> {
-    expected: &'a [u8],
-    is_same: bool,
-}
-
-/// The bytes of a value; without a length if they are too many, or no string and no number.
-struct Value {
-    bytes: ClaimBytes,
-    len: Option<usize>,
-}
+/// The members of one object: their names, and their values as they are written.
+#[derive(Debug)]
+pub(super) struct Object<'a>(Vec<(Vec<u8>, &'a [u8])>);
 
 /// A place in JSON (RFC 8259); what it returns is `None` where that ends.
 struct Scan<'a> {
@@ -99,23 +18,97 @@ struct Scan<'a> {
     at: usize,
 }
 
-// === impl Comparison ===
+// === impl Object ===
 
-impl Comparison<'_> {
-    fn push(&mut self, byte: u8) {
-        self.is_same &= self.expected.split_off_first() == Some(&byte);
+impl<'a> Object<'a> {
+    /// The object that `text` is. `None` if it is not one, or one that may be read in two ways.
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+        let mut members: Vec<(Vec<u8>, &[u8])> = Vec::new();
+        scan.skip_space();
+        scan.expect(b'{')?;
+        scan.skip_space();
+        if !scan.takes(b'}') {
+            loop {
+                scan.skip_space();
+                let mut name = Vec::new();
+                scan.string(&mut |byte| name.push(byte))?;
+                scan.skip_space();
+                scan.expect(b':')?;
+                scan.skip_space();
+                let begin = scan.at;
+                scan.value(MAX_DEPTH)?;
+                if members.len() == MAX_MEMBERS || members.iter().any(|(other, _)| *other == name) {
+                    return None;
+                }
+                members.push((name, &scan.bytes[begin..scan.at]));
+                scan.skip_space();
+                if !scan.takes(b',') {
+                    break;
+                }
+            }
+            scan.expect(b'}')?;
+        }
+        scan.skip_space();
+        (scan.at == scan.bytes.len()).then_some(Self(members))
+    }
+
+    /// The value of this name as it is written.
+    fn get(&self, name: &str) -> Option<&'a [u8]> {
+        let found = self.0.iter().find(|(other, _)| other == name.as_bytes());
+        found.map(|(_, value)| *value)
+    }
+
+    /// Whether there is a member of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The string of this name.
+    pub(super) fn string(&self, name: &str) -> Option<Vec<u8>> {
+        string(self.get(name)?)
+    }
+
+    /// The string of this name, or the number as it is written.
+    pub(super) fn text(&self, name: &str) -> Option<Vec<u8>> {
+        match self.get(name)? {
+            number @ [b'-' | b'0'..=b'9', ..] => Some(number.to_vec()),
+            value => string(value),
+        }
+    }
+
+    /// The number of this name.
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        let number = self.get(name).filter(|value| !matches!(value, [b'"' | b'[' | b'{', ..]))?;
+        let number: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        number.is_finite().then_some(number)
+    }
+
+    /// Whether one of the strings of this name, a string or a list of them, is as `is_wanted` has it.
+    pub(super) fn has_string(&self, name: &str, mut is_wanted: impl FnMut(&[u8]) -> bool) -> bool {
+        let Some(value) = self.get(name) else { return false };
+        if value.first() != Some(&b'[') {
+            return string(value).is_some_and(|one| is_wanted(&one));
+        }
+        let mut found = false;
+        let mut scan = Scan { bytes: value, at: 0 };
+        let _whole = scan.members(MAX_DEPTH, b']', |scan, depth| {
+            let begin = scan.at;
+            scan.value(depth)?;
+            let one = string(&scan.bytes[begin..scan.at]);
+            found = found || one.is_some_and(|one| is_wanted(&one));
+            Some(())
+        });
+        found
     }
 }
 
-// === impl Value ===
-
-impl Value {
-    fn push(&mut self, byte: u8) {
-        self.len = self.len.and_then(|len| {
-            *self.bytes.get_mut(len)? = byte;
-            Some(len + 1)
-        });
-    }
+/// What a string means; `None` if it is none.
+fn string(value: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(value.len());
+    Scan { bytes: value, at: 0 }.string(&mut |byte| bytes.push(byte))?;
+    Some(bytes)
 }
 
 // === impl Scan ===
@@ -172,7 +165,7 @@ impl Scan<'_> {
         &mut self,
         depth: u32,
         end: u8,
-        member: impl Fn(&mut Self, u32) -> Option<()>,
+        mut member: impl FnMut(&mut Self, u32) -> Option<()>,
     ) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         self.at += 1;

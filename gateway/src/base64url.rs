@@ -14,12 +14,12 @@ const VALUES: [u8; 256] = {
 };
 
 /// Characters that so many bytes take.
-pub(super) const fn encoded_len(bytes: usize) -> usize {
+pub(crate) const fn encoded_len(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
 /// Writes `bytes` as text, which has to be [`encoded_len`] long.
-pub(super) fn encode(bytes: &[u8], text: &mut [u8]) {
+pub(crate) fn encode(bytes: &[u8], text: &mut [u8]) {
     debug_assert_eq!(text.len(), encoded_len(bytes.len()));
     for (bytes, text) in bytes.chunks(3).zip(text.chunks_mut(4)) {
         let mut group = [0; 4];
@@ -33,7 +33,7 @@ pub(super) fn encode(bytes: &[u8], text: &mut [u8]) {
 
 /// Reads `text` into the front of `bytes`: how many there are. `None` if it is not the text of any
 /// bytes, or of more than there is room for.
-pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
+pub(crate) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
     let len = text.len() * 3 / 4;
     let room = bytes.get_mut(..len)?;
     for (text, bytes) in text.chunks(4).zip(room.chunks_mut(3)) {
@@ -53,6 +53,23 @@ pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<usize> {
         }
     }
     (text.len() % 4 != 1).then_some(len)
+}
+
+/// The bytes of a text in either alphabet, with or without padding, as people have it in files.
+pub(crate) fn decode_standard(text: &str) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text
+        .trim_end_matches('=')
+        .bytes()
+        .map(|byte| match byte {
+            b'+' => b'-',
+            b'/' => b'_',
+            byte => byte,
+        })
+        .collect();
+    let mut bytes = vec![0; text.len()];
+    let len = decode(&text, &mut bytes)?;
+    bytes.truncate(len);
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -1,0 +1,115 @@
+//! A seeded digest of a token, by which it is known again.
+//!
+//! NH of UMAC (Black, Halevi, Krawczyk, Krovetz, Rogaway: "UMAC: Fast and Secure Message Authentication",
+//! CRYPTO 1999; RFC 4418 §5.2), on 64-bit words and two Toeplitz shifts: of any two tokens of one length, chosen
+//! by whomever does not know the seed, the digests are the same with a chance of 2^-128. That is what decides
+//! who somebody is, so a hash for tables would not do; and a cryptographic one takes three times as long.
+
+use super::verify::MAX_TOKEN;
+
+/// Words that a token has at most, in pairs.
+const WORDS: usize = MAX_TOKEN / 8;
+/// By how many words the seed is shifted for the second half.
+const SHIFT: usize = 2;
+
+/// What one token is known by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Digest {
+    halves: [u128; 2],
+    len: u16,
+}
+
+/// Drawn once per worker, and never told.
+pub(super) struct Seed(Box<[u64; WORDS + SHIFT]>);
+
+// === impl Digest ===
+
+impl Digest {
+    /// Well mixed bits, to find a place by.
+    pub(super) const fn place(self) -> usize {
+        // The middle of a product is its best part.
+        (self.halves[0] >> 60) as usize
+    }
+}
+
+// === impl Seed ===
+
+impl Seed {
+    /// A new one.
+    ///
+    /// # Errors
+    /// One sentence: the system has no random numbers.
+    pub(super) fn random() -> Result<Self, String> {
+        let mut bytes = vec![0; (WORDS + SHIFT) * 8];
+        getrandom::fill(&mut bytes)
+            .map_err(|e| format!("the system gives no random numbers: {e}"))?;
+        let mut seed = Box::new([0; WORDS + SHIFT]);
+        for (word, bytes) in seed.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = word_of(bytes);
+        }
+        Ok(Self(seed))
+    }
+
+    /// The digest of `token`; `None` if that is too long to be one.
+    pub(super) fn digest(&self, token: &[u8]) -> Option<Digest> {
+        let len = u16::try_from(token.len()).ok().filter(|_| token.len() <= MAX_TOKEN)?;
+        let mut halves = [0u128; 2];
+        let (pairs, rest) = token.as_chunks::<16>();
+        let mut last = [0; 16];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(&last);
+        for (pair, at) in pairs.iter().chain(last).zip((0..).step_by(2)) {
+            let (one, other) = (word_of(&pair[..8]), word_of(&pair[8..]));
+            let key: &[u64] = &self.0[at..at + 2 + SHIFT];
+            for (half, key) in halves.iter_mut().zip([&key[..2], &key[2..]]) {
+                let product =
+                    u128::from(one.wrapping_add(key[0])) * u128::from(other.wrapping_add(key[1]));
+                *half = half.wrapping_add(product);
+            }
+        }
+        Some(Digest { halves, len })
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_and_the_length_count() {
+        let seed = Seed::random().unwrap();
+        for len in [0, 1, 7, 8, 15, 16, 17, 40, 100] {
+            let token = vec![b'x'; len];
+            let digest = seed.digest(&token).unwrap();
+            assert_eq!(seed.digest(&token), Some(digest));
+            for at in 0..len {
+                let mut other = token.clone();
+                other[at] ^= 1;
+                assert_ne!(seed.digest(&other), Some(digest), "{len} {at}");
+            }
+            let longer = [&token[..], &[0]].concat();
+            assert_ne!(seed.digest(&longer), Some(digest), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_a_length_and_another_seed_another_digest() {
+        let (one, other) = (Seed::random().unwrap(), Seed::random().unwrap());
+        let longest = vec![b'x'; MAX_TOKEN];
+        assert!(one.digest(&longest).is_some());
+        assert!(one.digest(&[&longest[..], b"x"].concat()).is_none());
+        assert_ne!(one.digest(&longest), other.digest(&longest));
+    }
+}
