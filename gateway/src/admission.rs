@@ -11,6 +11,7 @@ use crate::keyed::{Asked, Held};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 use crate::tenant::{Tenancy, TenantHeld};
+use crate::upstream::Upstream;
 
 /// A permit that knows the time at which it is given back.
 #[derive(Debug)]
@@ -206,6 +207,17 @@ impl Admitted {
         }
         if let Some(held) = self.tenants.take() {
             held.served(now);
+        }
+    }
+
+    /// Given up at `now`, before the upstream had done what it was asked for. That it takes no less tells something only where it
+    /// is more than usual: so impatient clients make no upstream look fast, and one that hangs does not look as it was.
+    pub(crate) fn given_up(self, now: Timestamp, upstream: &Upstream) {
+        let is_slow = self.permit.as_ref().is_some_and(|permit| {
+            now.saturating_since(permit.since()) >= upstream.limiter.mean_service()
+        });
+        if is_slow {
+            self.served(now);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::http1::elements;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// Heard where there is no `X-Forwarded-For` (RFC 7239).
+/// Heard where there is no `X-Forwarded-For` (RFC 7239); where there are both, they have to agree.
 const FORWARDED: &str = "forwarded";
 
 /// The address of the client whose `fields` came from `peer`: the last that a trusted proxy names and that is not one
@@ -22,24 +22,35 @@ pub(crate) fn client_address(
     if !is_trusted(peer) {
         return peer;
     }
-    let last = |chain: &mut dyn Iterator<Item = Option<IpAddr>>| {
-        let mut client = None;
-        for element in chain {
-            client = match element {
-                Some(address) if client.is_none() || !is_trusted(address) => Some(address),
-                Some(_) => client,
-                // What comes before is no address that the next one could have seen.
-                None => None,
-            };
+    let named = |name: &str, parse: fn(&[u8]) -> Option<IpAddr>| {
+        let mut lines = fields.all(name).rev().peekable();
+        lines.peek()?;
+        Some(last(lines.flat_map(|line| elements(line).rev()).map(parse), &is_trusted))
+    };
+    match (named(FORWARDED_FOR, address), named(FORWARDED, forwarded_for)) {
+        // The proxy writes one of them, and hands on whatever stands in the other.
+        (Some(usual), Some(other)) if usual != other => None,
+        (usual, other) => usual.or(other).flatten(),
+    }
+    .unwrap_or(peer)
+}
+
+/// The client of a `chain` of addresses that begins with the last: the first that is not trusted. What lies behind it is not
+/// even parsed: there may be much of it.
+fn last(
+    chain: impl Iterator<Item = Option<IpAddr>>,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<IpAddr> {
+    let mut client = None;
+    for element in chain {
+        // What comes before no address is none that the next proxy could have seen.
+        let Some(address) = element else { break };
+        client = Some(address);
+        if !is_trusted(address) {
+            break;
         }
-        client
-    };
-    let mut chain = fields.all(FORWARDED_FOR).flat_map(elements).map(address).peekable();
-    let client = match chain.peek() {
-        Some(_) => last(&mut chain),
-        None => last(&mut fields.all(FORWARDED).flat_map(elements).map(forwarded_for)),
-    };
-    client.unwrap_or(peer)
+    }
+    client
 }
 
 /// The address that an element of `Forwarded` is for, if it names one.
@@ -120,6 +131,8 @@ mod tests {
             assert_eq!(client(&[("Forwarded", value)]), expected, "{value}");
         }
         let both = [("forwarded", "for=192.0.2.7"), ("x-forwarded-for", "192.0.2.8")];
+        assert_eq!(client(&both), "10.0.0.1");
+        let both = [("forwarded", "for=192.0.2.8"), ("x-forwarded-for", "192.0.2.8")];
         assert_eq!(client(&both), "192.0.2.8");
     }
 

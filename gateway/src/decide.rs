@@ -126,8 +126,8 @@ fn look(
         let looked = admission::look(snapshot, route, Part::None, tenancy, Some(asked), now);
         return looked.map(|()| false);
     }
-    // Two spellings of one path must not be two things, one of them behind the grant and one beside it.
-    if snapshot.grants && !is_plain(head.line.path.as_bytes()) {
+    // Two spellings of one path must not be two things, one of them behind the grant or the limit and one beside it.
+    if snapshot.one_spelling && !is_plain(head.line.path.as_bytes()) {
         return Err(Reason::BadRequest);
     }
     let meant = &snapshot.config.routes[index];

@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
     tier: Option<TierId>,
     arrived: Timestamp,
     state: State,
+    /// The client made its upstream wait: how long that took says nothing of the route.
+    is_delayed: bool,
     /// The permit that a shadow configuration gave.
     shadow: Option<Admitted>,
 }
@@ -57,6 +59,7 @@ impl Exchange {
             tier: tier.map(|tier| snapshot.tenants.tier(tenancy, tier)),
             arrived: now,
             state: State::Arrived,
+            is_delayed: false,
             shadow: None,
         };
         exchange.shard().arrivals.increment();
@@ -104,9 +107,14 @@ impl Exchange {
         }
     }
 
+    /// The client made its upstream wait.
+    pub(crate) const fn set_delayed(&mut self) {
+        self.is_delayed = true;
+    }
+
     /// The client's own deadline was over at `now`, before the upstream had answered.
     pub(crate) fn give_up(&self, now: Timestamp) {
-        if let State::Admitted(since) = self.state {
+        if let (State::Admitted(since), false) = (self.state, self.is_delayed) {
             self.shard().pace.exceeds(now.saturating_since(since), now);
         }
     }
@@ -116,7 +124,7 @@ impl Exchange {
         if let State::Admitted(since) = self.state {
             self.shard().completed.increment();
             // Who was answered from here took none of the upstream's time.
-            if now > since {
+            if now > since && !self.is_delayed {
                 self.shard().pace.record(now.saturating_since(since), now);
             }
             if let Some(tier) = self.tier_shard() {

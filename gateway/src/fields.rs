@@ -51,7 +51,10 @@ impl<'a> Fields<'a> {
     }
 
     /// The values of all fields of this name, whatever its case, in their order.
-    pub(crate) fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub(crate) fn all<'n>(
+        self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
         let (map, parsed) = match self {
             Self::Map(map) => (Some(map), None),
             Self::Parsed(parsed) => (None, Some(parsed)),

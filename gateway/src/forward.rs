@@ -51,8 +51,8 @@ struct Held {
     is_measured: bool,
     /// The connection may carry another request after this answer.
     keeps_alive: bool,
-    /// The deadline is the client's own: that it passes says nothing of the upstream.
-    hurries: bool,
+    /// The upstream, if the deadline is the client's own: that it passes says that it takes longer, not how long.
+    hurries: Option<Arc<Upstream>>,
 }
 
 /// Why one attempt failed.
@@ -89,8 +89,12 @@ pub(crate) async fn forward(
                 let spoiled = fault.and_then(|fault| {
                     if is_late { fault.reason_at_deadline() } else { fault.reason() }
                 });
-                if is_late && spoiled.is_none() && !is_delayed() && !outgoing.hurries {
-                    admitted.served(clock::now());
+                if is_late && spoiled.is_none() && !is_delayed() {
+                    let now = clock::now();
+                    match outgoing.hurries {
+                        true => admitted.given_up(now, upstream),
+                        false => admitted.served(now),
+                    }
                 }
                 return Err(spoiled.unwrap_or(reason));
             }
@@ -99,7 +103,8 @@ pub(crate) async fn forward(
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
-    let (is_measured, hurries) = (!is_delayed(), outgoing.hurries);
+    let is_measured = !is_delayed();
+    let hurries = outgoing.hurries.then(|| Arc::clone(upstream));
     let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
@@ -214,6 +219,15 @@ impl Held {
         self.lease
     }
 
+    /// It is over before the last byte is here.
+    fn give_up(mut self, now: Timestamp) {
+        match self.hurries.take() {
+            None => drop(self.settle(now)),
+            Some(upstream) if self.is_measured => self.admitted.given_up(now, &upstream),
+            Some(_) => {}
+        }
+    }
+
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
     fn end(self, now: Timestamp) {
         let keeps_alive = self.keeps_alive;
@@ -272,9 +286,8 @@ impl UpstreamBody {
         }
         let polled = self.reader.poll_frame(connection, cx);
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
-            if let Some(mut held) = self.held.take() {
-                held.is_measured &= !held.hurries;
-                held.settle(clock::now());
+            if let Some(held) = self.held.take() {
+                held.give_up(clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }

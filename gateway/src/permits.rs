@@ -64,7 +64,7 @@ impl Permits {
         let seen = AdaptiveSeen {
             totals: limiter.totals(),
             in_flight: limiter.in_flight(),
-            pressure: f64::from_bits(self.pressure.load(Relaxed)),
+            pressure: self.pressure(),
             frozen,
         };
         let limit = found.adaptive.tick(&seen, now);
@@ -76,6 +76,11 @@ impl Permits {
     /// The pressure of the process, 0..1.
     pub(crate) fn press(&self, pressure: f64) {
         self.pressure.store(pressure.to_bits(), Relaxed);
+    }
+
+    /// The pressure that it was told last.
+    pub(crate) fn pressure(&self) -> f64 {
+        f64::from_bits(self.pressure.load(Relaxed))
     }
 
     /// What can be seen of it; `None`: the number is fixed.

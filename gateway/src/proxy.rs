@@ -329,7 +329,12 @@ impl Arrival {
                 canary.ask();
             }
         }
-        let is_own = said.is_shorter;
+        // A purchase that is cut off may have been made all the same: what its customer says bounds the wait only.
+        let is_purchase = errand.as_ref().is_some_and(|errand| errand.purchase.is_some());
+        let (deadline, is_own) = match is_purchase {
+            true => (self.now + snapshot.tiers[route.tier.index()].deadline, false),
+            false => (deadline, said.is_shorter),
+        };
         Ok(Onward::Go(Go { route: index, ahead, admitted, errand, now, deadline, is_own }))
     }
 

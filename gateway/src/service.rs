@@ -239,6 +239,10 @@ pub(crate) async fn send(
             }
             forwarded => forwarded,
         };
+    if fault.is_some_and(Fault::is_delayed) {
+        exchange.set_delayed();
+    }
+    let client = exchange.client();
     let reason = match forwarded {
         Ok(Forwarded::Whole(response, ended)) => {
             exchange.complete(ended);

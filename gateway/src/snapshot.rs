@@ -47,12 +47,12 @@ pub(crate) struct Snapshot {
     pub shares: Vec<Option<Arc<Shares>>>,
     /// In the order of the file.
     pub journeys: Vec<Journey>,
+    /// A path may have one spelling only: something goes by it that must not be evaded by another.
+    pub one_spelling: bool,
     /// How tokens are verified.
     pub jwt: Option<Jwt>,
     /// Who shares the gateway.
     pub tenants: Tenants,
-    /// One of them goes by grants.
-    pub grants: bool,
     /// What is left of what is sold.
     pub stocks: Arc<Stocks>,
     /// What is being bought, and what was.
@@ -193,7 +193,7 @@ impl Snapshot {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             shares: shares.clone(),
-            grants: config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant),
+            one_spelling: has_one_spelling(&config),
             journeys: journeys.collect(),
             stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),
             purchases: purchase::carry(&config.once, previous.map(|p| &p.purchases)),
@@ -213,6 +213,10 @@ impl Snapshot {
             }),
             config,
         };
+        // Upstreams that are new or come back have not heard of it, and have not heard that it is over.
+        if let Some(pressed) = previous.and_then(|previous| previous.upstreams.first()) {
+            snapshot.press(pressed.permits.pressure(), now);
+        }
         // A journey that has not seen its upstreams lets nobody begin.
         snapshot.tick(now);
         snapshot
@@ -311,6 +315,13 @@ impl<'a> Old<'a> {
     }
 }
 
+/// Whether something is bound to paths that customers would evade: grants, limits and shares of keys.
+fn has_one_spelling(config: &Config) -> bool {
+    config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant)
+        || config.routes.iter().any(|meant| !meant.limits.is_empty() || meant.isolate.is_some())
+        || config.upstreams.iter().any(|meant| meant.isolate.is_some())
+}
+
 /// Whether something goes by what the tokens of the requests of `route` say.
 fn reads_token(config: &Config, route: &floodgate_config::Route) -> bool {
     let journey = route.journey.map(|(journey, _)| &config.journeys[journey]);
@@ -340,4 +351,49 @@ pub(crate) fn carried_rate(
         }
         None => Arc::new(Gcra::new(rate)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(upstreams: &[&str], isolate: &str) -> Config {
+        let servers =
+            |name: &&str| format!("[upstreams.{name}]\nservers = [\"127.0.0.1:1\"]\n{isolate}\n");
+        let upstreams_text: String = upstreams.iter().map(servers).collect();
+        let route = format!(
+            "[[routes]]\nname = \"r\"\npath = \"/buy/{{sku}}\"\nupstream = \"{}\"\n",
+            upstreams[0]
+        );
+        floodgate_config::parse("test", &format!("{upstreams_text}{route}")).unwrap()
+    }
+
+    #[test]
+    fn an_upstream_that_comes_back_is_under_the_pressure_of_the_others() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let compile = |upstreams: &[&str], previous: Option<&Snapshot>, now| {
+            Snapshot::compile(config(upstreams, ""), OpenKeys::default(), previous, 1, at(now))
+        };
+        let first = compile(&["a", "b"], None, 1);
+        let limiter = Arc::clone(&first.upstreams[1].limiter);
+        let tier = TierId::new(0).unwrap();
+        // Somebody is inside, so that it is kept.
+        let _inside = limiter.acquire(tier, at(1), Timestamp::MAX);
+        first.press(1.0, at(1));
+        let second = compile(&["a"], Some(&first), 2);
+        second.press(0.0, at(2));
+        let third = compile(&["a", "b"], Some(&second), 3);
+        assert!(Arc::ptr_eq(&third.upstreams[1].limiter, &limiter));
+        assert_eq!(limiter.pressure(at(3)), 0.0);
+        third.press(1.0, at(4));
+        let fourth = compile(&["a", "b", "c"], Some(&third), 5);
+        assert_eq!(fourth.upstreams[2].limiter.pressure(at(5)), 1.0);
+    }
+
+    #[test]
+    fn paths_have_one_spelling_where_anything_goes_by_them() {
+        let has = |isolate| has_one_spelling(&config(&["a"], isolate));
+        assert!(!has(""));
+        assert!(has("isolate = { key = \"path:sku\", share = 0.3 }"));
+    }
 }

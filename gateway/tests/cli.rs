@@ -133,7 +133,7 @@ fn keys_that_cannot_be_used_here_are_warned_of_and_the_file_is_good() {
         "{told}"
     );
     let keys = directory.path().join("grant.keys");
-    assert!(told.contains(&format!("floodgate key > {}`", keys.display())), "{told}");
+    assert!(told.contains(&format!("floodgate key > {})`", keys.display())), "{told}");
     std::fs::write(&keys, floodgate(&["key"]).stdout).unwrap();
     let open_to = |mode| {
         std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(mode)).unwrap();

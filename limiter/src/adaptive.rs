@@ -143,6 +143,8 @@ impl Adaptive {
         let before = self.limit;
         if old.algorithm() != settings.algorithm() {
             self.law = State::of(settings.algorithm());
+            // What is in it may be of an hour ago, when the number was last not fixed.
+            self.window = Window::default();
             self.sounding = None;
         }
         if settings.algorithm() == Algorithm::Fixed || old.start() != settings.start() {
@@ -326,5 +328,23 @@ impl State {
             Self::Vegas(law) => law.sample(sample),
             Self::WaterLevel(law) => law.sample(sample),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_law_does_not_begin_with_what_was_seen_long_before() {
+        let settings = |algorithm| AdaptiveSettings::new(algorithm, 1, 100, 10).unwrap();
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let mut adaptive = Adaptive::new(settings(Algorithm::Vegas), at(0));
+        adaptive.tick(&Seen::default(), at(0));
+        adaptive.apply(AdaptiveSettings::fixed(10), at(1));
+        adaptive.apply(settings(Algorithm::Vegas), at(3_600));
+        let totals = Totals { services: 1_000, service_nanos: 10_000_000_000, ..Totals::default() };
+        adaptive.tick(&Seen { totals, in_flight: 10, ..Seen::default() }, at(3_600));
+        assert!(adaptive.status().latency.is_zero());
     }
 }

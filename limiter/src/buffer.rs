@@ -266,7 +266,7 @@ impl Buffer {
                 Some(lower) => lower[index].occupancy(immovable, self.capacity),
             };
             let pressure = if index == 0 { occupancy } else { occupancy.max(delay) };
-            tier.press(pressure.max(self.external_pressure).min(1.0), now, self.trip_spacing);
+            tier.press(pressure, self.external_pressure, now, self.trip_spacing);
             tier.estimate = estimate;
         }
     }

@@ -69,8 +69,8 @@ impl Limiter {
         });
     }
 
-    /// A pressure from outside the buffer, 0..1, such as memory in use over its limit. It counts for every tier, until it
-    /// is set anew.
+    /// A pressure from outside the buffer, 0..1, such as memory in use over its limit, until it is set anew. It counts for every
+    /// tier whose high watermark it has reached, until it is 0.05 below that: however low the other watermark is.
     pub fn set_external_pressure(&self, pressure: f64, now: Timestamp) {
         let mut buffer = lock(&self.buffer);
         buffer.set_external_pressure(pressure);

@@ -119,6 +119,12 @@ impl Limiter {
         self.counters.totals()
     }
 
+    /// Mean time that permits were held of late; zero: not known yet. One load.
+    #[must_use]
+    pub fn mean_service(&self) -> Duration {
+        self.counters.service().mean
+    }
+
     /// Asks for a permit at `now`, to be used before `deadline`.
     #[inline]
     pub fn acquire(

@@ -12,6 +12,10 @@ use crate::watermarks::Watermarks;
 /// The most tiers one limiter can have: one bit mask of the gate is this wide.
 pub const MAX_TIERS: usize = 8;
 
+/// How far below the high watermark a pressure from outside has to fall to count no more. It knows nothing of the low one: that
+/// is what is left in the buffer when the breaker resets, and memory need never fall that far.
+const EXTERNAL_HYSTERESIS: f64 = 0.05;
+
 /// A tier by its place in the order of priority: 0 is served first.
 ///
 /// An index beyond the tiers a limiter has means its last tier.
@@ -34,6 +38,8 @@ pub(crate) struct Tier {
     /// Where it stands in the order of service among the lower tiers: the least is next.
     pub(crate) pass: u64,
     breaker: Breaker,
+    /// The pressure from outside counts.
+    is_pressed_from_outside: bool,
     pub(crate) pressure: f64,
     /// Expected wait of an ordinary newcomer.
     pub(crate) estimate: Duration,
@@ -72,6 +78,7 @@ impl Tier {
             queue: Queue::EMPTY,
             pass,
             breaker: Breaker::new(),
+            is_pressed_from_outside: false,
             pressure: 0.0,
             estimate: Duration::ZERO,
         }
@@ -83,10 +90,30 @@ impl Tier {
         Self { limits, watermarks, places, guarantee, ..earlier }
     }
 
-    /// Takes over a pressure, as of `now`.
-    pub(crate) fn press(&mut self, pressure: f64, now: Timestamp, trip_spacing: Duration) {
-        self.pressure = pressure;
-        self.breaker.observe(pressure, self.watermarks, now, trip_spacing);
+    /// Takes over the pressure of the buffer and one from outside, as of `now`.
+    ///
+    /// What is outside may stay between the watermarks for hours: were it to count there, a breaker that the buffer has
+    /// tripped would never reset.
+    pub(crate) fn press(
+        &mut self,
+        pressure: f64,
+        external: f64,
+        now: Timestamp,
+        trip_spacing: Duration,
+    ) {
+        let high = self.watermarks.high();
+        // Half of a low mark: zero must always be below.
+        let ends = (high - EXTERNAL_HYSTERESIS).max(high / 2.0);
+        self.is_pressed_from_outside =
+            external >= if self.is_pressed_from_outside { ends } else { high };
+        self.pressure = pressure.max(external).min(1.0);
+        let counted = if self.is_pressed_from_outside { self.pressure } else { pressure };
+        self.breaker.observe(counted, self.watermarks, now, trip_spacing);
+    }
+
+    /// Whether the pressure from outside is too high for this tier.
+    pub(crate) const fn is_pressed_from_outside(&self) -> bool {
+        self.is_pressed_from_outside
     }
 
     pub(crate) fn is_shedding(&self) -> bool {

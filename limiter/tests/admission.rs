@@ -162,6 +162,27 @@ fn external_pressure_counts_for_all_tiers_even_with_permits_free() {
 }
 
 #[test]
+fn memory_between_the_watermarks_keeps_no_breaker_open_that_the_buffer_tripped() {
+    let limits = |high| Limits::new(1, 10, vec![tier(9_000, 1, high, 0.4)]).unwrap();
+    let limiter = Limiter::new(&limits(0.8));
+    let press = |pressure| limiter.set_external_pressure(pressure, at(0));
+    let is_open = || limiter.status(at(0)).tiers[0].open;
+    press(0.7);
+    let permit = admitted(&limiter, 0, at(0));
+    let tickets: Vec<_> = (0..8).map(|_| waiting(&limiter, 0, at(0))).collect();
+    assert!(is_open());
+    drop((permit, tickets));
+    assert_eq!((is_open(), limiter.pressure(at(0))), (false, 0.7));
+    // Its own trip lasts until it is well below the mark that it reached, through a reload too.
+    for (pressure, open) in [(0.85, true), (0.76, true), (0.74, false), (0.79, false)] {
+        press(pressure);
+        limiter.apply(&limits(0.8), at(0));
+        let _seen = limiter.status(at(2_000));
+        assert_eq!(limiter.status(at(4_000)).tiers[0].open, open, "at {pressure}");
+    }
+}
+
+#[test]
 fn a_deadline_that_cannot_be_met_is_refused_on_arrival() {
     let limiter = patient(1, 10, &[1]);
     let acquire = |now, deadline| limiter.acquire(id(0), now, deadline);

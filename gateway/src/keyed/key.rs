@@ -112,7 +112,7 @@ impl Part {
             Self::Header(name) => Value::Raw(head.fields.only(name)?),
             Self::Cookie(name) => Value::Raw(head.fields.cookie(name)?),
             Self::Query(name) => Value::Query(parameter(head.query, name)?.as_bytes()),
-            Self::Path(path, at) => Value::Path(path.capture(head.line.path, *at)?.as_bytes()),
+            Self::Path(path, at) => Value::Path(segment(path.capture(head.line.path, *at)?)),
         };
         let (Value::Raw(bytes) | Value::Path(bytes) | Value::Query(bytes)) = value else {
             return Some(value);
@@ -173,6 +173,11 @@ impl Value<'_> {
     }
 }
 
+/// A segment without its parameters (RFC 3986 §3.3), which many upstreams throw away.
+fn segment(captured: &str) -> &[u8] {
+    captured.split(';').next().unwrap_or_default().as_bytes()
+}
+
 /// The value of the one parameter of this name; which of two the upstream takes is not known.
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -229,6 +234,14 @@ mod tests {
             assert_eq!(pieces(Value::Query(text.as_bytes())), query, "{text}");
             assert_eq!(pieces(Value::Raw(text.as_bytes())), text);
         }
+    }
+
+    #[test]
+    fn what_stands_behind_a_semicolon_makes_no_other_key() {
+        for text in ["hot", "hot;", "hot;a=1", "hot;a=1;b=2"] {
+            assert_eq!(segment(text), b"hot", "{text}");
+        }
+        assert_eq!(segment(";hot"), b"");
     }
 
     #[test]

@@ -123,14 +123,19 @@ impl Keyed {
             let old = previous.and_then(|old| old.limit(meant_limit));
             Limit::compile(meant_limit, &meant.path, old, cores, now)
         };
-        let permits = config.upstreams[meant.upstream].limits.max_in_flight();
         let own = meant.isolate.as_ref().map(|isolate| {
             let old = previous.and_then(|old| old.isolates[0].as_ref());
             let shares = Shares::carry(isolate, old.map(Isolate::shares), cores);
-            Isolate::compile(isolate, Across::Route, &meant.path, permits, shares)
+            Isolate::compile(isolate, Across::Route, &meant.path, meant.upstream, shares)
         });
         let shared = upstream_isolate(config, meant).zip(upstream).map(|(isolate, shares)| {
-            Isolate::compile(isolate, Across::Upstream, &meant.path, permits, Arc::clone(shares))
+            Isolate::compile(
+                isolate,
+                Across::Upstream,
+                &meant.path,
+                meant.upstream,
+                Arc::clone(shares),
+            )
         });
         let keyed =
             Self { limits: meant.limits.iter().map(limit).collect(), isolates: [own, shared] };
@@ -192,7 +197,7 @@ impl Keyed {
         let mut held = [None, None];
         for (held, isolate) in held.iter_mut().zip(&self.isolates) {
             if let Some(isolate) = isolate {
-                *held = isolate.hold(asked)?;
+                *held = Some(isolate.hold(asked)?);
             }
         }
         Ok(Held { _holdings: Some(Box::new(held)) })

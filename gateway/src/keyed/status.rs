@@ -87,7 +87,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> (Vec<LimitStatus<'_>>, Vec<ShareSta
         shares.push(ShareStatus {
             scope,
             meant: &isolate.meant,
-            most: isolate.most,
+            most: isolate.most(snapshot),
             refused: sum(&isolate.shares.stats, |shard| &shard.refused),
             would_refuse: sum(&isolate.shares.stats, |shard| &shard.would_refuse),
             missing: sum(&isolate.shares.stats, |shard| &shard.missing),

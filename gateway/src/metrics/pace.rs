@@ -32,10 +32,13 @@ impl Pace {
         self.see(now);
     }
 
-    /// A request was given up at `now` after `time`: it would have taken longer.
+    /// A request was given up at `now` after `time`: it would have taken longer. One among many says no more than one that
+    /// was served.
     pub(crate) fn exceeds(&self, time: Duration, now: Timestamp) {
-        self.mean.store(self.mean.load(Relaxed).max(nanos(time)), Relaxed);
-        self.see(now);
+        match nanos(time) > self.mean.load(Relaxed) {
+            true => self.record(time, now),
+            false => self.see(now),
+        }
     }
 
     /// Somebody is on the way to bring news: until then the others are judged as before.
@@ -77,7 +80,7 @@ mod tests {
         assert_eq!(pace.mean(at(3_000)), millis(70));
         pace.exceeds(millis(50), at(3_000));
         assert_eq!(pace.mean(at(3_000)), millis(70));
-        pace.exceeds(millis(90), at(4_000));
-        assert_eq!(pace.mean(at(4_500)), millis(90));
+        pace.exceeds(millis(150), at(4_000));
+        assert_eq!(pace.mean(at(4_500)), millis(80));
     }
 }

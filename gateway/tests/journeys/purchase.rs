@@ -557,3 +557,22 @@ async fn who_waited_in_vain_for_another_click_is_judged_by_the_time_it_is_then()
     assert_eq!(first.answer().await.status, 500);
     assert_eq!(second.answer().await.verdict(), (200, ""));
 }
+
+#[tokio::test]
+async fn a_customers_own_deadline_cuts_off_no_purchase() {
+    let upstream = Upstream::start().await;
+    let gateway = shop().start(&upstream);
+    upstream.does(|_| Does::Holds(whole("201 Made", "", "order")));
+    let lines = with(&key(), "x-request-deadline-ms: 100");
+    let begin = Instant::now();
+    let mut hasty = click(&gateway, "/buy", &lines, "a=b").await;
+    upstream.sees("/buy", 1).await;
+    // What it waits for is not to happen: the time that it gave is to pass.
+    while begin.elapsed() < Duration::from_millis(300) {
+        assert_eq!(gateway.status().await["active_requests"], 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upstream.goes_on();
+    assert_eq!(hasty.answer().await.status, 201);
+    assert_eq!(upstream.count("/buy"), 1);
+}

@@ -39,8 +39,12 @@ async fn one_article_holds_its_share_and_the_others_go_on() {
     for across in ["route", "upstream"] {
         let (gateway, origin) = shared("share = 0.3", across);
         let hot = held(&gateway, &origin, "/buy/hot", 3).await;
-        for path in ["/buy/hot", "/buy/h%6ft", "/buy/hot?x=1"] {
+        for path in ["/buy/hot", "/buy/hot;a=1", "/buy/hot?x=1"] {
             assert_eq!(verdict(&gateway, path).await, (503, "key_share".into()), "{path}");
+        }
+        // Another spelling would be another route's, or another key.
+        for path in ["/buy/h%6ft", "//buy/hot", "/%62uy/hot"] {
+            assert_eq!(verdict(&gateway, path).await, (400, "bad_request".into()), "{path}");
         }
         for n in 0..20 {
             assert_eq!(verdict(&gateway, &format!("/buy/{n}")).await.0, 200);
@@ -96,4 +100,31 @@ async fn a_share_in_the_shadow_counts_and_refuses_nobody() {
     let refusals = |mode| metrics.count("floodgate_key_share_refusals_total", &[mode]);
     assert_eq!((refusals("mode=\"shadow\""), refusals("mode=\"enforced\"")), (4, 0));
     assert_eq!(metrics.count("floodgate_key_share_largest", &[]), 5);
+}
+
+#[tokio::test]
+async fn a_share_is_of_the_permits_there_are_now() {
+    let upstream =
+        "max_in_flight = { algorithm = \"vegas\", min = 2, max = 1000, start = 10 }\nbuffer = 100";
+    let isolate = "isolate = { key = \"path:sku\", share = 0.3 }";
+    let (gateway, origin) = started(Settings::upstream(upstream).rest(route(isolate)));
+    let _hot = held(&gateway, &origin, "/buy/hot", 3).await;
+    assert_eq!(verdict(&gateway, "/buy/hot").await, (503, "key_share".into()));
+    assert_eq!(gateway.status().await["shares"][0]["limit"], 3);
+}
+
+#[tokio::test]
+async fn who_has_no_key_or_two_has_the_share_of_its_address() {
+    let isolate = "isolate = { key = \"query:sku\", share = 0.2 }";
+    let upstream = "max_in_flight = 10\nbuffer = 100";
+    let (gateway, origin) = started(Settings::upstream(upstream).rest(route(isolate)));
+    let mut without = Vec::new();
+    for query in ["sku=1&sku=1", "sku="] {
+        without.push(gateway.asking(&format!("/buy/1?{query}&{SLOW}")).await);
+    }
+    reach(&origin, |stats| stats.requests == 2).await;
+    for path in ["/buy/1", "/buy/1?sku=", "/buy/1?sku=1&sku=1"] {
+        assert_eq!(verdict(&gateway, path).await, (503, "key_share".into()), "{path}");
+    }
+    assert_eq!(verdict(&gateway, "/buy/1?sku=1").await.0, 200);
 }

@@ -47,7 +47,7 @@ async fn the_keys_that_come_most_are_shown() {
     let mut hot = from("127.0.0.2", &gateway).await;
     // One in 64 is looked at: of 3,000 some are, but for one chance in 10^20.
     for batch in 0..30 {
-        let wire = "GET /buy/h%6ft%0A HTTP/1.1\r\nhost: shop\r\n\r\n".repeat(100);
+        let wire = "GET /buy/hot%0A HTTP/1.1\r\nhost: shop\r\n\r\n".repeat(100);
         hot.send(wire).await;
         for n in 0..100 {
             let status = hot.answer().await.status;

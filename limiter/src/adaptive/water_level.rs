@@ -66,7 +66,10 @@ impl Law for WaterLevel {
             (sample.baseline * TARGET).min((sample.max_latency - sample.baseline).max(0.0));
         let now = if target > 0.0 { delay / target } else { f64::from(u8::from(delay > 0.0)) };
         // Beyond twice the target it makes no difference, and would take long to go down again.
-        let now = now.max(sample.pressure).min(2.0);
+        // What is used of our memory says nothing of the upstream: it counts only where there is too much of it, or a limit in a
+        // process that is half full would never grow.
+        let now = if sample.pressure > HIGH { now.max(sample.pressure) } else { now };
+        let now = now.min(2.0);
         self.water += SMOOTHING * (now - self.water);
         self.below = if self.water < LOW { self.below + 1 } else { 0 };
         self.above = if self.water > HIGH { self.above + 1 } else { 0 };
@@ -77,5 +80,28 @@ impl Law for WaterLevel {
         } else {
             sample.limit
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_high_pressure_of_the_process_keeps_the_limit_from_growing() {
+        let after = |pressure| {
+            let mut law = WaterLevel::default();
+            let sample = |limit| Sample {
+                limit,
+                latency: 0.01,
+                baseline: 0.01,
+                max_latency: f64::INFINITY,
+                pressure,
+            };
+            (0..20).fold(10.0, |limit, _| law.sample(&sample(limit)))
+        };
+        assert_eq!(after(0.7), after(0.0));
+        assert!(after(0.7) > 10.0);
+        assert!(after(0.9) < 10.0);
     }
 }

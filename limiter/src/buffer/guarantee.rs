@@ -90,7 +90,7 @@ impl Buffer {
     /// nobody is let in by a guarantee then.
     pub(super) fn is_guaranteed_a_place(&self, index: usize) -> bool {
         let tier = &self.tiers[index];
-        tier.queue.len() < tier.guarantee.places && self.external_pressure < tier.watermarks.high()
+        tier.queue.len() < tier.guarantee.places && !tier.is_pressed_from_outside()
     }
 
     /// Whether a newcomer of tier `index` finds no place unless somebody makes room.
