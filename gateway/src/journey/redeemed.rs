@@ -39,3 +39,31 @@ impl Drop for Redeemed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_let_in_after_all_is_on_time_still_and_who_is_let_in_is_not() {
+        let returns = Arc::new(Returns::new(8));
+        let redeem = || {
+            let now = clock::now();
+            assert!(returns.redeem(7, now));
+            assert_eq!(returns.standing(7, now), Standing::New);
+            Redeemed::new(&returns, 7)
+        };
+        returns.tell(7, clock::now(), clock::now());
+        drop(redeem());
+        assert_eq!(returns.standing(7, clock::now()), Standing::OnTime);
+        redeem().settle();
+        assert_eq!(returns.standing(7, clock::now()), Standing::New);
+        // What it was told meanwhile holds.
+        returns.tell(7, clock::now(), clock::now());
+        let redeemed = redeem();
+        let now = clock::now();
+        returns.tell(7, now, now + std::time::Duration::from_secs(30));
+        drop(redeemed);
+        assert!(matches!(returns.standing(7, clock::now()), Standing::Early { .. }));
+    }
+}
