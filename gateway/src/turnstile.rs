@@ -399,4 +399,6 @@ impl Came<'_> {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
