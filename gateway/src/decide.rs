@@ -127,7 +127,7 @@ fn look(
         return looked.map(|()| false);
     }
     // Two spellings of one path must not be two things, one of them behind the grant or the limit and one beside it.
-    if snapshot.one_spelling && !is_plain(head.line.path.as_bytes()) {
+    if snapshot.one_spelling && !has_one_spelling(head.line.path.as_bytes()) {
         return Err(Reason::BadRequest);
     }
     let meant = &snapshot.config.routes[index];
@@ -170,7 +170,7 @@ fn look(
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded
 /// slash, no empty segment but at the end, no dot segment.
-fn is_plain(path: &[u8]) -> bool {
+fn has_one_spelling(path: &[u8]) -> bool {
     let mut rest = path;
     while let Some((&byte, behind)) = rest.split_first() {
         match byte {
@@ -202,9 +202,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_with_a_second_spelling_is_not_plain() {
+    fn a_path_with_a_second_spelling_is_told_from_one_with_one() {
         for path in ["/", "/orders", "/orders/", "/a/.b/..c", "/a%20b", "/%C3%BC", "*", "/a.b"] {
-            assert!(is_plain(path.as_bytes()), "{path}");
+            assert!(has_one_spelling(path.as_bytes()), "{path}");
         }
         for path in [
             "//orders",
@@ -224,7 +224,7 @@ mod tests {
             "/a%25",
             "/a\\b",
         ] {
-            assert!(!is_plain(path.as_bytes()), "{path}");
+            assert!(!has_one_spelling(path.as_bytes()), "{path}");
         }
     }
 }
