@@ -1,6 +1,5 @@
 //! A connection to a server: bytes out, heads in, and the deadline of what it is used for.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -13,16 +12,10 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use super::answer::{self, Answer, Parsed};
+use crate::turnstile::with_scratch;
 
 /// Largest head of an answer, with what has come behind it.
 const MAX_HEAD: usize = 64 * 1024;
-
-/// Bytes read at once while a head is awaited, into a buffer that all connections of a core share.
-const SCRATCH: usize = 16 * 1024;
-
-thread_local! {
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
 
 /// One connection, which carries one request at a time.
 #[derive(Debug)]
@@ -55,7 +48,7 @@ impl Connection {
     /// Whether it can carry a request: nothing must have come since the last one.
     pub(crate) fn is_usable(&self) -> bool {
         // Without a task: what the runtime has heard of the socket is enough.
-        let looked = SCRATCH_BUFFER.with_borrow_mut(|scratch| self.socket.try_read(scratch));
+        let looked = with_scratch(|scratch| self.socket.try_read(scratch));
         let is_silent = looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         is_silent && self.unread.is_empty()
     }
@@ -154,7 +147,7 @@ impl Connection {
 
     /// What has come; nothing at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
