@@ -133,6 +133,11 @@ fn refuse_many_empty_lines(bytes: &[u8]) -> Result<(), Reason> {
     if empty > MAX_LEADING_LINES { Err(Reason::BadRequest) } else { Ok(()) }
 }
 
+/// What follows the empty lines that may precede a request. Behind more of them no request is looked for.
+pub(crate) fn skip_empty_lines(bytes: &[u8]) -> &[u8] {
+    (0..MAX_LEADING_LINES).fold(bytes, |rest, _| rest.strip_prefix(b"\r\n").unwrap_or(rest))
+}
+
 /// A version that is written correctly but is not ours gets 505, everything else 400. `None` while its
 /// line has not ended: what it is shall not depend on how it comes.
 fn version_reason(bytes: &[u8]) -> Option<Reason> {

@@ -11,5 +11,5 @@ mod host;
 mod list;
 
 pub(crate) use chunked::Chunked;
-pub(crate) use head::{Framing, Head, HeadLimits, read};
+pub(crate) use head::{Framing, Head, HeadLimits, read, skip_empty_lines};
 pub(crate) use list::elements;

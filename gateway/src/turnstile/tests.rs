@@ -248,6 +248,13 @@ fn a_malformed_head_request_behind_an_empty_line_is_answered_without_a_body() {
     assert!(matches!(visit.comes("\r\nHEAD /open HTTP/1.1\r\n\r\n"), Poll::Ready(Exit::Close)));
     assert_eq!(visit.statuses(), ["400"]);
     assert!(visit.wire.sent.ends_with(b"\r\n\r\n"), "{}", visit.wire.sent.escape_ascii());
+    // So many empty lines are refused before it is known what follows them.
+    let lines = "\r\n".repeat(5);
+    for wire in [lines.clone(), lines + "HEAD /open HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        let mut visit = Visit::new(&worker());
+        assert!(matches!(visit.comes(&wire), Poll::Ready(Exit::Close)));
+        assert!(visit.wire.sent.ends_with(b"}\n"), "{}", visit.wire.sent.escape_ascii());
+    }
 }
 
 /// A socket that notes how long it takes from bytes to their answer.
