@@ -121,7 +121,7 @@ enum Next {
     Pass(Pass),
 }
 
-/// Lends the memory that bytes are read into.
+/// Lends the memory that bytes are read into, of clients and of upstreams.
 pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| read(&mut scratch.read))
 }
