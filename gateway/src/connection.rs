@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use floodgate_limiter::Timestamp;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,6 +15,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::closing;
 use crate::connections::ConnectionSlot;
 use crate::direct::{Answered, Direct};
@@ -38,19 +40,21 @@ const HYPER_IDLE: Duration = Duration::from_millis(100);
 const OWN_MAX_HEADERS: usize = 100;
 
 /// Serves a connection to its end. What only some connections need has boxes of its own: most wait at
-/// the turnstile, and there each shall take little memory.
+/// the turnstile, and there each shall take little memory. It was `accepted` then.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     socket: TcpStream,
     peer: SocketAddr,
     _slot: ConnectionSlot,
+    accepted: Timestamp,
 ) {
+    let waited = clock::now().as_nanos().saturating_sub(accepted.as_nanos());
     let alarm = worker.wheel.alarm();
     // An IPv4 client on a dual-stack listener is an IPv4 client.
     let address = peer.ip().to_canonical();
     let mut peer = Known::Address(address);
     let mut socket = socket;
-    let mut turnstile = Turnstile::new(address);
+    let mut turnstile = Turnstile::new(address, waited);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {
