@@ -240,7 +240,66 @@ impl Drop for Activity<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use floodgate_config::Stage;
+    use tokio::runtime::{Builder, LocalOptions};
+
     use super::*;
+    use crate::open_keys::OpenKeys;
+    use crate::shared::Shared;
+    use crate::snapshot::Snapshot;
+
+    /// A server that answers one request.
+    fn server() -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut came = [0; 1024];
+            while !came.windows(4).any(|four| four == b"\r\n\r\n") {
+                assert_ne!(stream.read(&mut came).unwrap(), 0);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        address
+    }
+
+    /// The stages behind this one are made slow in `tests/objectives.rs`.
+    #[test]
+    fn a_worker_that_is_slow_to_come_to_a_connection_is_to_blame() {
+        const BUSY: Duration = Duration::from_millis(900);
+        let text = format!(
+            "[upstreams.x]\nservers = [\"{}\"]\n[[tiers]]\nobjective.latency = \"400ms\"\n",
+            server()
+        );
+        let config = floodgate_config::parse("test", &text).unwrap();
+        let snapshot = Snapshot::compile(config, OpenKeys::default(), None, 1, clock::now());
+        let shared = Shared::new(snapshot, 1, 10);
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap();
+        let told = Arc::clone(&shared);
+        runtime.block_on(async move {
+            let worker = Worker::new(0, Arc::clone(&shared));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let (socket, peer) = listener.accept().await.unwrap();
+            let slot = shared.connections.take(peer.ip()).unwrap();
+            let served = tokio::task::spawn_local(serve(worker, socket, peer, slot, clock::now()));
+            // Its thread has something else to do.
+            std::thread::sleep(BUSY);
+            served.await.unwrap();
+        });
+        let violations = told.violations.last(10);
+        let [violation] = violations.as_slice() else { panic!("{violations:?}") };
+        assert_eq!(violation.blame.stage, Stage::Accept, "{violation:?}");
+        assert!(u128::from(violation.took[0]) >= BUSY.as_nanos(), "{violation:?}");
+    }
 
     fn size_of_future<A, B, C, D, E, F: Future>(
         _: impl FnOnce(A, B, C, D, E) -> F,

@@ -85,6 +85,8 @@ pub(crate) async fn run(
     mut case: Option<Box<Case>>,
 ) -> Response<ResponseBody> {
     let Go { route, ahead, admitted, errand, now: asked, deadline, is_own } = go;
+    // The table of its fields is used for the answer.
+    let asks_for_timing = arrival.asks_for_timing();
     let mut answer = pass(arrival, route, ahead, admitted, asked, deadline, is_own).await;
     let mut receipt = None;
     if errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
@@ -104,7 +106,7 @@ pub(crate) async fn run(
     if let Some(errand) = errand {
         errand.answered(arrival, &mut response, is_upstreams, receipt, asked);
     }
-    if arrival.asks_for_timing()
+    if asks_for_timing
         && let Some(timing) = arrival.exchange.stages().server_timing(clock::now())
     {
         response.headers_mut().append(SERVER_TIMING, timing);

@@ -16,6 +16,9 @@ use crate::snapshot::Snapshot;
 /// How often sums are put down.
 pub(crate) const STEP: Duration = Duration::from_secs(5);
 
+/// Most tiers that are remembered, those that are gone included.
+const MOST: usize = 64;
+
 /// The past of all tiers, by name: a reload that keeps a tier keeps its past.
 #[derive(Debug, Default)]
 pub(crate) struct History(Mutex<HashMap<String, Track>>);
@@ -43,17 +46,24 @@ impl History {
     /// Puts down what is counted at `now`. Every [`STEP`].
     pub(crate) fn record(&self, snapshot: &Snapshot, now: Timestamp) {
         let mut tracks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tracks.retain(|name, _| snapshot.tiers.iter().any(|tier| tier.name == *name));
+        // Of those that are gone as much as fits: what their routes refused is still counted should they come back.
+        if tracks.len() > MOST {
+            tracks.retain(|name, _| snapshot.tiers.iter().any(|tier| tier.name == *name));
+        }
         for (index, tier) in snapshot.tiers.iter().enumerate() {
             let totals = latency::totals(&tier.stats);
             let counts = counts(snapshot, index);
-            let track = tracks.entry(tier.name.clone()).or_insert_with(|| Track::new(now));
+            let window = snapshot.config.tiers[index].objective.window;
+            let fresh = |counts| Track::new(now, counts, window);
+            // Whatever was counted was so since the tier began.
+            let entry = tracks.entry(tier.name.clone());
+            let track = entry.or_insert_with(|| fresh(Counts::default()));
             if counts.is_less_than(track.last) {
                 // Another tier that was given the name of one that had gone.
-                *track = Track::new(now);
+                *track = fresh(counts);
             }
             track.last = counts;
-            track.series.record(now, counts, snapshot.config.tiers[index].objective.window);
+            track.series.record(now, counts, window);
             track.windows.record(now, totals);
         }
     }
@@ -86,8 +96,11 @@ impl History {
 // === impl Track ===
 
 impl Track {
-    fn new(now: Timestamp) -> Self {
-        Self { last: Counts::default(), series: Series::default(), windows: Windows::new(now) }
+    /// The past of a tier that has had `counts` so far.
+    fn new(now: Timestamp, counts: Counts, window: Duration) -> Self {
+        let mut series = Series::default();
+        series.record(now, counts, window);
+        Self { last: counts, series, windows: Windows::new(now) }
     }
 }
 
