@@ -181,7 +181,7 @@ table! {
 table! {
     /// How much of the latency each stage may take.
     FileBudgets {
-        /// Until the worker looks at a new connection. Left out: of what the typed ones leave 1 part of 20, if none is typed.
+        /// Until the worker looks at a new connection. Left out: 1 part of what those that are typed leave of `latency`.
         optional accept: Time,
         /// The head, first byte to last. Left out: 1 part.
         optional head: Time,

@@ -10,7 +10,7 @@
 //! connections   refusals     fields      (limiter)       upstream, pool   explain
 //! connection    http1        journey     come_back       headers
 //! wheel         inlet, link  grant       capacity        outbound
-//! closing                    stock       respond         response_body
+//! closing                    stock       respond         response_body    stages, objective
 //!                            purchase                    tunnel
 //!                            client_address
 //!                            permits, memory, keyed, deadline
