@@ -93,6 +93,8 @@ pub struct Upstream {
     pub reserved: u32,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest time to connect to a server.
     pub connect_timeout: Duration,
     /// Longest time that an unused connection is kept.
@@ -120,6 +122,8 @@ pub struct Tier {
     pub watermarks: Watermarks,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
 }
 
 /// What a request is for.
@@ -137,6 +141,8 @@ pub struct Route {
     pub upstream: usize,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest body of a request, in bytes.
     pub max_body: u64,
     /// Indices into [`Config::journeys`] and into [`Journey::steps`], if it is a step.

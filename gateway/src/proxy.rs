@@ -136,7 +136,7 @@ impl Arrival {
             Ok(decided) => (Some(decided.route), decided.seen, decided.tenancy),
             Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
-        client.worker.count_keys(&snapshot, route, seen);
+        client.worker.count_seen(&snapshot, route, seen);
         let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
         let (body, token, limited) = (Some(body), None, None);
         Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }

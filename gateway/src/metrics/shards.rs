@@ -2,9 +2,11 @@
 
 use super::pace::Pace;
 use super::{Counter, Histogram, Totals};
+use crate::keyed::Rule;
 use crate::reason::Reason;
 
 const REASONS: usize = Reason::ALL.len();
+const RULES: usize = Rule::ALL.len();
 
 /// One core's counters of one route, on cache lines of their own.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct RouteShard {
     pub rejected: [Counter; REASONS],
     /// Why admitted ones failed, by [`Reason::index`]; the client's leaving is in none.
     pub failures: [Counter; REASONS],
+    /// Not refused by a rule that is in the shadow and would have, by [`Rule::index`].
+    pub would_refuse: [Counter; RULES],
 }
 
 /// One core's latencies of one tier.
@@ -68,6 +72,7 @@ pub(crate) struct Sums {
     pub deadlines_ignored: u64,
     pub rejected: [u64; REASONS],
     pub failures: [u64; REASONS],
+    pub would_refuse: [u64; RULES],
 }
 
 // === impl RouteShard ===
@@ -86,6 +91,7 @@ impl Default for RouteShard {
             pace: Pace::new(),
             rejected: [const { Counter::new() }; REASONS],
             failures: [const { Counter::new() }; REASONS],
+            would_refuse: [const { Counter::new() }; RULES],
         }
     }
 }
@@ -128,6 +134,9 @@ impl RouteStats {
             deadlines_ignored: sum(|shard| &shard.deadlines_ignored),
             rejected: table(|shard| &shard.rejected),
             failures: table(|shard| &shard.failures),
+            would_refuse: std::array::from_fn(|at| {
+                self.0.iter().map(|shard| shard.would_refuse[at].value()).sum()
+            }),
             abandoned: sum(|shard| &shard.abandoned),
             admitted: sum(|shard| &shard.admitted),
             arrivals: sum(|shard| &shard.arrivals),
