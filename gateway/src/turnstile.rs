@@ -88,6 +88,10 @@ enum Awaited {
 
 /// How a connection leaves the turnstile.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is each request that goes on: it shall not allocate"
+)]
 pub(crate) enum Exit {
     /// It ends, once the client has read what it was sent.
     Close,
