@@ -10,6 +10,7 @@ use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
+use crate::objective::Objective;
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
 
@@ -124,6 +125,8 @@ pub struct Tier {
     pub rate: Option<Rate>,
     /// Whether that only counts what it would refuse.
     pub rate_shadow: bool,
+    /// What its customers are promised.
+    pub objective: Objective,
 }
 
 /// What a request is for.

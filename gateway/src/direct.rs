@@ -14,6 +14,7 @@
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use floodgate_config::Stage;
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
@@ -37,6 +38,7 @@ use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::service::{self, refuse};
 use crate::snapshot::Snapshot;
+use crate::stages::Before;
 use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
@@ -51,6 +53,8 @@ pub(crate) struct Direct {
     route: usize,
     /// When it arrived.
     at: Timestamp,
+    /// What was spent before that.
+    before: Before,
     /// How long its answer is worth waiting for.
     said: Deadline,
     /// What was found about it, which is nothing of keys.
@@ -105,9 +109,9 @@ impl Direct {
         }
         let stripped = &worker.shared.stripped[worker.index];
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
-        let (route, at, body) = (decided.route, pass.at, pass.head);
+        let (route, at, before, body) = (decided.route, pass.at, pass.before, pass.head);
         let (said, seen) = (decided.deadline, decided.seen);
-        Some(Self { snapshot, route, at, said, seen, head, end, body })
+        Some(Self { snapshot, route, at, before, said, seen, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -126,8 +130,10 @@ impl Direct {
             &self.snapshot,
             Some(self.route),
             Tenancy::NONE,
+            self.before,
             self.at,
         );
+        exchange.set_trace(self.head.trace);
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -169,6 +175,7 @@ impl Direct {
         let route = &snapshot.routes[self.route];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
+        exchange.stages().enter(Stage::Queue, clock::now());
         let turn = match admission::ask(
             snapshot,
             route,

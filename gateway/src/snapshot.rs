@@ -16,6 +16,7 @@ use crate::journey::Journey;
 use crate::jwt::Jwt;
 use crate::keyed::{Keyed, Shares};
 use crate::metrics::{RouteStats, TierStats};
+use crate::objective::Promise;
 use crate::open_keys::OpenKeys;
 use crate::purchase::{self, Purchases};
 use crate::reason::Reason;
@@ -113,6 +114,8 @@ pub(crate) struct Tier {
     pub rate_shadow: bool,
     /// Its latencies.
     pub stats: Arc<TierStats>,
+    /// What its customers are promised.
+    pub promise: Arc<Promise>,
 }
 
 // === impl Snapshot ===
@@ -156,6 +159,7 @@ impl Snapshot {
                 rate_shadow: meant.rate_shadow,
                 stats: old
                     .map_or_else(|| Arc::new(TierStats::new(cores)), |old| Arc::clone(&old.stats)),
+                promise: Arc::new(Promise::new(&meant.name, &meant.objective)),
             }
         });
         let mut retired = old.stats;
