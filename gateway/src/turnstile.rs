@@ -92,10 +92,6 @@ enum Awaited {
     reason = "a box would be an allocation of each request that is let in"
 )]
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is each request that goes on: it shall not allocate"
-)]
 pub(crate) enum Exit {
     /// It ends, once the client has read what it was sent.
     Close,
