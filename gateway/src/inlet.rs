@@ -54,6 +54,8 @@ pub(crate) struct Inlet<'a, S> {
     awaited: Option<Awaited>,
     /// The client has ended its side, which hyper is told once everything is written.
     ended: bool,
+    /// hyper waits for what comes, and so sees the client leave.
+    awaits: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Inlet<'a, S> {
             at: passage.pass.framing.into(),
             awaited: None,
             ended: false,
+            awaits: false,
         }
     }
 
@@ -319,11 +322,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Inlet<'_, S> {
         cx: &mut Context<'_>,
         mut out: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get_mut().poll_pass(cx, &mut |bytes| {
+        let this = self.get_mut();
+        let polled = this.poll_pass(cx, &mut |bytes| {
             let room = bytes.len().min(out.remaining());
             out.put_slice(&bytes[..room]);
             room
-        })
+        });
+        this.awaits = polled.is_pending();
+        polled
     }
 }
 
@@ -341,7 +347,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Inlet<'_, S> {
     /// leave: hyper would look for it through a buffer of its own.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-        if matches!(self.at, At::Head) && self.link.is_busy() {
+        // Within a body hyper reads as fast as the service takes it: not at all while that waits for a permit.
+        let sees = match self.at {
+            At::Head => false,
+            At::Length(_) | At::Chunked(_) => std::mem::take(&mut self.awaits),
+            At::End | At::Leaving => true,
+        };
+        if !sees && self.link.is_busy() {
             self.watch(cx)?;
         }
         Poll::Ready(Ok(()))

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
+use crate::closing;
 use crate::link::Link;
 use crate::places::Place;
 use crate::reason::Reason;
@@ -53,6 +54,8 @@ pub(crate) enum RequestBody {
 pub(crate) struct Stream {
     ahead: Bytes,
     incoming: Incoming,
+    /// Some of it was asked for: a client that waits for our 100 has had it.
+    is_begun: bool,
     /// Bytes that may still come.
     left: u64,
     stall: Pin<Box<Sleep>>,
@@ -169,9 +172,11 @@ impl RequestBody {
         let left = max - bytes.len() as u64;
         let stall = Box::pin(tokio::time::sleep(STALL));
         let upload = ahead.upload;
+        let is_begun = !bytes.is_empty();
         let stream = Stream {
             ahead: bytes,
             incoming,
+            is_begun,
             left,
             stall,
             upstream: Arc::clone(upstream),
@@ -198,6 +203,16 @@ impl RequestBody {
         }
     }
 
+    /// Nobody wants the rest. What is left of a body that its client is sending is thrown away, if that is little: whether
+    /// its connection goes on shall not depend on how much of it has come by now.
+    pub(crate) fn discard(self) {
+        let Self::Stream(stream) = self else { return };
+        let Stream { incoming, is_begun, fault, .. } = *stream;
+        if is_begun && fault.reason.get().is_none() && !fault.awaits.get() {
+            closing::discard(incoming);
+        }
+    }
+
     /// The next piece; `None` once it has ended.
     pub(crate) fn poll_piece(
         &mut self,
@@ -218,6 +233,7 @@ impl Stream {
         if !self.ahead.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.ahead))));
         }
+        self.is_begun = true;
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         // The pause is the client's only from here on: before, the upstream was made to listen.
         if polled.is_pending() && !self.fault.awaits.get() {

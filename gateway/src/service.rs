@@ -218,7 +218,9 @@ async fn pass(
     };
     outgoing.hurries = is_own;
     let fault = fault.as_deref();
-    send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await.map(Some)
+    let sent = send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await;
+    outgoing.discard();
+    sent.map(Some)
 }
 
 /// Sends a request on at `now` and waits for its answer.

@@ -204,12 +204,15 @@ impl Moment {
 impl<'a> Turned<'a> {
     /// What begins with `bytes` is no request: where the next one would begin is unknown.
     pub(crate) fn malformed(bytes: &'a [u8], reason: Reason) -> Self {
+        // Empty lines in front of a request are not part of it.
+        let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+        let line = &bytes[begin.unwrap_or(bytes.len())..];
         Self {
             len: bytes.len() as u64,
             is_last: true,
             refused: Refused::unrouted(reason),
             line: None,
-            is_head: bytes.starts_with(b"HEAD "),
+            is_head: line.starts_with(b"HEAD "),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! or stays with hyper all the time.
 //!
 //! `DIFFERENTIAL_INPUTS=100000 cargo test --release -p floodgate-gateway --lib differential` tries as
-//! many inputs, `DIFFERENTIAL_SEED=n` only the one with this seed.
+//! many inputs, from seed 0 or that of `DIFFERENTIAL_FIRST`; `DIFFERENTIAL_SEED=n` only the one with this seed.
 
 mod framing;
 mod input;
@@ -283,7 +283,10 @@ fn compare(both: &Both, seeds: Range<u64>) -> BTreeMap<String, u64> {
 fn the_turnstile_and_hyper_alone_never_disagree() {
     let seeds = match number("DIFFERENTIAL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("DIFFERENTIAL_INPUTS").unwrap_or(INPUTS),
+        None => {
+            let first = number("DIFFERENTIAL_FIRST").unwrap_or(0);
+            first..first + number("DIFFERENTIAL_INPUTS").unwrap_or(INPUTS)
+        }
     };
     let is_whole_run = seeds.end - seeds.start >= INPUTS;
     let kinds = compare(&Both::start(), seeds);

@@ -111,6 +111,13 @@ impl Outgoing {
         self.written == self.first.len() && self.rest.is_none()
     }
 
+    /// It is answered, or nobody can be asked: what still comes of its body is wanted by nobody.
+    pub(crate) fn discard(self) {
+        if let Some(rest) = self.rest {
+            rest.body.discard();
+        }
+    }
+
     /// Makes it ready to be sent on another connection. `false` if it may have been seen and must not
     /// be sent twice; `is_silent` says that nothing of an answer has come.
     pub(crate) fn rewind(&mut self, is_silent: bool) -> bool {

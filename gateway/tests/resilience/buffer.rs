@@ -31,6 +31,31 @@ async fn a_waiter_with_a_whole_body_that_leaves_frees_its_place_at_once() {
 }
 
 #[tokio::test]
+async fn a_waiter_whose_body_is_still_to_come_frees_its_place_at_once_when_it_leaves() {
+    let origin = Origin::builder().start().unwrap();
+    let settings = patient("max_in_flight = 1\nbuffer = 1", "");
+    let gateway = Running::start(&settings.text(&[origin.addr()]));
+    let held = gateway.holding(&origin).await;
+    let large = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 200000\r\n\r\n".to_owned();
+    let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let expects = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
+    let body = "x".repeat(50_000);
+    for wire in [large + &body, format!("{chunked}c350\r\n{body}"), expects.to_owned()] {
+        let mut waiter = gateway.client().await;
+        waiter.send(&wire).await;
+        gateway.queued(1).await;
+        let begin = Instant::now();
+        drop(waiter);
+        gateway.queued(0).await;
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
+    drop(held);
+    gateway.quiet().await;
+    assert_eq!(origin.stats().requests, 1, "who left was never forwarded");
+    gateway.metrics().await.closed_ledger();
+}
+
+#[tokio::test]
 async fn who_waits_has_taken_his_part_of_the_rate() {
     const BURST: u64 = 5;
     let origin = Origin::builder().start().unwrap();

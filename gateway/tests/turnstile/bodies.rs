@@ -47,6 +47,26 @@ async fn a_late_body_of_64_kib_still_keeps_the_connection() {
 }
 
 #[tokio::test]
+async fn the_late_rest_of_a_body_that_no_server_could_be_given_is_no_request() {
+    let (origin, gateway) = start("");
+    let mut client = gateway.client().await;
+    let body = SMUGGLED.repeat(2000);
+    let (one, other) = body[..60 * 1024].split_at(20 * 1024);
+    for _ in 0..3 {
+        client.send(format!("{}{one}", head("/nobody", 60 * 1024))).await;
+        assert_eq!(client.answer().await.verdict(), (502, "upstream_error"));
+        client.send(other).await;
+        is_served(&mut client, "/open/behind").await;
+    }
+    // What is left of this one is too much.
+    client.send(format!("{}{one}", head("/nobody", 100 * 1024))).await;
+    assert_eq!(client.answer().await.verdict(), (502, "upstream_error"));
+    assert!(client.ends().await, "more than an answer");
+    closes(&gateway, 3 * 2 + 1).await;
+    assert_eq!(origin.stats().requests, 3);
+}
+
+#[tokio::test]
 async fn the_late_chunks_of_a_refused_request_are_no_request() {
     let (origin, gateway) = start("");
     let mut client = gateway.client().await;

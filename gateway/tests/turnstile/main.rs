@@ -15,11 +15,13 @@ use floodgate_loadtest::origin::{Origin, OriginHandle};
 use support::{Answer, Client, Running, Settings};
 
 /// `/open` is served, and its origin says what it was asked for; `/closed` is refused by its rate,
-/// `/shut` by an upstream without permits, everything else for want of a route.
+/// `/shut` by an upstream without permits, everything else for want of a route; behind `/nobody` there is no server.
 const ROUTES: &str = r#"
 [upstreams.shut]
 servers = ["127.0.0.1:1"]
 max_in_flight = 0
+[upstreams.nobody]
+servers = ["127.0.0.1:1"]
 [[tiers]]
 name = "l1"
 max_wait = "20s"
@@ -42,6 +44,10 @@ name = "small"
 path = "/small/{*rest}"
 upstream = "checkout"
 max_body = 10
+[[routes]]
+name = "nobody"
+path = "/nobody/{*rest}"
+upstream = "nobody"
 "#;
 
 /// The gateway of these tests with these keys of `[server]`, and its origin.
