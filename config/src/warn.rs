@@ -250,6 +250,11 @@ fn routes(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let message = format!("`rate` of the route `{}` can never be reached", route.name);
             report.warning(format!("{path}.rate"), span, message, suggestion);
         }
+        if let Some(span) = typed.retry.span.filter(|_| route.retry != typed.retry.value) {
+            let message = format!("nothing of the route `{}` is sent again", route.name);
+            let suggestion = "it buys, or finishes a journey: leave `retry` out, or \"off\"";
+            report.warning(format!("{path}.retry"), span, message, suggestion);
+        }
         pairs += index;
         if pairs > PAIRS {
             continue;

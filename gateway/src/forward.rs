@@ -17,6 +17,7 @@ use crate::pool::{Lease, Pool};
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
+use crate::retry::{Tries, Why};
 use crate::upstream::Upstream;
 
 /// What came back.
@@ -130,8 +131,7 @@ pub(crate) async fn forward(
     })
 }
 
-/// Sends until a server has answered or nothing is left to try: another server after a refused
-/// connection, a fresh connection after a stale one, and no request twice that may have been seen.
+/// Sends until a server has answered well or no other may be asked.
 async fn send(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
@@ -139,45 +139,81 @@ async fn send(
     now: Timestamp,
     due: Instant,
 ) -> Result<(Box<Answer>, Lease), Reason> {
-    let mut lease = obtain(pool, upstream, Some(now), due).await?;
+    let mut tries = Tries::new(upstream, outgoing.retry);
+    let mut lease = obtain(pool, &mut tries, outgoing, Some(now), due).await?;
+    // What there is to say if no other server has a better answer.
+    let mut poor = None;
     loop {
+        // The one place where it is known how a server has done.
         match attempt(&mut lease, outgoing, due).await {
-            Ok(answer) => return Ok((answer, lease)),
-            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
-            Err(Failure::NoAnswer(why)) if lease.reused => {
-                if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
-                    return Err(Reason::UpstreamError);
+            Ok(answer) => {
+                let goes_on = outgoing.is_sent()
+                    && tries.is_poor(answer.head.status)
+                    && tries.again(Why::Status, lease.server(), outgoing, clock::now());
+                if !goes_on {
+                    if let Some((poor, lease)) = poor {
+                        give_up(poor, lease);
+                    }
+                    return Ok((answer, lease));
                 }
-                lease = obtain(pool, upstream, None, due).await?;
+                poor = Some((answer, lease));
             }
-            Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
+            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
+            Err(Failure::Client) => return Err(Reason::UpstreamError),
+            Err(Failure::NoAnswer(how)) => {
+                let is_stale = lease.reused && matches!(how, NoAnswer::Silence);
+                let why = if is_stale { Why::Stale } else { Why::Broken };
+                if !tries.again(why, lease.server(), outgoing, clock::now()) {
+                    break;
+                }
+            }
         }
+        outgoing.rewind(due.saturating_duration_since(Instant::now()));
+        match obtain(pool, &mut tries, outgoing, None, due).await {
+            Ok(next) => lease = next,
+            Err(Reason::UpstreamTimeout) => return Err(Reason::UpstreamTimeout),
+            Err(_) => break,
+        }
+    }
+    // As it was when that answer came.
+    outgoing.set_sent();
+    poor.ok_or(Reason::UpstreamError)
+}
+
+/// An answer that nobody gets: its connection may carry the next request if all of it is here.
+fn give_up(mut answer: Box<Answer>, lease: Lease) {
+    let is_whole = answer.body.take_whole(&mut answer.behind).is_some();
+    if is_whole && answer.keeps_alive && answer.behind.is_empty() {
+        lease.give_back(clock::now());
     }
 }
 
-/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh,
-/// trying every server once.
+/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh.
 async fn obtain(
     pool: &Rc<Pool>,
-    upstream: &Arc<Upstream>,
+    tries: &mut Tries<'_>,
+    outgoing: &Outgoing,
     pooled: Option<Timestamp>,
     due: Instant,
 ) -> Result<Lease, Reason> {
-    let mut tried = Vec::new();
+    let upstream = tries.upstream();
     let mut now = pooled.unwrap_or_else(clock::now);
     loop {
-        let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
+        let server = tries.server(now).ok_or(Reason::UpstreamError)?;
         if pooled.is_some()
             && let Some(lease) = pool.take(upstream, server, now)
         {
             return Ok(lease);
         }
-        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
+        let connect = pool.connect(upstream, server);
+        let connected = Box::pin(tokio::time::timeout_at(due, connect)).await;
+        now = clock::now();
+        match connected {
             Ok(Ok(lease)) => return Ok(lease),
-            Ok(Err(_)) => tried.push(server.id),
+            Ok(Err(_)) if tries.again(Why::Connect, server, outgoing, now) => {}
+            Ok(Err(_)) => return Err(Reason::UpstreamError),
             Err(_) => return Err(Reason::UpstreamTimeout),
         }
-        now = clock::now();
     }
 }
 

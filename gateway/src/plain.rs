@@ -18,8 +18,8 @@ const MAX_FIELDS: usize = 64;
 pub(crate) struct PlainHead {
     /// Request line and fields.
     pub bytes: Vec<u8>,
-    /// The method changes nothing (RFC 9110 §9.2.1).
-    pub is_safe: bool,
+    /// The method can be repeated (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
 }
 
 // === impl PlainHead ===
@@ -38,9 +38,9 @@ impl PlainHead {
         let mut request = httparse::Request::new(&mut []);
         request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
         let (method, target) = request.method.zip(request.path)?;
-        let is_safe = match method {
-            "GET" => true,
-            "POST" | "PUT" | "PATCH" | "DELETE" => false,
+        let is_idempotent = match method {
+            "GET" | "PUT" | "DELETE" => true,
+            "POST" | "PATCH" => false,
             _ => return None,
         };
         if !target.starts_with('/') {
@@ -71,7 +71,7 @@ impl PlainHead {
             out.extend_from_slice(b"\r\n");
         }
         headers::write_provenance(&mut out, peer, host, via);
-        Some(Self { bytes: out, is_safe })
+        Some(Self { bytes: out, is_idempotent })
     }
 }
 

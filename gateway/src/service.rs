@@ -211,6 +211,7 @@ async fn pass(
         Outgoing::new(head, &hop, body)
     };
     outgoing.hurries = is_own;
+    outgoing.retry = route.retry;
     let fault = fault.as_deref();
     send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await.map(Some)
 }
@@ -229,6 +230,7 @@ pub(crate) async fn send(
     deadline: Timestamp,
 ) -> Result<Response<ResponseBody>, Reason> {
     let client = exchange.client();
+    upstream.retries.budget.admitted(client.worker.index);
     let pool = &client.worker.pool;
     let may_switch = outgoing.may_switch;
     let forwarded =

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::{Config, Identity, Sticky, TenantSource};
+use floodgate_config::{Config, Identity, Retry, Sticky, TenantSource};
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
@@ -90,6 +90,8 @@ pub(crate) struct Route {
     pub upstream: usize,
     /// Longest request body in bytes.
     pub max_body: u64,
+    /// Which of its requests are sent again.
+    pub retry: Retry,
     /// Index of its journey, and which step of that it is.
     pub journey: Option<(usize, usize)>,
     /// What its decisions are kept under.
@@ -131,7 +133,7 @@ impl Snapshot {
             config.tiers.iter().map(|tier| earlier(&tier.name)).collect();
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
-            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
+            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, cores, now))
         });
         let shares: Vec<Option<Arc<Shares>>> = config
             .upstreams
@@ -169,6 +171,7 @@ impl Snapshot {
                 tier: meant.tier,
                 upstream: meant.upstream,
                 max_body: meant.max_body,
+                retry: meant.retry,
                 journey: meant.journey,
                 names: Arc::new(RouteNames {
                     route: meant.name.clone(),
@@ -227,6 +230,7 @@ impl Snapshot {
     pub(crate) fn tick(&self, now: Timestamp) {
         for upstream in &self.upstreams {
             upstream.find_permits(now);
+            upstream.retries.budget.tick(now);
         }
         for journey in &self.journeys {
             journey.tick(&self.upstreams, now);
@@ -388,6 +392,26 @@ mod tests {
         third.press(1.0, at(4));
         let fourth = compile(&["a", "b", "c"], Some(&third), 5);
         assert_eq!(fourth.upstreams[2].limiter.pressure(at(5)), 1.0);
+    }
+
+    #[test]
+    fn what_was_sent_again_stays_counted_over_a_change() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let compile = |keys: &str, previous: Option<&Snapshot>| {
+            let config = config(&["a"], keys);
+            Snapshot::compile(config, OpenKeys::default(), previous, 1, at(1))
+        };
+        let keys = "retries = { budget = 0.0, min_per_second = 1 }";
+        let first = compile(keys, None);
+        let budget = &first.upstreams[0].retries.budget;
+        assert!(budget.take(at(1)) && !budget.take(at(1)));
+        let same = compile(keys, Some(&first));
+        assert!(!same.upstreams[0].retries.budget.take(at(1)));
+        let more = compile("retries = { budget = 1.0, attempts = 2 }", Some(&same));
+        let upstream = &more.upstreams[0];
+        (0..2).for_each(|_| upstream.retries.budget.admitted(0));
+        assert_eq!((upstream.attempts, upstream.retries.status(at(1)).retries), (2, 1));
+        assert!(upstream.retries.budget.take(at(1)));
     }
 
     #[test]

@@ -44,6 +44,12 @@ pub(crate) const BREAKER_STATE: &str = "floodgate_breaker_state";
 pub(crate) const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
 /// 0..1, how full, by upstream.
 pub(crate) const PRESSURE: &str = "floodgate_pressure";
+/// Requests that were sent again, to another server, by upstream and why: `connect`, `stale`, `broken`, `status`.
+pub(crate) const RETRIES: &str = "floodgate_retries_total";
+/// Those that the budget of the upstream did not allow.
+pub(crate) const RETRIES_REFUSED: &str = "floodgate_retries_refused_total";
+/// Retries that a budget would still allow, beside those of each second.
+pub(crate) const RETRY_BUDGET: &str = "floodgate_retry_budget";
 /// 1 while an upstream server is left out since it refused connections.
 pub(crate) const SERVER_EJECTED: &str = "floodgate_server_ejected";
 /// Requests as a shadow configuration would have decided: `admitted`, `rejected`.

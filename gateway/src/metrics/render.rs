@@ -3,6 +3,7 @@
 mod journeys;
 mod keyed;
 mod limits;
+mod retries;
 mod tenants;
 
 use std::fmt::{Display, Write};
@@ -20,6 +21,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     process(shared, snapshot, &mut page);
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
+    retries::render(snapshot, &mut page);
     tiers(snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
