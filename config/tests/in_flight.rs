@@ -78,6 +78,23 @@ fn it_is_explained_with_where_it_comes_from_and_overridden_from_the_environment(
 }
 
 #[test]
+fn figures_go_by_the_permits_there_are_at_first() {
+    let more = "[[tiers]]\nname = \"l1\"\nguaranteed = 0.25\n[[routes]]\nname = \"pay\"\n\
+                [[journeys]]\nname = \"sale\"\nsteps = [\"pay\"]\nreserve = 0.5\nkeys = \"env:K\"\n";
+    let figures = |in_flight: &str| {
+        let loaded = check("x.toml", &(text(in_flight) + more)).unwrap();
+        let upstream = explain(&loaded, Some(Duration::from_millis(10))).upstreams.remove(0);
+        let tier = &upstream.tiers[0];
+        let kept = (upstream.permits, upstream.reserved, tier.guaranteed);
+        (kept, upstream.per_second.unwrap(), tier.served_in_time.unwrap())
+    };
+    let wanted = ((40, 20, 10), 4_000.0, 2_000.0);
+    assert_eq!(figures("40"), wanted);
+    assert_eq!(figures("{ max = 400, start = 40 }"), wanted);
+    assert_eq!(figures("{ max = 400, start = 40, shadow = false }"), wanted);
+}
+
+#[test]
 fn changes_are_told_key_by_key() {
     let parsed = |in_flight: &str| parse("x.toml", &text(in_flight)).unwrap();
     let told = |old: &str, new: &str| -> Vec<String> {

@@ -61,6 +61,7 @@ mod memory;
 mod metrics;
 mod open_keys;
 mod outbound;
+mod percent;
 mod permits;
 mod places;
 mod plain;

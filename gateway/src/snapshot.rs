@@ -319,10 +319,15 @@ impl<'a> Old<'a> {
     }
 }
 
-/// Whether something is bound to paths that customers would evade: grants, limits and shares of keys.
+/// Whether something is bound to paths that one customer would evade: grants, tokens, limits and shares of keys. The rate of
+/// a route is no such thing: it is everybody's, and who spells its path otherwise comes under those of another
+/// route, of its tier and of the upstream. For that alone nobody's careless `//` is refused.
 fn has_one_spelling(config: &Config) -> bool {
+    let is_bound = |meant: &floodgate_config::Route| {
+        meant.require_token || !meant.limits.is_empty() || meant.isolate.is_some()
+    };
     config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant)
-        || config.routes.iter().any(|meant| !meant.limits.is_empty() || meant.isolate.is_some())
+        || config.routes.iter().any(is_bound)
         || config.upstreams.iter().any(|meant| meant.isolate.is_some())
 }
 
@@ -419,5 +424,14 @@ mod tests {
         let has = |isolate| has_one_spelling(&config(&["a"], isolate));
         assert!(!has(""));
         assert!(has("isolate = { key = \"path:sku\", share = 0.3 }"));
+        let route = |keys| {
+            let text = format!(
+                "[upstreams.a]\nservers = [\"127.0.0.1:1\"]\n[jwt]\nkeys = \"env:K\"\n[[routes]]\n{keys}\n"
+            );
+            has_one_spelling(&floodgate_config::parse("test", &text).unwrap())
+        };
+        assert!(route("require_token = true"));
+        assert!(route("limits = [{ key = \"client_ip\", rate = \"1/s\" }]"));
+        assert!(!route("rate = \"1/s\""));
     }
 }

@@ -62,7 +62,8 @@ fn one_journey(seen: &JourneyStatus) -> Value {
     json!({
         "sticky": seen.sticky,
         "keys": seen.keys.as_ref().map(|(source, number)| {
-            json!({ "source": source.to_string(), "number": number })
+            let problem = &seen.keys_problem;
+            json!({ "source": source.to_string(), "number": number, "problem": problem })
         }),
         "rate": entry.rate,
         "capacity": entry.capacity,

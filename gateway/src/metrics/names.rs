@@ -82,6 +82,8 @@ pub(crate) const REPLAYS: &str = "floodgate_replays_total";
 pub(crate) const PURCHASES: &str = "floodgate_purchases";
 /// Memory that they take.
 pub(crate) const PURCHASES_BYTES: &str = "floodgate_purchases_bytes";
+/// 1 while keys cannot be read where they stand, by what names them: `jwt.keys`, `journeys.NAME.keys`; those of before stay.
+pub(crate) const KEYS_BROKEN: &str = "floodgate_keys_broken";
 /// Tokens that were verified, by what they were; one that was seen before is not verified again.
 pub(crate) const TOKENS: &str = "floodgate_tokens_total";
 /// Requests that came, by tenant.
