@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::time::Duration;
+
 use floodgate_config::{Given, changes, check, check_with, explain, parse};
 use floodgate_limiter::{AdaptiveSettings, Algorithm};
 
