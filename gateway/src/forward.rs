@@ -1,10 +1,10 @@
 //! To the upstream and back: choose a server, send, pass the answer on, give the connection back.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use floodgate_config::Stage;
 use floodgate_limiter::Timestamp;
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::admission::Admitted;
 use crate::clock;
+use crate::exchange::Exchange;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
-use crate::pool::{Lease, Pool};
+use crate::pool::Lease;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
@@ -72,7 +73,7 @@ enum Failure {
 /// The reason to answer with instead: what the client did wrong, `upstream_error` or
 /// `upstream_timeout`.
 pub(crate) async fn forward(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     fault: Option<&Fault>,
@@ -83,7 +84,7 @@ pub(crate) async fn forward(
     let due = clock::instant(deadline);
     let is_delayed = || fault.is_some_and(Fault::is_delayed);
     let (mut answer, lease) =
-        match send(pool, upstream, outgoing, now, due).await {
+        match send(exchange, upstream, outgoing, now, due).await {
             Ok(answered) => answered,
             Err(reason) => {
                 let is_late = reason == Reason::UpstreamTimeout;
@@ -115,6 +116,7 @@ pub(crate) async fn forward(
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
         return Ok(Forwarded::Whole(response, now));
     }
+    exchange.stages().enter(Stage::LastByte, clock::now());
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
@@ -133,14 +135,14 @@ pub(crate) async fn forward(
 
 /// Sends until a server has answered well or no other may be asked.
 async fn send(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     now: Timestamp,
     due: Instant,
 ) -> Result<(Box<Answer>, Lease), Reason> {
     let mut tries = Tries::new(upstream, outgoing.retry);
-    let mut lease = obtain(pool, &mut tries, outgoing, Some(now), due).await?;
+    let mut lease = obtain(exchange, &mut tries, outgoing, Some(now), due).await?;
     // What there is to say if no other server has a better answer.
     let mut poor = None;
     loop {
@@ -169,15 +171,17 @@ async fn send(
             }
         }
         outgoing.rewind(due.saturating_duration_since(Instant::now()));
-        match obtain(pool, &mut tries, outgoing, None, due).await {
+        match obtain(exchange, &mut tries, outgoing, None, due).await {
             Ok(next) => lease = next,
             Err(Reason::UpstreamTimeout) => return Err(Reason::UpstreamTimeout),
             Err(_) => break,
         }
     }
+    let (answer, lease) = poor.ok_or(Reason::UpstreamError)?;
     // As it was when that answer came.
     outgoing.set_sent();
-    poor.ok_or(Reason::UpstreamError)
+    exchange.ask(lease.server());
+    Ok((answer, lease))
 }
 
 /// An answer that nobody gets: its connection may carry the next request if all of it is here.
@@ -190,26 +194,34 @@ fn give_up(mut answer: Box<Answer>, lease: Lease) {
 
 /// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh.
 async fn obtain(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     tries: &mut Tries<'_>,
     outgoing: &Outgoing,
     pooled: Option<Timestamp>,
     due: Instant,
 ) -> Result<Lease, Reason> {
     let upstream = tries.upstream();
+    let pool = &exchange.client().worker.pool;
+    let stages = exchange.stages();
     let mut now = pooled.unwrap_or_else(clock::now);
+    stages.enter(Stage::Connect, now);
     loop {
         let server = tries.server(now).ok_or(Reason::UpstreamError)?;
+        exchange.ask(server);
         if pooled.is_some()
             && let Some(lease) = pool.take(upstream, server, now)
         {
+            stages.skip_to(Stage::FirstByte);
             return Ok(lease);
         }
         let connect = pool.connect(upstream, server);
         let connected = Box::pin(tokio::time::timeout_at(due, connect)).await;
         now = clock::now();
         match connected {
-            Ok(Ok(lease)) => return Ok(lease),
+            Ok(Ok(lease)) => {
+                stages.enter(Stage::FirstByte, now);
+                return Ok(lease);
+            }
             Ok(Err(_)) if tries.again(Why::Connect, server, outgoing, now) => {}
             Ok(Err(_)) => return Err(Reason::UpstreamError),
             Err(_) => return Err(Reason::UpstreamTimeout),

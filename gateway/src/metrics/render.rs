@@ -3,10 +3,13 @@
 mod journeys;
 mod keyed;
 mod limits;
+mod objectives;
 mod retries;
 mod tenants;
 
 use std::fmt::{Display, Write};
+
+use floodgate_config::Stage;
 
 use super::{Totals, names};
 use crate::clock;
@@ -23,6 +26,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     upstreams(snapshot, &mut page);
     retries::render(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    objectives::render(shared, snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
     tenants::render(shared, snapshot, &mut page);
@@ -243,6 +247,10 @@ fn tiers(snapshot: &Snapshot, page: &mut Page<'_>) {
         page.histogram(names::STAGE, &[("stage", "upstream"), ("tier", &tier.name)], &upstream);
         let total = tier.stats.totals(|shard| &shard.total);
         page.histogram(names::STAGE, &[("stage", "total"), ("tier", &tier.name)], &total);
+        for stage in Stage::ALL {
+            let labels = [("stage", stage.as_str()), ("tier", &tier.name)];
+            page.histogram(names::STAGE, &labels, &tier.stats.stage(stage));
+        }
     }
 }
 
