@@ -12,6 +12,7 @@ use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
 use crate::objective::Objective;
 use crate::pattern::Pattern;
+use crate::retries::{Retries, Retry};
 use crate::sku::SkuSource;
 
 /// A whole configuration.
@@ -102,6 +103,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Upgraded connections at once.
     pub max_upgraded: u32,
+    /// What is sent again.
+    pub retries: Retries,
     /// What keeps its keys from taking all of it, over all routes.
     pub isolate: Option<Isolate>,
 }
@@ -160,6 +163,8 @@ pub struct Route {
     pub isolate: Option<Isolate>,
     /// Whether nobody is let in without a good token.
     pub require_token: bool,
+    /// Which of its requests are sent again: of a purchase, and of the step that finishes a journey, none.
+    pub retry: Retry,
 }
 
 /// How tokens (RFC 7519) are verified.

@@ -11,9 +11,9 @@ use crate::config::{Config, Tier, Upstream};
 pub struct UpstreamFigures {
     /// Its name.
     pub name: String,
-    /// Requests at it at once, at most.
+    /// Requests at it at once; at first, where their number is found. All that follows goes by these.
     pub permits: u32,
-    /// How many of them there are.
+    /// How that number is found.
     pub in_flight: AdaptiveSettings,
     /// How many of those are kept for the customers of journeys.
     pub reserved: u32,
@@ -49,7 +49,9 @@ pub struct TierFigures {
 impl UpstreamFigures {
     /// The figures of `upstream`, whose requests take `service` each, if that is known.
     pub(crate) fn of(config: &Config, upstream: &Upstream, service: Option<Duration>) -> Self {
-        let limits = &upstream.limits;
+        // As they are at first, where their number is found: the most there may ever be serve nobody yet.
+        let limits = upstream.limits.clone().reserved(upstream.reserved);
+        let limits = &limits.resized(upstream.in_flight.start());
         let service = service.filter(|service| !service.is_zero());
         let per_second = service.map(|it| f64::from(limits.max_in_flight()) / it.as_secs_f64());
         let tier = |(index, tier): (usize, &Tier)| {
@@ -68,7 +70,7 @@ impl UpstreamFigures {
             name: upstream.name.clone(),
             permits: limits.max_in_flight(),
             in_flight: upstream.in_flight,
-            reserved: upstream.reserved,
+            reserved: limits.reserved_permits(),
             places: limits.buffer(),
             per_second,
             tiers: config.tiers.iter().enumerate().map(tier).collect(),

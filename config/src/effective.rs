@@ -197,6 +197,10 @@ fn upstream(upstream: &Upstream) -> Table<'_> {
         ("connect_timeout", time(upstream.connect_timeout)),
         ("idle_timeout", time(upstream.idle_timeout)),
         ("max_upgraded", one(upstream.max_upgraded)),
+        ("retries.budget", one(upstream.retries.budget.ratio())),
+        ("retries.min_per_second", one(upstream.retries.budget.min_per_second())),
+        ("retries.attempts", one(upstream.retries.attempts)),
+        ("retries.on", list(&upstream.retries.on)),
     ]);
     values.extend(isolate(&upstream.isolate));
     Table { section: Section::Upstreams, name: &upstream.name, values }
@@ -243,7 +247,7 @@ pub(crate) fn budget_key(stage: Stage) -> &'static str {
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(11);
+    let mut values = Vec::with_capacity(12);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
@@ -256,6 +260,7 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
     values.push(("require_token", one(route.require_token)));
+    values.push(("retry", one(route.retry.as_str())));
     let limits: Vec<String> = route.limits.iter().map(limit).collect();
     values.push(("limits", list(&limits)));
     values.extend(isolate(&route.isolate));

@@ -16,6 +16,7 @@ use crate::limits::MOST as MAX_LIMITS;
 use crate::objective::Window;
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
+use crate::retries::{FileRetries, Retry};
 use crate::size::Size;
 use crate::sku::TypedSku;
 use crate::table::table;
@@ -133,6 +134,8 @@ table! {
         default idle_timeout: Timeout = Timeout::from_secs(30),
         /// Upgraded connections (WebSocket) at once; they hold no permit.
         default max_upgraded: Integer<0, 1_000_000> = Integer(1_024),
+        /// What is sent again, to another server, when one has failed.
+        inner retries: FileRetries,
         /// How much of it one key may take, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
         optional isolate: FileIsolate,
     }
@@ -241,6 +244,8 @@ table! {
         default once: bool = false,
         /// Nobody is let in without a good bearer token: 401.
         default require_token: bool = false,
+        /// Which of its requests are sent to another server when one has failed: `"idempotent"`: those of which nothing was sent, and GET, HEAD, OPTIONS, TRACE, PUT and DELETE whose body is here; `"unsent"`: only those of which nothing was sent; `"off"`: none. A purchase, and the step that finishes a journey, never are.
+        default retry: Retry = Retry::Idempotent,
         /// Limits of each key's own, such as `[{ key = "client_ip", rate = "10/s", burst = 20 }]`; what is over one of them is 429.
         default limits: List<FileLimit, 0, MAX_LIMITS> = List(Vec::new()),
         /// How much of the upstream one key may take through this route, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.

@@ -100,12 +100,13 @@ impl Sources {
     }
 }
 
-/// With the keys that say how the number of permits is found in place of their table.
+/// With the keys that say how the number of permits is found in place of their table, and those of the retries.
 fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
     let mut typed = upstream.typed();
     let found = upstream.max_in_flight.typed();
     typed.retain(|(key, _)| *key != "max_in_flight" || found.is_empty());
     typed.extend(found);
+    typed.extend(upstream.retries.typed_below());
     typed
 }
 

@@ -45,6 +45,7 @@ mod pattern;
 mod problem;
 mod rate;
 mod reader;
+mod retries;
 mod schema;
 mod size;
 mod sku;
@@ -73,6 +74,7 @@ pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, 
 pub use objective::{Objective, Stage};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};
+pub use retries::{Retries, Retry, RetryOn};
 pub use schema::schema;
 pub use sku::SkuSource;
 pub use source::Place;

@@ -16,6 +16,7 @@ use crate::names::{Names, listed, refer};
 use crate::objective::{Promised, objective};
 use crate::problem::Report;
 use crate::rate::Ceiling;
+use crate::retries::Retry;
 use crate::source::Span;
 use crate::tenants::{jwt, tenants};
 use crate::value::{Complaint, Name, Setting};
@@ -230,6 +231,7 @@ fn upstream(
     let rate = rate(&typed.rate, &typed.burst, &path, report);
     let rate_shadow = rate_shadow(&typed.rate, &typed.rate_shadow, &path, report);
     let isolate = isolate(&typed.isolate, None, &path, report);
+    let retries = typed.retries.meant(&format!("{path}.retries"), report)?;
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
         let key = format!("{path}.servers[{index}]");
@@ -263,6 +265,7 @@ fn upstream(
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
+            retries,
             isolate,
         }),
         Err(error) => {
@@ -369,6 +372,7 @@ fn route(
         sku,
         once: typed.once.value,
         require_token: typed.require_token.value,
+        retry: if typed.once.value { Retry::Off } else { typed.retry.value },
         limits,
         isolate,
     })

@@ -11,6 +11,7 @@ use crate::derived::{most_waiting, per_second, places};
 use crate::file::FileConfig;
 use crate::journeys;
 use crate::problem::Report;
+use crate::retries::Retry;
 use crate::tenants;
 
 /// Pairs of routes that are compared: enough for 2,000 routes in a few milliseconds.
@@ -255,6 +256,13 @@ fn routes(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let span = typed.rate.as_ref().and_then(|rate| rate.span).unwrap_or(at);
             let message = format!("`rate` of the route `{}` can never be reached", route.name);
             report.warning(format!("{path}.rate"), span, message, suggestion);
+        }
+        // To type the default is to leave it out.
+        let is_told = |typed| typed != Retry::default() && typed != route.retry;
+        if let Some(span) = typed.retry.span.filter(|_| is_told(typed.retry.value)) {
+            let message = format!("nothing of the route `{}` is sent again", route.name);
+            let suggestion = "it buys, or finishes a journey: leave `retry` out, or \"off\"";
+            report.warning(format!("{path}.retry"), span, message, suggestion);
         }
         pairs += index;
         if pairs > PAIRS {

@@ -116,7 +116,17 @@ fn every_key_that_can_be_set_is_told_of() {
             "rate = \"9/s\"\nburst = 2",
             "routes.route-1.burst: 1 -> 2",
         ),
-        ("[[routes]]", "", "once = true", "routes.route-1.once: false -> true"),
+        ("[[routes]]\nretry = \"off\"", "", "once = true", "routes.route-1.once: false -> true"),
+        ("[[routes]]", "", "retry = \"unsent\"", "routes.route-1.retry: idempotent -> unsent"),
+        ("", "", "retries = { budget = 0.2 }", "upstreams.checkout.retries.budget: 0.1 -> 0.2"),
+        ("", "", "retries.min_per_second = 0", "upstreams.checkout.retries.min_per_second: 3 -> 0"),
+        ("", "", "retries.attempts = 0", "upstreams.checkout.retries.attempts: 1 -> 0"),
+        (
+            "",
+            "",
+            "retries.on = [\"503\"]",
+            "upstreams.checkout.retries.on: [\"connect\", \"broken\"] -> [\"503\"]",
+        ),
         ("[[routes]]", "", "sku = \"query:Id\"", "+ routes.route-1.sku: query:Id"),
         (
             "[[routes]]\npath = \"/{a}/{*b}\"",
@@ -139,7 +149,6 @@ fn every_key_that_can_be_set_is_told_of() {
             "journeys.sale.identity: device -> header:x-user",
         ),
         (JOURNEY, "", "sticky = \"stage\"", "journeys.sale.sticky: grant -> stage"),
-        (JOURNEY, "", "finish = { step = \"cart\" }", "journeys.sale.finish.step: pay -> cart"),
         (
             JOURNEY,
             "",
@@ -167,13 +176,16 @@ fn a_journey_is_told_of_by_its_name_and_its_steps_by_theirs() {
     assert_eq!(
         told_of(JOURNEY, &swapped),
         [
+            "routes.cart.retry: idempotent -> off",
+            "routes.pay.retry: off -> idempotent",
             r#"journeys.sale.steps: ["cart", "pay"] -> ["pay", "cart"]"#,
             "journeys.sale.finish.step: pay -> cart",
         ]
     );
     let lines = told_of(routes, JOURNEY);
-    assert_eq!(lines.len(), 12, "{lines:?}");
-    assert!(lines.iter().all(|line| line.starts_with("+ journeys.sale.")), "{lines:?}");
+    assert_eq!(lines.len(), 13, "{lines:?}");
+    assert_eq!(lines[0], "routes.pay.retry: idempotent -> off");
+    assert!(lines[1..].iter().all(|line| line.starts_with("+ journeys.sale.")), "{lines:?}");
 }
 
 #[test]
@@ -236,10 +248,10 @@ fn an_upstream_that_comes_or_goes_is_told_key_by_key() {
     let routes = "[[routes]]\nupstream = \"checkout\"\n";
     let lines = told_of(routes, &format!("{spare}{routes}"));
     assert_eq!(lines.first().unwrap(), "+ upstreams.spare.servers: [\"h:1\"]");
-    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert_eq!(lines.len(), 10, "{lines:?}");
     let lines = told_of(&format!("{spare}{routes}"), routes);
     assert!(lines.iter().all(|line| line.starts_with("- upstreams.spare.")), "{lines:?}");
-    assert_eq!(lines.len(), 6);
+    assert_eq!(lines.len(), 10);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn environment() -> Vec<(String, String)> {
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let variables = [
         ("FLOODGATE__UPSTREAMS__CHECKOUT__MAX_IN_FLIGHT", "32"),
+        ("FLOODGATE__UPSTREAMS__CHECKOUT__RETRIES__ON", "[\"connect\", \"503\"]"),
         ("FLOODGATE__TIERS__L1__WATERMARKS__HIGH", "0.9"),
         ("FLOODGATE__TIERS__L1__OBJECTIVE__LATENCY", "150ms"),
         ("FLOODGATE__JOURNEYS__SALE__TTL", "60s"),
@@ -54,6 +55,13 @@ fn every_value_is_told_with_where_it_comes_from() {
             "environment: FLOODGATE__UPSTREAMS__CHECKOUT__MAX_IN_FLIGHT",
         ),
         ("upstreams.checkout.buffer", "1000", "sale.toml:3"),
+        ("upstreams.checkout.retries.budget", "0.1", "default"),
+        (
+            "upstreams.checkout.retries.on",
+            "[\"connect\", \"503\"]",
+            "environment: FLOODGATE__UPSTREAMS__CHECKOUT__RETRIES__ON",
+        ),
+        ("routes.order.retry", "off", "default"),
         ("tiers.l1.max_wait", "500ms", "default"),
         ("tiers.l1.watermarks.high", "0.9", "environment: FLOODGATE__TIERS__L1__WATERMARKS__HIGH"),
         ("tiers.l1.watermarks.low", "0.8", "sale.toml:6"),
@@ -171,10 +179,13 @@ fn an_explanation_reads_well() {
     let text = "[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\nmax_in_flight = 0\n[[tiers]]\n[[tiers]]\nmax_wait = \"0ms\"\n";
     let explained = explain(&check("sale.toml", text).unwrap(), None).to_string();
     let lines: Vec<&str> = explained.lines().collect();
-    assert_eq!(lines[0], "server.listen                          0.0.0.0:8080        default");
+    assert_eq!(
+        lines[0],
+        "server.listen                              0.0.0.0:8080           default"
+    );
     assert_eq!(
         lines[15],
-        "upstreams.checkout.servers             [\"127.0.0.1:9000\"]  sale.toml:2"
+        "upstreams.checkout.servers                 [\"127.0.0.1:9000\"]     sale.toml:2"
     );
     let told = explained.split_once("\nupstream ").unwrap().1;
     assert_eq!(

@@ -57,6 +57,7 @@ fn the_schema_accepts_every_example() {
         "limits.toml",
         "minimal.toml",
         "objectives.toml",
+        "retries.toml",
         "shares.toml",
         "tenants.toml",
     ] {

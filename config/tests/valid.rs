@@ -31,6 +31,7 @@ fn every_example_loads_without_a_warning() {
         "limits.toml",
         "minimal.toml",
         "objectives.toml",
+        "retries.toml",
         "shares.toml",
         "tenants.toml",
     ] {

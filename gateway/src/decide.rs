@@ -9,6 +9,7 @@ use crate::classify::{HeadView, classify};
 use crate::deadline::Deadline;
 use crate::journey::Part;
 use crate::keyed::{Asked, Limited, Seen};
+use crate::percent;
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -186,10 +187,7 @@ fn is_plain(path: &[u8]) -> bool {
             },
             b'\\' => return false,
             b'%' => {
-                let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-                let Some(decoded) = digit(0).zip(digit(1)).map(|(a, b)| (a * 16 + b) as u8) else {
-                    return false;
-                };
+                let Some(decoded) = percent::octet(behind) else { return false };
                 if decoded.is_ascii_alphanumeric() || b"-._~/\\%".contains(&decoded) {
                     return false;
                 }

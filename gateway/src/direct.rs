@@ -205,6 +205,7 @@ impl Direct {
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);
         outgoing.hurries = self.said.is_shorter;
+        outgoing.retry = route.retry;
         let sent =
             service::send(exchange, upstream, &mut outgoing, None, admitted, now, deadline).await;
         let answer = sent.unwrap_or_else(|reason| self.refusal(exchange, reason, clock::now()));

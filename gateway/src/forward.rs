@@ -18,6 +18,7 @@ use crate::pool::Lease;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
+use crate::retry::{Tries, Why};
 use crate::upstream::Upstream;
 
 /// What came back.
@@ -146,8 +147,7 @@ pub(crate) async fn forward(
     })
 }
 
-/// Sends until a server has answered or nothing is left to try: another server after a refused
-/// connection, a fresh connection after a stale one, and no request twice that may have been seen.
+/// Sends until a server has answered well or no other may be asked.
 async fn send(
     exchange: &Exchange,
     upstream: &Arc<Upstream>,
@@ -155,37 +155,72 @@ async fn send(
     now: Timestamp,
     due: Instant,
 ) -> Result<(Box<Answer>, Lease), Reason> {
-    let mut lease = obtain(exchange, upstream, Some(now), due).await?;
+    let mut tries = Tries::new(upstream, outgoing.retry);
+    let mut lease = obtain(exchange, &mut tries, outgoing, Some(now), due).await?;
+    // What there is to say if no other server has a better answer.
+    let mut poor = None;
     loop {
+        // The one place where it is known how a server has done.
         match attempt(&mut lease, outgoing, due).await {
-            Ok(answer) => return Ok((answer, lease)),
-            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
-            Err(Failure::NoAnswer(why)) if lease.reused => {
-                if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
-                    return Err(Reason::UpstreamError);
+            Ok(answer) => {
+                let goes_on = outgoing.is_sent()
+                    && tries.is_poor(answer.head.status)
+                    && tries.again(Why::Status, lease.server(), outgoing, clock::now());
+                if !goes_on {
+                    if let Some((poor, lease)) = poor {
+                        give_up(poor, lease);
+                    }
+                    return Ok((answer, lease));
                 }
-                lease = obtain(exchange, upstream, None, due).await?;
+                poor = Some((answer, lease));
             }
-            Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
+            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
+            Err(Failure::Client) => return Err(Reason::UpstreamError),
+            Err(Failure::NoAnswer(how)) => {
+                let is_stale = lease.reused && matches!(how, NoAnswer::Silence);
+                let why = if is_stale { Why::Stale } else { Why::Broken };
+                if !tries.again(why, lease.server(), outgoing, clock::now()) {
+                    break;
+                }
+            }
         }
+        outgoing.rewind(due.saturating_duration_since(Instant::now()));
+        match obtain(exchange, &mut tries, outgoing, None, due).await {
+            Ok(next) => lease = next,
+            Err(Reason::UpstreamTimeout) => return Err(Reason::UpstreamTimeout),
+            Err(_) => break,
+        }
+    }
+    let (answer, lease) = poor.ok_or(Reason::UpstreamError)?;
+    // As it was when that answer came.
+    outgoing.set_sent();
+    exchange.ask(lease.server());
+    Ok((answer, lease))
+}
+
+/// An answer that nobody gets: its connection may carry the next request if all of it is here.
+fn give_up(mut answer: Box<Answer>, lease: Lease) {
+    let is_whole = answer.body.take_whole(&mut answer.behind).is_some();
+    if is_whole && answer.keeps_alive && answer.behind.is_empty() {
+        lease.give_back(clock::now());
     }
 }
 
-/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh,
-/// trying every server once.
+/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh.
 async fn obtain(
     exchange: &Exchange,
-    upstream: &Arc<Upstream>,
+    tries: &mut Tries<'_>,
+    outgoing: &Outgoing,
     pooled: Option<Timestamp>,
     due: Instant,
 ) -> Result<Lease, Reason> {
+    let upstream = tries.upstream();
     let pool = &exchange.client().worker.pool;
     let stages = exchange.stages();
-    let mut tried = Vec::new();
     let mut now = pooled.unwrap_or_else(clock::now);
     stages.enter(Stage::Connect, now);
     loop {
-        let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
+        let server = tries.server(now).ok_or(Reason::UpstreamError)?;
         exchange.ask(server);
         if pooled.is_some()
             && let Some(lease) = pool.take(upstream, server, now)
@@ -193,15 +228,18 @@ async fn obtain(
             stages.skip_to(Stage::FirstByte);
             return Ok(lease);
         }
-        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
+        let connect = pool.connect(upstream, server);
+        let connected = Box::pin(tokio::time::timeout_at(due, connect)).await;
+        now = clock::now();
+        match connected {
             Ok(Ok(lease)) => {
-                stages.enter(Stage::FirstByte, clock::now());
+                stages.enter(Stage::FirstByte, now);
                 return Ok(lease);
             }
-            Ok(Err(_)) => tried.push(server.id),
+            Ok(Err(_)) if tries.again(Why::Connect, server, outgoing, now) => {}
+            Ok(Err(_)) => return Err(Reason::UpstreamError),
             Err(_) => return Err(Reason::UpstreamTimeout),
         }
-        now = clock::now();
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
 //! accept        turnstile    decide      request_body    service          exchange
-//! worker        verdict      classify    admission       forward          metrics
+//! worker        verdict      classify    admission       forward, retry   metrics
 //! connections   refusals     fields      (limiter)       upstream, pool   explain
 //! connection    http1        journey     come_back       headers
 //! wheel         inlet, link  grant       capacity        outbound
@@ -62,6 +62,7 @@ mod metrics;
 mod objective;
 mod open_keys;
 mod outbound;
+mod percent;
 mod permits;
 mod places;
 mod plain;
@@ -73,6 +74,7 @@ mod refusals;
 mod request_body;
 mod respond;
 mod response_body;
+mod retry;
 mod service;
 mod shadow;
 mod shared;

@@ -159,6 +159,11 @@ impl Pool {
 // === impl Lease ===
 
 impl Lease {
+    /// Whom the request is with.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        self.visit.server()
+    }
+
     /// Back into the pool at `now`: the connection stands between two requests.
     pub(crate) fn give_back(self, now: Timestamp) {
         self.pool.put(self.visit.server(), self.connection, &self.upstream, now);

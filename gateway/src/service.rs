@@ -217,6 +217,7 @@ async fn pass(
         Outgoing::new(head, &hop, body)
     };
     outgoing.hurries = is_own;
+    outgoing.retry = route.retry;
     let fault = fault.as_deref();
     let sent = send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await;
     outgoing.discard();
@@ -236,6 +237,7 @@ pub(crate) async fn send(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Response<ResponseBody>, Reason> {
+    upstream.retries.budget.admitted(exchange.client().worker.index);
     let may_switch = outgoing.may_switch;
     let forwarded = match forward::forward(
         exchange, upstream, outgoing, fault, admitted, now, deadline,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::{Config, Identity, Sticky, TenantSource};
+use floodgate_config::{Config, Identity, Retry, Sticky, TenantSource};
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
@@ -95,6 +95,8 @@ pub(crate) struct Route {
     pub upstream: usize,
     /// Longest request body in bytes.
     pub max_body: u64,
+    /// Which of its requests are sent again.
+    pub retry: Retry,
     /// Index of its journey, and which step of that it is.
     pub journey: Option<(usize, usize)>,
     /// What its decisions are kept under.
@@ -140,7 +142,7 @@ impl Snapshot {
             config.tiers.iter().map(|tier| earlier(&tier.name)).collect();
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
-            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
+            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, cores, now))
         });
         let shares: Vec<Option<Arc<Shares>>> = config
             .upstreams
@@ -181,6 +183,7 @@ impl Snapshot {
                 tier: meant.tier,
                 upstream: meant.upstream,
                 max_body: meant.max_body,
+                retry: meant.retry,
                 journey: meant.journey,
                 names: Arc::new(RouteNames {
                     route: meant.name.clone(),
@@ -240,6 +243,7 @@ impl Snapshot {
     pub(crate) fn tick(&self, now: Timestamp) {
         for upstream in &self.upstreams {
             upstream.find_permits(now);
+            upstream.retries.budget.tick(now);
         }
         for journey in &self.journeys {
             journey.tick(&self.upstreams, now);
@@ -328,10 +332,15 @@ impl<'a> Old<'a> {
     }
 }
 
-/// Whether something is bound to paths that customers would evade: grants, limits and shares of keys.
+/// Whether something is bound to paths that one customer would evade: grants, tokens, limits and shares of keys. The rate of
+/// a route is no such thing: it is everybody's, and who spells its path otherwise comes under those of another
+/// route, of its tier and of the upstream. For that alone nobody's careless `//` is refused.
 fn has_one_spelling(config: &Config) -> bool {
+    let is_bound = |meant: &floodgate_config::Route| {
+        meant.require_token || !meant.limits.is_empty() || meant.isolate.is_some()
+    };
     config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant)
-        || config.routes.iter().any(|meant| !meant.limits.is_empty() || meant.isolate.is_some())
+        || config.routes.iter().any(is_bound)
         || config.upstreams.iter().any(|meant| meant.isolate.is_some())
 }
 
@@ -408,9 +417,38 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_again_stays_counted_over_a_change() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let compile = |keys: &str, previous: Option<&Snapshot>| {
+            let config = config(&["a"], keys);
+            Snapshot::compile(config, OpenKeys::default(), previous, 1, at(1))
+        };
+        let keys = "retries = { budget = 0.0, min_per_second = 1 }";
+        let first = compile(keys, None);
+        let budget = &first.upstreams[0].retries.budget;
+        assert!(budget.take(at(1)) && !budget.take(at(1)));
+        let same = compile(keys, Some(&first));
+        assert!(!same.upstreams[0].retries.budget.take(at(1)));
+        let more = compile("retries = { budget = 1.0, attempts = 2 }", Some(&same));
+        let upstream = &more.upstreams[0];
+        (0..2).for_each(|_| upstream.retries.budget.admitted(0));
+        assert_eq!((upstream.attempts, upstream.retries.status(at(1)).retries), (2, 1));
+        assert!(upstream.retries.budget.take(at(1)));
+    }
+
+    #[test]
     fn paths_have_one_spelling_where_anything_goes_by_them() {
         let has = |isolate| has_one_spelling(&config(&["a"], isolate));
         assert!(!has(""));
         assert!(has("isolate = { key = \"path:sku\", share = 0.3 }"));
+        let route = |keys| {
+            let text = format!(
+                "[upstreams.a]\nservers = [\"127.0.0.1:1\"]\n[jwt]\nkeys = \"env:K\"\n[[routes]]\n{keys}\n"
+            );
+            has_one_spelling(&floodgate_config::parse("test", &text).unwrap())
+        };
+        assert!(route("require_token = true"));
+        assert!(route("limits = [{ key = \"client_ip\", rate = \"1/s\" }]"));
+        assert!(!route("rate = \"1/s\""));
     }
 }

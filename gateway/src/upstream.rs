@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use floodgate_config::ServerAddress;
+use floodgate_config::{RetryOn, ServerAddress};
 use floodgate_limiter::{Gcra, Limiter, Timestamp};
 use http::HeaderValue;
 
 use crate::capacity::Capacity;
 use crate::permits::Permits;
 use crate::places::{Place, Places};
+use crate::retry::Retries;
 use crate::snapshot::carried_rate;
 
 /// How long a server is left out after its first refused connection; doubles with each in a row.
@@ -55,6 +56,12 @@ pub(crate) struct Upstream {
     pub max_upgraded: u32,
     /// How many requests it can take.
     pub capacity: Arc<Capacity>,
+    /// What is left to be sent again.
+    pub retries: Arc<Retries>,
+    /// How often one request is sent again.
+    pub attempts: u32,
+    /// After which failures.
+    pub retry_on: Vec<RetryOn>,
 }
 
 /// One server of an upstream.
@@ -80,11 +87,12 @@ pub(crate) struct Visit(Arc<Server>);
 // === impl Upstream ===
 
 impl Upstream {
-    /// As `meant`, with the state that `old` has, whose tiers stood where `from` says.
+    /// As `meant`, with the state that `old` has, whose tiers stood where `from` says, for `cores` cores.
     pub(crate) fn compile(
         meant: &floodgate_config::Upstream,
         old: Option<&Self>,
         from: &[Option<usize>],
+        cores: usize,
         now: Timestamp,
     ) -> Self {
         let limits = meant.limits.clone().reserved(meant.reserved);
@@ -118,6 +126,9 @@ impl Upstream {
                 || Arc::new(Capacity::assumed(meant.limits.max_in_flight())),
                 |old| Arc::clone(&old.capacity),
             ),
+            retries: Retries::carry(&meant.retries, old.map(|old| &old.retries), cores, now),
+            attempts: meant.retries.attempts,
+            retry_on: meant.retries.on.clone(),
         }
     }
 

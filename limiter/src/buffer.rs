@@ -14,6 +14,7 @@ use crate::gate::{Floors, Gate};
 use crate::limits::Limits;
 use crate::permit::Given;
 use crate::rejection::Rejection;
+use crate::shares::Shares;
 use crate::slab::{Entry, Slab, State};
 use crate::tier::{MAX_TIERS, Marks, Tier, TierId};
 use crate::timestamp::{Timestamp, saturating_nanos};
@@ -240,7 +241,8 @@ impl Buffer {
     }
 
     /// Brings pressures, breakers and estimates up to `now`.
-    pub(crate) fn refresh(&mut self, now: Timestamp, service: Service) {
+    pub(crate) fn refresh(&mut self, now: Timestamp, service: Service, shares: &Shares) {
+        self.see_owed(shares);
         // The time that the newest has to wait for the others: with one waiter left there is no delay, however slow the
         // upstream, or shedding would empty the buffer and leave the upstream idle (as CoDel, RFC 8289, never drops the
         // last packet).

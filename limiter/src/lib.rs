@@ -50,6 +50,7 @@ mod permit;
 mod queue;
 mod rate;
 mod rejection;
+mod retries;
 mod returns;
 mod shares;
 mod slab;
@@ -86,6 +87,7 @@ pub use once::{Begin, Claim, Follow, Followed, MAX_FOLLOWERS, Once, OnceSettings
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
+pub use retries::{RetryBudget, RetryLimits, RetryLimitsError, RetryStatus};
 pub use returns::{Returns, Standing};
 pub use status::{Status, TierStatus, Totals};
 pub use stock::{Seen, Stock};

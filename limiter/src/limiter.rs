@@ -234,7 +234,7 @@ impl Limiter {
             return Decision::Reject(Rejection::Closed);
         }
         // Time alone can let a breaker reset.
-        buffer.refresh(now, service);
+        buffer.refresh(now, service, &self.shares);
         let (tier, rank) = (buffer.index_of(class.tier), class.rank);
         let displaced = loop {
             let Err(word) = self.take_free(rank) else {
@@ -357,7 +357,7 @@ impl Limiter {
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
     pub(crate) fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
         let service = self.counters.service();
-        buffer.refresh(now, service);
+        buffer.refresh(now, service, &self.shares);
         // Relaxed: the words stand for themselves, nothing else is read on the strength of them. Written only on change:
         // a write takes the line from every core that reads it.
         let write = |word: &AtomicU64, new| {

@@ -36,6 +36,8 @@ pub(crate) struct Tier {
     pub(crate) guarantee: Guarantee,
     /// Where those of it that are in flight are counted, if they are.
     pub(crate) counter: u8,
+    /// How many of the permits that it is guaranteed it did not have when that was last looked at.
+    pub(crate) owed: u32,
     pub(crate) queue: Queue,
     /// Where it stands in the order of service among the lower tiers: the least is next.
     pub(crate) pass: u64,
@@ -100,6 +102,7 @@ impl Tier {
             // Who never waits is handed nothing.
             guarantee: if limits.max_wait.is_zero() { Guarantee::NONE } else { guarantee },
             counter: u8::MAX,
+            owed: 0,
             queue: Queue::EMPTY,
             pass,
             breaker: Breaker::new(),

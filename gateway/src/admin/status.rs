@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{keys, latch, objectives, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
+use crate::retry::{Retries, Why};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -62,7 +63,8 @@ fn one_journey(seen: &JourneyStatus) -> Value {
     json!({
         "sticky": seen.sticky,
         "keys": seen.keys.as_ref().map(|(source, number)| {
-            json!({ "source": source.to_string(), "number": number })
+            let problem = &seen.keys_problem;
+            json!({ "source": source.to_string(), "number": number, "problem": problem })
         }),
         "rate": entry.rate,
         "capacity": entry.capacity,
@@ -94,6 +96,23 @@ fn adaptive(found: &AdaptiveStatus, now: Timestamp) -> Value {
         "moved": found.why.as_str(),
         "moved_ms_ago": now.saturating_since(found.moved_at).as_secs_f64() * 1e3,
         "rests": found.rests.map(Rests::as_str),
+    })
+}
+
+/// What was sent again, and what the budget has left: of the last ten seconds.
+fn retries(retries: &Retries, now: Timestamp) -> Value {
+    let budget = retries.status(now);
+    let made: Map<_, _> = Why::NAMES
+        .iter()
+        .zip(retries.made())
+        .map(|(why, count)| ((*why).to_owned(), count.into()))
+        .collect();
+    json!({
+        "made": made,
+        "refused": retries.refused(),
+        "admitted_lately": budget.admitted,
+        "made_lately": budget.retries,
+        "left": budget.left,
     })
 }
 
@@ -139,6 +158,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
         "queue_delay_ms": status.queue_delay.as_secs_f64() * 1e3,
         "mean_service_ms": status.mean_service.as_secs_f64() * 1e3,
         "upgraded": upstream.upgraded.taken(),
+        "retries": retries(&upstream.retries, now),
         // Failing upstreams are not yet told from slow ones.
         "circuit": "closed",
         "tiers": tiers,

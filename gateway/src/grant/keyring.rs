@@ -150,6 +150,11 @@ impl<K: KeyText> Keyring<K> {
         &self.source
     }
 
+    /// What is wrong with them where they stand, if anything is, so that others are live: one sentence.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The live ones.
     pub(crate) fn keys(&self) -> Guard<Arc<K>> {
         self.live.load()
@@ -267,9 +272,11 @@ mod tests {
             assert!(ring.reload().is_err());
             assert_eq!(ring.reload(), Ok(Reload::Same));
             assert_eq!(**ring.keys(), Keys::parse(&key).unwrap());
+            assert!(ring.problem().unwrap().contains("grant.keys: "));
         }
         file(&dir, &key);
         assert_eq!(ring.reload(), Ok(Reload::Same));
+        assert_eq!(ring.problem(), None);
         file(&dir, "abc");
         assert!(ring.reload().is_err(), "what is broken anew is told anew");
     }

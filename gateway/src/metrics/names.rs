@@ -56,6 +56,12 @@ pub(crate) const BREAKER_STATE: &str = "floodgate_breaker_state";
 pub(crate) const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
 /// 0..1, how full, by upstream.
 pub(crate) const PRESSURE: &str = "floodgate_pressure";
+/// Requests that were sent again, to another server, by upstream and why: `connect`, `stale`, `broken`, `status`.
+pub(crate) const RETRIES: &str = "floodgate_retries_total";
+/// Those that the budget of the upstream did not allow.
+pub(crate) const RETRIES_REFUSED: &str = "floodgate_retries_refused_total";
+/// Retries that a budget would still allow, beside those of each second.
+pub(crate) const RETRY_BUDGET: &str = "floodgate_retry_budget";
 /// 1 while an upstream server is left out since it refused connections.
 pub(crate) const SERVER_EJECTED: &str = "floodgate_server_ejected";
 /// Requests as a shadow configuration would have decided: `admitted`, `rejected`.
@@ -90,6 +96,8 @@ pub(crate) const REPLAYS: &str = "floodgate_replays_total";
 pub(crate) const PURCHASES: &str = "floodgate_purchases";
 /// Memory that they take.
 pub(crate) const PURCHASES_BYTES: &str = "floodgate_purchases_bytes";
+/// 1 while keys cannot be read where they stand, by what names them: `jwt.keys`, `journeys.NAME.keys`; those of before stay.
+pub(crate) const KEYS_BROKEN: &str = "floodgate_keys_broken";
 /// Tokens that were verified, by what they were; one that was seen before is not verified again.
 pub(crate) const TOKENS: &str = "floodgate_tokens_total";
 /// Requests that came, by tenant.

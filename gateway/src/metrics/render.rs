@@ -4,6 +4,7 @@ mod journeys;
 mod keyed;
 mod limits;
 mod objectives;
+mod retries;
 mod tenants;
 
 use std::fmt::{Display, Write};
@@ -24,6 +25,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     process(shared, snapshot, &mut page);
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
+    retries::render(snapshot, &mut page);
     tiers(snapshot, &mut page);
     objectives::render(shared, snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
@@ -35,10 +37,28 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
 fn process(shared: &Shared, snapshot: &Snapshot, page: &mut Page<'_>) {
     page.family(names::CONFIG_GENERATION, "gauge", "Number of the live configuration.");
     page.sample(names::CONFIG_GENERATION, &[], snapshot.generation);
+    keys(snapshot, page);
     page.family(names::CONNECTIONS, "gauge", "Downstream connections by state.");
     let upgraded: u32 = snapshot.upstreams.iter().map(|upstream| upstream.upgraded.taken()).sum();
     page.sample(names::CONNECTIONS, &[("state", "open")], shared.connections.open());
     page.sample(names::CONNECTIONS, &[("state", "upgraded")], upgraded);
+}
+
+/// Whether the keys can be read.
+fn keys(snapshot: &Snapshot, page: &mut Page<'_>) {
+    let tokens = snapshot.jwt.iter().map(|jwt| ("jwt.keys".to_owned(), jwt.keyring().problem()));
+    let journeys = snapshot
+        .journeys
+        .iter()
+        .map(|journey| (format!("journeys.{}.keys", journey.name), journey.keyring().problem()));
+    page.family(
+        names::KEYS_BROKEN,
+        "gauge",
+        "1 while keys cannot be read and those of before stay.",
+    );
+    for (path, problem) in tokens.chain(journeys) {
+        page.sample(names::KEYS_BROKEN, &[("keys", &path)], u8::from(problem.is_some()));
+    }
 }
 
 /// Appends what a shadow configuration would have done.
