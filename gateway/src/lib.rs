@@ -13,7 +13,7 @@
 //! closing                    stock       respond         response_body
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            permits, memory, keyed, deadline
+//!                            permits, memory, keyed, deadline              machine
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -57,6 +57,7 @@ mod jwt;
 mod keyed;
 mod link;
 mod listener;
+mod machine;
 mod memory;
 mod metrics;
 mod open_keys;

@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::connections::Connections;
 use crate::explain::Decisions;
+use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub decisions: Decisions,
     /// How full the memory of the process is.
     pub memory: Memory,
+    /// What the kernel tells of the process.
+    pub machine: Machine,
     /// Refuse what comes, finish what is there.
     pub draining: AtomicBool,
     /// Who is connected.
@@ -52,6 +55,7 @@ impl Shared {
             shadow: ArcSwapOption::empty(),
             decisions: Decisions::new(cores),
             memory: Memory::default(),
+            machine: Machine::new(cores),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),

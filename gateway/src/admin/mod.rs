@@ -6,6 +6,7 @@ mod config;
 mod explain;
 mod keys;
 mod latch;
+mod machine;
 mod query;
 mod shadow;
 mod status;
@@ -15,7 +16,7 @@ mod token;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -30,6 +31,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::allocator;
 use crate::control::{Control, Watch};
+use crate::machine::Look;
 use crate::memory::Kernel;
 use crate::shared::Shared;
 use crate::{clock, metrics};
@@ -52,7 +54,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the memory of the process is looked at: a few reads of the kernel's files, which a thread that serves
 /// customers had better not wait for.
 const MEMORY_LOOK: Duration = Duration::from_millis(100);
-/// How often the exporter's histograms are emptied, lest they keep every sample.
+/// How often the exporter's histograms are emptied, lest they keep every sample, and the machine is looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// What the admin listener knows.
@@ -100,11 +102,13 @@ impl Admin {
         let mut memory_look = tokio::time::interval(MEMORY_LOOK);
         memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kernel = Kernel::new();
+        let mut look = Look::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
+                    look.look(&self.shared.machine, Instant::now());
                 }
                 _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {

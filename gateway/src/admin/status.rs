@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch, tenants};
+use super::{keys, latch, machine, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -35,6 +35,8 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "limit": shared.memory.limit(),
             "pressure": shared.memory.pressure(),
         },
+        "process": machine::process(shared),
+        "workers": machine::workers(&shared.machine),
         "upstreams": upstreams,
         "journeys": journeys,
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),

@@ -3,6 +3,7 @@
 mod journeys;
 mod keyed;
 mod limits;
+mod machine;
 mod tenants;
 
 use std::fmt::{Display, Write};
@@ -22,6 +23,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
+    machine::render(shared, &mut page);
     journeys::render(snapshot, &mut page);
     tenants::render(shared, snapshot, &mut page);
     keyed::render(snapshot, &mut page);
