@@ -162,6 +162,7 @@ impl Direct {
     ) -> (Response<ResponseBody>, Vec<u8>) {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
+        let upstream = &snapshot.upstreams[route.upstream];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
         let turn = match admission::ask(
@@ -175,7 +176,9 @@ impl Direct {
         ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
             Ok(Turn::Later(ticket, held)) => {
-                let turn = Box::pin(admission::wait(ticket, held)).await;
+                let turn =
+                    Box::pin(admission::wait(ticket, held, Some((upstream.number, route.tier))))
+                        .await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),
@@ -188,7 +191,6 @@ impl Direct {
             }
         };
         exchange.admit(None, now);
-        let upstream = &snapshot.upstreams[route.upstream];
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);

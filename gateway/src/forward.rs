@@ -14,6 +14,7 @@ use crate::admission::Admitted;
 use crate::clock;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
 use crate::pool::{Lease, Pool};
+use crate::probes;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
@@ -141,6 +142,7 @@ async fn send(
 ) -> Result<(Box<Answer>, Lease), Reason> {
     let mut lease = obtain(pool, upstream, Some(now), due).await?;
     loop {
+        probes::forward(upstream.number, lease.server().id, lease.reused);
         match attempt(&mut lease, outgoing, due).await {
             Ok(answer) => return Ok((answer, lease)),
             Err(Failure::Late) => return Err(Reason::UpstreamTimeout),

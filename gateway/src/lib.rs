@@ -66,6 +66,7 @@ mod permits;
 mod places;
 mod plain;
 mod pool;
+mod probes;
 mod proxy;
 mod purchase;
 mod reason;

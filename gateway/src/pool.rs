@@ -159,6 +159,11 @@ impl Pool {
 // === impl Lease ===
 
 impl Lease {
+    /// The server at its other end.
+    pub(crate) fn server(&self) -> &Server {
+        self.visit.server()
+    }
+
     /// Back into the pool at `now`: the connection stands between two requests.
     pub(crate) fn give_back(self, now: Timestamp) {
         self.pool.put(self.visit.server(), self.connection, &self.upstream, now);

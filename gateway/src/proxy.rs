@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use floodgate_limiter::{Ticket, Timestamp};
+use floodgate_limiter::{Ticket, TierId, Timestamp};
 use http::header::EXPECT;
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
@@ -312,8 +312,11 @@ impl Arrival {
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
             Turn::Later(ticket, held) => {
+                let upstream = snapshot.upstreams[route.upstream].number;
+                let tier = snapshot.tenants.tier(tenancy, route.tier);
                 let place = share.map(|share| share.take_place()).transpose()?;
-                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
+                let admitted =
+                    Box::pin(wait(snapshot, ticket, held, (upstream, tier), watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
@@ -425,12 +428,13 @@ async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
     held: Held,
+    seen: (u64, TierId),
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket, held).await };
+    let Some(sku) = watched else { return admission::wait(ticket, held, Some(seen)).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket, held) => admitted,
+        admitted = admission::wait(ticket, held, Some(seen)) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }
