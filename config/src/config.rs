@@ -11,6 +11,7 @@ use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
+use crate::objective::Objective;
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
 
@@ -123,6 +124,8 @@ pub struct Tier {
     pub watermarks: Watermarks,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// What its customers are promised.
+    pub objective: Objective,
 }
 
 /// What a request is for.

@@ -55,6 +55,7 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
                         socket,
                         peer,
                         slot,
+                        clock::now(),
                     ));
                 }
             }

@@ -9,6 +9,7 @@ use crate::connections::Connections;
 use crate::explain::Decisions;
 use crate::machine::Machine;
 use crate::memory::Memory;
+use crate::objective::{History, Violations};
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
 use crate::stripped::Stripped;
@@ -22,6 +23,10 @@ pub(crate) struct Shared {
     pub shadow: ArcSwapOption<Shadow>,
     /// The last decisions, for the operator.
     pub decisions: Decisions,
+    /// The last requests that were not served as promised, for the operator too.
+    pub violations: Violations,
+    /// What was counted in the past.
+    pub history: History,
     /// How full the memory of the process is.
     pub memory: Memory,
     /// What the kernel tells of the process.
@@ -54,6 +59,8 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             shadow: ArcSwapOption::empty(),
             decisions: Decisions::new(cores),
+            violations: Violations::new(cores),
+            history: History::default(),
             memory: Memory::default(),
             machine: Machine::new(cores),
             draining: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch, machine, tenants};
+use super::{keys, latch, machine, objectives, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -38,6 +38,7 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         "process": machine::process(shared),
         "workers": machine::workers(&shared.machine),
         "upstreams": upstreams,
+        "objectives": objectives::status(shared, &snapshot, now),
         "journeys": journeys,
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),

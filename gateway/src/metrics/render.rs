@@ -4,9 +4,12 @@ mod journeys;
 mod keyed;
 mod limits;
 mod machine;
+mod objectives;
 mod tenants;
 
 use std::fmt::{Display, Write};
+
+use floodgate_config::Stage;
 
 use super::{Totals, names};
 use crate::clock;
@@ -22,6 +25,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    objectives::render(shared, snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
     machine::render(shared, &mut page);
     journeys::render(snapshot, &mut page);
@@ -225,6 +229,10 @@ fn tiers(snapshot: &Snapshot, page: &mut Page<'_>) {
         page.histogram(names::STAGE, &[("stage", "upstream"), ("tier", &tier.name)], &upstream);
         let total = tier.stats.totals(|shard| &shard.total);
         page.histogram(names::STAGE, &[("stage", "total"), ("tier", &tier.name)], &total);
+        for stage in Stage::ALL {
+            let labels = [("stage", stage.as_str()), ("tier", &tier.name)];
+            page.histogram(names::STAGE, &labels, &tier.stats.stage(stage));
+        }
     }
 }
 
