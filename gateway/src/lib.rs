@@ -25,6 +25,7 @@ pub mod demo;
 pub mod gateway;
 
 mod accept;
+mod access_log;
 mod admin;
 mod admission;
 mod alone;

@@ -14,6 +14,7 @@ use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::access_log::Entry;
 use crate::admission::{self, Admitted, Turn};
 use crate::alone;
 use crate::classify::{HeadView, Line};
@@ -148,6 +149,11 @@ impl Arrival {
         if let (Ok(_), Some(trace)) = (&decided, head.headers.get(TRACEPARENT)) {
             exchange.set_trace(TraceId::of(trace.as_bytes()));
         }
+        let entry = {
+            let Client { worker, peer, .. } = exchange.client();
+            Entry::of(worker, &snapshot, self::view(&head, peer.address, None, 0))
+        };
+        exchange.set_entry(entry);
         let (body, token, limited) = (Some(body), None, None);
         Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
