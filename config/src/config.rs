@@ -323,9 +323,19 @@ impl Config {
                 names.push(name);
             }
         }
+        for route in &self.routes {
+            names.extend(route.limits.iter().flat_map(|limit| limit.key.claims()));
+        }
+        names.extend(self.isolates().flat_map(|isolate| isolate.key.claims()));
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whatever isolates keys, of routes and of upstreams.
+    fn isolates(&self) -> impl Iterator<Item = &Isolate> {
+        let of_routes = self.routes.iter().filter_map(|route| route.isolate.as_ref());
+        of_routes.chain(self.upstreams.iter().filter_map(|upstream| upstream.isolate.as_ref()))
     }
 }
 

@@ -284,7 +284,7 @@ table! {
 table! {
     /// A rate for each key of its own.
     FileLimit {
-        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key.
+        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), `"claim:NAME"` (a claim of the verified token, by `[jwt]`), or a list of these, all of which together are the key.
         required key: TypedKey,
         /// Its name, in metrics; live state is carried over a reload by it. Left out: its key, such as `client_ip+path:sku`.
         optional name: Name,

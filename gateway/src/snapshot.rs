@@ -330,7 +330,11 @@ fn has_one_spelling(config: &Config) -> bool {
 fn reads_token(config: &Config, route: &floodgate_config::Route) -> bool {
     let journey = route.journey.map(|(journey, _)| &config.journeys[journey]);
     let identity = journey.filter(|it| it.sticky == Sticky::Grant).map(|it| &it.identity);
+    let isolates = [&route.isolate, &config.upstreams[route.upstream].isolate];
+    let keys = isolates.into_iter().flatten().map(|isolate| &isolate.key);
+    let mut keys = keys.chain(route.limits.iter().map(|limit| &limit.key));
     route.require_token
+        || keys.any(|key| key.claims().next().is_some())
         || matches!(identity, Some(Identity::Claim(_)))
         || (!config.tenants.is_empty()
             && matches!(config.server.tenant_from, Some(TenantSource::Claim(_))))
