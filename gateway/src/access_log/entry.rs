@@ -73,7 +73,7 @@ struct Asked<'a> {
     path: Option<&'a str>,
     query: Option<&'a str>,
     client: Option<IpAddr>,
-    trace: Option<String>,
+    trace: Option<TraceId>,
 }
 
 /// What was answered.
@@ -174,7 +174,7 @@ impl Entry {
             path: Some(&self.path),
             query: self.query.as_deref(),
             client: self.client,
-            trace: ended.trace.text(),
+            trace: ended.trace.known(),
         };
         let answered = Answered {
             status: self.status.get(),
@@ -243,7 +243,7 @@ pub(crate) fn tell_refused(
             path: Some(head.path),
             query: settings.query.then_some(head.query),
             client: shown(settings, || view.client(snapshot)),
-            trace: trace.text(),
+            trace: trace.known(),
         };
         put(worker, snapshot, &asked, &answered);
     });
@@ -288,7 +288,10 @@ fn line(
         Some(client) => pen.plain("client", client),
         None => pen.text("client", None, 0),
     }
-    pen.text("trace_id", asked.trace.as_deref(), KEPT);
+    match asked.trace {
+        Some(trace) => pen.plain("trace_id", trace),
+        None => pen.text("trace_id", None, 0),
+    }
     pen.text("method", asked.method, 32);
     // What is long comes last, and is cut: half of the room each, if there are both.
     let room = pen.room() / if asked.query.is_some() { 2 } else { 1 };

@@ -16,7 +16,7 @@ mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,14 +60,16 @@ pub(crate) struct Counts {
 // === impl AccessLog ===
 
 impl AccessLog {
-    /// Makes channel and writer if the log of `shared` is on and they are not there yet.
+    /// Makes channel and writer if the log of `shared` is on and they are not there yet; if they are, the writer looks how the
+    /// log is now.
     pub(crate) fn begin(shared: &Arc<Shared>) {
         let log = &shared.access_log;
-        if shared.snapshot.load().config.access_log.to.is_none() {
-            return;
+        let mut writer = log.writer();
+        if let Some(writer) = &*writer {
+            return writer.thread().unpark();
         }
-        let mut writer = log.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.is_some() || log.stop.load(Relaxed) {
+        let is_off = shared.snapshot.load().config.access_log.to.is_none();
+        if is_off || log.stop.load(Relaxed) {
             return;
         }
         let (lines, queued) = sync_channel(ROOM);
@@ -88,6 +90,7 @@ impl AccessLog {
     /// Has the file opened anew: somebody may have moved it away.
     pub(crate) fn reopen(&self) {
         self.reopen.store(true, Relaxed);
+        self.writer().as_ref().inspect(|writer| writer.thread().unpark());
     }
 
     /// What became of the lines so far.
@@ -103,8 +106,8 @@ impl AccessLog {
     /// must not keep the process from its end.
     pub(crate) fn finish(&self, patience: Duration) {
         self.stop.store(true, Relaxed);
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(writer) = writer else { return };
+        let Some(writer) = self.writer().take() else { return };
+        writer.thread().unpark();
         let begun = Instant::now();
         while !writer.is_finished() && begun.elapsed() < patience {
             std::thread::sleep(Duration::from_millis(1));
@@ -112,6 +115,10 @@ impl AccessLog {
         if writer.is_finished() && writer.join().is_err() {
             tracing::error!("the thread of the access log had panicked");
         }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts lines that will not be written.
@@ -126,5 +133,27 @@ impl AccessLog {
             // Shared by the workers, and so dear; but only of those that are picked, when there are too many.
             self.no_room.fetch_add(1, Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_channel_has_no_room_for_is_dropped_and_counted_and_nobody_waits() {
+        let log = AccessLog::default();
+        let line = line::Pen::new().end().unwrap();
+        log.put(line.clone());
+        assert_eq!(log.counts().no_room, 1, "there is no channel yet");
+        let (lines, queued) = sync_channel(ROOM);
+        log.lines.set(lines).unwrap();
+        for _ in 0..ROOM + 5 {
+            log.put(line.clone());
+        }
+        assert_eq!(log.counts(), Counts { written: 0, no_room: 6, unwritten: 0 });
+        assert_eq!(queued.try_iter().count(), ROOM);
+        log.put(line);
+        assert_eq!(log.counts().no_room, 6);
     }
 }

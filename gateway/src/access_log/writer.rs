@@ -15,7 +15,7 @@ use crate::shared::Shared;
 /// Between two looks into the channel.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// Between two while the log is off.
-const LOOK_WHILE_OFF: Duration = Duration::from_millis(500);
+const LOOK_WHILE_OFF: Duration = Duration::from_secs(1);
 /// Written at once.
 const BATCH: usize = 64 * 1024;
 /// How often a failure is told of.
@@ -78,7 +78,8 @@ pub(super) fn run(shared: &Shared, lines: &Receiver<Line>) {
         if is_last {
             return;
         }
-        std::thread::sleep(if target.is_some() { LOOK } else { LOOK_WHILE_OFF });
+        // Whoever changes something wakes it.
+        std::thread::park_timeout(if target.is_some() { LOOK } else { LOOK_WHILE_OFF });
     }
 }
 

@@ -33,3 +33,9 @@ pub(super) fn workers(machine: &Machine) -> Value {
     };
     machine.workers.iter().map(worker).collect()
 }
+
+/// What became of the lines of the access log.
+pub(super) fn access_log(shared: &Shared) -> Value {
+    let lines = shared.access_log.counts();
+    json!({ "written": lines.written, "no_room": lines.no_room, "unwritten": lines.unwritten })
+}

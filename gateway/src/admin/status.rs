@@ -37,6 +37,7 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
         },
         "process": machine::process(shared),
         "workers": machine::workers(&shared.machine),
+        "access_log": machine::access_log(shared),
         "upstreams": upstreams,
         "objectives": objectives::status(shared, &snapshot, now),
         "journeys": journeys,

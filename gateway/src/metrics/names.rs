@@ -162,3 +162,7 @@ pub(crate) const LISTEN_BACKLOG: &str = "floodgate_listen_backlog";
 pub(crate) const LISTEN_OVERFLOWS: &str = "floodgate_listen_overflows_total";
 /// Connections that were not accepted, for any reason, in the whole network namespace.
 pub(crate) const LISTEN_DROPS: &str = "floodgate_listen_drops_total";
+/// Lines of the access log that were written.
+pub(crate) const ACCESS_LOG_LINES: &str = "floodgate_access_log_lines_total";
+/// Lines that were dropped: `no_room` in the channel, `unwritten`.
+pub(crate) const ACCESS_LOG_DROPPED: &str = "floodgate_access_log_dropped_total";
