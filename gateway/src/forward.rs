@@ -42,6 +42,19 @@ pub(crate) struct UpstreamBody {
     /// What of the request is still to be sent.
     outgoing: Option<Box<Outgoing>>,
     due: Instant,
+    /// Whose fault it is if it breaks off.
+    fault: Break,
+}
+
+/// Why an answer broke off in the middle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    /// Its request did, before all of that was sent.
+    Client,
+    /// It did not come to its end by its deadline, which was the client's own or not.
+    Late { is_own: bool },
+    /// Its server.
+    Server,
 }
 
 /// Given back when the last byte has come, or when the body is dropped before.
@@ -120,7 +133,8 @@ pub(crate) async fn forward(
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
-    let mut body = Box::new(UpstreamBody { reader, ahead: None, held: Some(held), outgoing, due });
+    let (ahead, held, fault) = (None, Some(held), Break::Server);
+    let mut body = Box::new(UpstreamBody { reader, ahead, held, outgoing, due, fault });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
             let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
@@ -292,6 +306,7 @@ impl UpstreamBody {
                 }
                 Poll::Ready(Err(SendError::Client)) => {
                     self.held = None;
+                    self.fault = Break::Client;
                     return Poll::Ready(Some(Err("the request broke off".into())));
                 }
             }
@@ -299,6 +314,7 @@ impl UpstreamBody {
         let polled = self.reader.poll_frame(connection, cx);
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
+                self.fault = Break::Late { is_own: held.hurries.is_some() };
                 held.give_up(clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
@@ -345,6 +361,11 @@ impl UpstreamBody {
                 }
             }
         }
+    }
+
+    /// Why it broke off, if it did.
+    pub(crate) const fn fault(&self) -> Break {
+        self.fault
     }
 
     /// Nothing more comes.

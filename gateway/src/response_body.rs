@@ -108,7 +108,7 @@ impl Body for ResponseBody {
                         exchange.pass(frame.data_ref().map_or(0, Bytes::len));
                     }
                     match &polled {
-                        Poll::Ready(Some(Err(_))) => exchange.cut(),
+                        Poll::Ready(Some(Err(_))) => exchange.cut(body.fault()),
                         Poll::Ready(_) if ended => exchange.complete(clock::now()),
                         _ => {}
                     }

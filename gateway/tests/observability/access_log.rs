@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use floodgate_loadtest::origin::{Origin, OriginHandle};
+use floodgate_loadtest::origin::{Origin, OriginHandle, ServiceTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -13,7 +13,7 @@ use crate::support::{Client, Nobody, Running, SOON, Settings, THREE_TIERS, post}
 const TRACE: &str = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
 
 /// Later than it was promised in the test about that.
-const LATE: Duration = Duration::from_millis(20);
+const LATE: ServiceTime = ServiceTime::Fixed(Duration::from_millis(20));
 
 /// A gateway with an access log in a folder of its own.
 struct Logged {

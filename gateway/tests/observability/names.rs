@@ -5,11 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use floodgate_loadtest::origin::Origin;
+use floodgate_loadtest::origin::{Origin, ServiceTime};
 use serde_json::Value;
 
 use crate::page::{Families, label_names};
 use crate::support::{Client, Nobody, Running, Settings, post};
+
+/// Later than is promised.
+const LATE: ServiceTime = ServiceTime::Fixed(Duration::from_millis(20));
 
 /// What Prometheus itself adds.
 const ADDED: [&str; 3] = ["instance", "job", "le"];
@@ -45,7 +48,7 @@ fn family<'w>(word: &'w str, declared: &BTreeSet<String>) -> &'w str {
 
 /// Everything that a gateway shows which has everything.
 async fn shown() -> Families {
-    let origin = Origin::builder().service_time(Duration::from_millis(20)).start().unwrap();
+    let origin = Origin::builder().service_time(LATE).start().unwrap();
     let nobody = Nobody::listens();
     let rest = format!(
         "[upstreams.dead]\nservers = [\"{}\"]\nmax_in_flight = {{ min = 1, max = 4, start = 2 }}\n{}",
