@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
 
+use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
@@ -38,6 +39,8 @@ pub struct Config {
     pub once: Once,
     /// What the gateway tells of its decisions.
     pub explain: Explain,
+    /// What is told of single requests.
+    pub access_log: AccessLog,
 }
 
 /// The listeners, and the bounds of the process.
@@ -298,6 +301,23 @@ pub struct Explain {
     pub header: bool,
     /// Share of the decisions that is kept, 0 to 1.
     pub sample: f64,
+}
+
+/// What is told of single requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where it goes; `None`: nothing is told.
+    pub to: Option<LogTarget>,
+    /// Share of the requests that are let in, 0 to 1.
+    pub sample: f64,
+    /// Share of those that are refused, 0 to 1.
+    pub sample_refusals: f64,
+    /// Failures that each worker tells of in a second, whatever the shares.
+    pub failures: u32,
+    /// Whether the query is told.
+    pub query: bool,
+    /// What is told of the client's address.
+    pub client: ClientShown,
 }
 
 // === impl Config ===

@@ -6,8 +6,8 @@ use std::time::Duration;
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant, Tier,
-    Upstream,
+    AccessLog, Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
+    Tier, Upstream,
 };
 use crate::duration::Time;
 use crate::objective::{Objective, Stage, Window};
@@ -41,6 +41,7 @@ pub(crate) enum Section {
     Latch,
     Once,
     Explain,
+    AccessLog,
 }
 
 /// A value as it is typed, without the quotes of a string.
@@ -66,7 +67,7 @@ impl Table<'_> {
 // === impl Section ===
 
 impl Section {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Server,
         Self::Upstreams,
         Self::Tiers,
@@ -77,6 +78,7 @@ impl Section {
         Self::Latch,
         Self::Once,
         Self::Explain,
+        Self::AccessLog,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -91,12 +93,16 @@ impl Section {
             Self::Latch => "latch",
             Self::Once => "once",
             Self::Explain => "explain",
+            Self::AccessLog => "access_log",
         }
     }
 
     /// Whether there is one such table, without a name.
     pub(crate) fn is_single(self) -> bool {
-        matches!(self, Self::Server | Self::Jwt | Self::Latch | Self::Once | Self::Explain)
+        matches!(
+            self,
+            Self::Server | Self::Jwt | Self::Latch | Self::Once | Self::Explain | Self::AccessLog
+        )
     }
 
     /// Whether its tables stand under their names.
@@ -117,6 +123,7 @@ impl Section {
             Self::Latch => vec![latch(&config.latch)],
             Self::Once => vec![once(&config.once)],
             Self::Explain => vec![explain(&config.explain)],
+            Self::AccessLog => vec![access_log(&config.access_log)],
         }
     }
 
@@ -342,6 +349,18 @@ fn once(once: &Once) -> Table<'_> {
 fn explain(explain: &Explain) -> Table<'_> {
     let values = vec![("header", one(explain.header)), ("sample", one(explain.sample))];
     Table { section: Section::Explain, name: "", values }
+}
+
+fn access_log(log: &AccessLog) -> Table<'_> {
+    let mut values: Vec<_> = log.to.iter().map(|to| ("to", one(to))).collect();
+    values.extend([
+        ("sample", one(log.sample)),
+        ("sample_refusals", one(log.sample_refusals)),
+        ("failures", one(log.failures)),
+        ("query", one(log.query)),
+        ("client", one(log.client.as_str())),
+    ]);
+    Table { section: Section::AccessLog, name: "", values }
 }
 
 /// The number itself where there is nothing to find, as it is typed most often.

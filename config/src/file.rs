@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
+use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
 use crate::duration::{Period, Time, Timeout};
 use crate::in_flight::InFlight;
@@ -70,6 +71,8 @@ table! {
         inner once: FileOnce,
         /// What the gateway tells of its decisions.
         inner explain: FileExplain,
+        /// What is told of single requests, a JSON object a line.
+        inner access_log: FileAccessLog,
     }
 }
 
@@ -394,5 +397,23 @@ table! {
         default header: bool = false,
         /// Share of the decisions that is kept for the admin API, the last 10,000 of each core; 0: none.
         default sample: Fraction = Fraction(1.0),
+    }
+}
+
+table! {
+    /// What is told of single requests, a JSON object a line.
+    FileAccessLog {
+        /// Where it goes: `"stdout"`, or `"file:PATH"`, from the folder of this file; a file is opened anew at SIGHUP. Left out: nowhere.
+        optional to: LogTarget,
+        /// Share of the requests that are let in, and of those whose clients left.
+        default sample: Fraction = Fraction(0.01),
+        /// Share of those that are refused.
+        default sample_refusals: Fraction = Fraction(0.001),
+        /// Of those that fail, so many a second are told of whatever the shares, by each worker.
+        default failures: Integer<0, 1_000_000> = Integer(100),
+        /// Whether the query is told: it may hold what is nobody's business.
+        default query: bool = false,
+        /// What is told of the client's address: `"full"`, `"network"` (24 bits of an IPv4 address, 48 of an IPv6 address) or `"none"`.
+        default client: ClientShown = ClientShown::Network,
     }
 }

@@ -86,6 +86,7 @@ impl Sources {
         add(Section::Latch, 0, file.latch.typed());
         add(Section::Once, 0, file.once.typed());
         add(Section::Explain, 0, file.explain.typed());
+        add(Section::AccessLog, 0, file.access_log.typed());
         sources
     }
 

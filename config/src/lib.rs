@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod address;
 mod changes;
 mod config;
@@ -58,11 +59,12 @@ mod value;
 mod warn;
 mod word;
 
+pub use access_log::{ClientShown, LogTarget};
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
 pub use config::{
-    Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
-    Tier, Upstream,
+    AccessLog, Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server,
+    Tenant, Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};

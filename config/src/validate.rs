@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use floodgate_limiter::{Limits, Rate, TierId, TierLimits, Watermarks};
 
+use crate::access_log::access_log;
 use crate::address::ServerAddress;
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
@@ -90,6 +91,7 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         },
         once: Once { memory: file.once.memory.0, ttl: file.once.ttl.0 },
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
+        access_log: access_log(&file.access_log, report),
     };
     refer_back(&mut config);
     check_upstreams(file, &config, report);

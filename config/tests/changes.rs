@@ -142,6 +142,18 @@ fn every_key_that_can_be_set_is_told_of() {
         ("[once]", "", "ttl = \"1h\"", "once.ttl: 15m -> 1h"),
         ("[explain]", "", "header = true", "explain.header: false -> true"),
         ("[explain]", "", "sample = 0.01", "explain.sample: 1 -> 0.01"),
+        ("[access_log]", "", "to = \"stdout\"", "+ access_log.to: stdout"),
+        (
+            "[access_log]",
+            "to = \"file:/a\"",
+            "to = \"file:/b\"",
+            "access_log.to: file:/a -> file:/b",
+        ),
+        ("[access_log]", "", "sample = 1.0", "access_log.sample: 0.01 -> 1"),
+        ("[access_log]", "", "sample_refusals = 0.5", "access_log.sample_refusals: 0.001 -> 0.5"),
+        ("[access_log]", "", "failures = 0", "access_log.failures: 100 -> 0"),
+        ("[access_log]", "", "query = true", "access_log.query: false -> true"),
+        ("[access_log]", "", "client = \"full\"", "access_log.client: network -> full"),
         (
             JOURNEY,
             "",

@@ -111,7 +111,7 @@ fn no_key_is_forgotten() {
         "rate = \"9/s\"\n\n[[tiers]]",
         &format!("rate = \"9/s\"\nmax_in_flight = {in_flight}\n\n[[tiers]]"),
     );
-    let more = "[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
+    let more = "[access_log]\nto = \"stdout\"\n[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
     let text = text.replace("[server]\n", "[server]\ntenant_from = \"claim:org\"\n") + more;
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();
@@ -137,6 +137,7 @@ fn no_key_is_forgotten() {
         ("latch.", "/properties/latch"),
         ("once.", "/properties/once"),
         ("explain.", "/properties/explain"),
+        ("access_log.", "/properties/access_log"),
     ];
     for (prefix, pointer) in tables {
         let properties = schema.pointer(&format!("{pointer}/properties")).unwrap();

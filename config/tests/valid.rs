@@ -122,6 +122,7 @@ fn what_is_left_out_is_what_the_full_example_says() {
     let server = Server { tenant_from: None, ..full.server };
     assert_eq!((least.server, least.latch), (server, full.latch));
     assert_eq!((least.once, least.explain), (full.once, full.explain));
+    assert_eq!(least.access_log, full.access_log);
     assert!(least.journeys.is_empty() && least.jwt.is_none() && least.tenants.is_empty());
 }
 

@@ -7,6 +7,7 @@ use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Tim
 use crate::clock;
 use crate::journey::Part;
 use crate::keyed::{Asked, Held, Rule};
+use crate::probes::Waiting;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 use crate::tenant::{Tenancy, TenantHeld};
@@ -183,16 +184,27 @@ pub(crate) fn take(
     Ok(())
 }
 
-/// Waits until the ticket is called or expires.
+/// Waits until the ticket is called or expires. What waits for an upstream, given by its number, tracers may see.
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(
+    mut ticket: Ticket,
+    held: Held,
+    seen: Option<(u64, TierId)>,
+) -> Result<Admitted, Reason> {
+    // Where the ticket lies no other does, as long as it waits.
+    let place = (&raw const ticket).addr();
+    let waiting = seen.map(|(upstream, tier)| Waiting::begin(place, upstream, tier));
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
+    let result = result.map_err(Reason::from);
+    if let Some(waiting) = waiting {
+        waiting.end(result.as_ref().err().copied());
+    }
     Ok(Admitted::new(result?, held))
 }
 

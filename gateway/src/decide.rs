@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::journey::Part;
 use crate::keyed::{Asked, Limited, Seen};
 use crate::percent;
+use crate::probes;
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -78,6 +79,7 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
+        probes::decide(worker.index, None, Some(Reason::NoRoute));
         return Err(Refused::unrouted(Reason::NoRoute));
     };
     let (mut part, mut tenancy) = (Part::None, Tenancy::NONE);
@@ -95,6 +97,7 @@ pub(crate) fn decide(
     });
     let Asked { seen, limited, .. } = asked;
     let generation = snapshot.generation;
+    probes::decide(worker.index, Some(index), looked.err());
     match looked {
         Ok(()) => Ok(Decided { route: index, generation, part, tenancy, seen, deadline }),
         Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy, seen, limited }),

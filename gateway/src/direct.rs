@@ -22,12 +22,15 @@ use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::access_log::Entry;
 use crate::admission::{self, Turn};
+use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::decide::Refused;
 use crate::exchange::Exchange;
-use crate::http1::Framing;
+use crate::fields::Fields;
+use crate::http1::{self, Framing, HeadLimits};
 use crate::inlet::MAX_AHEAD;
 use crate::journey::Part;
 use crate::keyed::Seen;
@@ -134,6 +137,7 @@ impl Direct {
             self.at,
         );
         exchange.set_trace(self.head.trace);
+        exchange.set_entry(self.entry(client, bytes));
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -156,6 +160,8 @@ impl Direct {
         let Some(written) = written else {
             return Answered::Elsewhere(Box::new((response, exchange)));
         };
+        exchange.answer(response.status());
+        exchange.pass(response.body().here().map_or(0, <[u8]>::len));
         reuse(response.into_parts().0.headers);
         bytes.advance(self.end);
         if bytes.is_empty() {
@@ -163,6 +169,21 @@ impl Direct {
             *bytes = BytesMut::new();
         }
         Answered::Here(written)
+    }
+
+    /// What the access log may tell of it. It parses the head once more, which is nothing beside the rest.
+    fn entry(&self, client: &Client, bytes: &[u8]) -> Option<Box<Entry>> {
+        self.snapshot.config.access_log.to.as_ref()?;
+        let server = &self.snapshot.config.server;
+        let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
+        let read = http1::read(bytes, limits, |head, fields| {
+            let (query, peer) = (head.query, client.peer.address);
+            let line = Line { method: head.method, path: head.path };
+            let fields = Fields::Parsed(fields);
+            let view = HeadView { line, query, fields, peer, token: None, body: 0 };
+            Entry::of(&client.worker, &self.snapshot, view)
+        });
+        read.ok()??
     }
 
     /// The answer, and memory to write it into.
@@ -173,6 +194,7 @@ impl Direct {
     ) -> (Response<ResponseBody>, Vec<u8>) {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
+        let upstream = &snapshot.upstreams[route.upstream];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
         exchange.stages().enter(Stage::Queue, clock::now());
@@ -187,7 +209,9 @@ impl Direct {
         ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
             Ok(Turn::Later(ticket, held)) => {
-                let turn = Box::pin(admission::wait(ticket, held)).await;
+                let turn =
+                    Box::pin(admission::wait(ticket, held, Some((upstream.number, route.tier))))
+                        .await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),
@@ -200,7 +224,6 @@ impl Direct {
             }
         };
         exchange.admit(None, now);
-        let upstream = &snapshot.upstreams[route.upstream];
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);

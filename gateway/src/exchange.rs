@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use floodgate_config::Stage;
 use floodgate_limiter::{TierId, Timestamp};
+use http::StatusCode;
 
+use crate::access_log::{Ended, Entry, Outcome};
 use crate::admission::Admitted;
 use crate::clock;
 use crate::deadline::Deadline;
@@ -49,6 +51,8 @@ pub(crate) struct Exchange {
     /// What it failed by is its client's own deadline.
     is_impatient: Cell<bool>,
     trace: TraceId,
+    /// What the access log may tell of it.
+    entry: Option<Box<Entry>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,7 @@ impl Exchange {
             failure: Cell::new(None),
             is_impatient: Cell::new(false),
             trace: TraceId::default(),
+            entry: None,
         };
         exchange.shard().arrivals.increment();
         exchange
@@ -108,6 +113,25 @@ impl Exchange {
         self.trace = trace;
     }
 
+    /// The access log may tell of it.
+    pub(crate) fn set_entry(&mut self, entry: Option<Box<Entry>>) {
+        self.entry = entry;
+    }
+
+    /// It is answered with this status.
+    pub(crate) fn answer(&self, status: StatusCode) {
+        if let Some(entry) = &self.entry {
+            entry.answer(status);
+        }
+    }
+
+    /// So many bytes of its answer's body were passed on.
+    pub(crate) fn pass(&self, bytes: usize) {
+        if let Some(entry) = &self.entry {
+            entry.pass(bytes);
+        }
+    }
+
     /// It is to be sent to `server`.
     pub(crate) fn ask(&self, server: &Server) {
         self.server.set(u32::try_from(server.id).unwrap_or(NO_SERVER));
@@ -126,6 +150,7 @@ impl Exchange {
 
     /// It is refused.
     pub(crate) fn reject(&mut self, reason: Reason) {
+        self.note(Outcome::Rejected(reason));
         self.shard().rejected[reason.index()].increment();
         self.state = State::Ended;
     }
@@ -168,6 +193,7 @@ impl Exchange {
     pub(crate) fn complete(&mut self, now: Timestamp) {
         if let State::Admitted(since) = self.state {
             self.shard().completed.increment();
+            self.note(Outcome::Completed);
             // Who was answered from here took none of the upstream's time.
             if now > since && !self.is_delayed {
                 self.shard().pace.record(now.saturating_since(since), now);
@@ -228,24 +254,59 @@ impl Exchange {
     #[cold]
     fn violate(&self, tier: &Tier, cause: Cause, now: Timestamp) {
         let Some(route) = self.route.map(|route| &self.snapshot.routes[route]) else { return };
+        if let Some(entry) = &self.entry {
+            entry.violate();
+        }
         let took = self.stages.took();
         let blame = tier.promise.blame(&took, self.stages.at());
         let worker = &self.client.worker;
         tier.stats.shard(worker.index).missed[cause.index()][blame.stage.index()].increment();
-        let mut servers = self.snapshot.upstreams[route.upstream].servers.iter();
-        let asked = self.server.get() as usize;
-        let server = servers.find(|server| server.id == asked);
         let violation = Violation {
             at: now,
             promise: Arc::clone(&tier.promise),
             route: Arc::clone(&route.names),
-            server: server.map(Arc::clone),
+            server: self.server().map(Arc::clone),
             trace: self.trace,
             cause,
             blame,
             took,
         };
         worker.shared.violations.push(worker.index, violation);
+    }
+
+    fn note(&self, outcome: Outcome) {
+        if let Some(entry) = &self.entry {
+            entry.end(outcome);
+        }
+    }
+
+    /// Who was asked last.
+    fn server(&self) -> Option<&Arc<Server>> {
+        let upstream = self.snapshot.routes[self.route?].upstream;
+        let asked = self.server.get() as usize;
+        self.snapshot.upstreams[upstream].servers.iter().find(|server| server.id == asked)
+    }
+
+    /// Has the access log tell of it, unless it does not.
+    #[cold]
+    fn tell(&self, entry: Entry) {
+        let now = clock::now();
+        let is_admitted = self.stages.at().index() >= Stage::Connect.index();
+        if !matches!(self.state, State::Ended) || !is_admitted {
+            self.stages.end(now);
+        }
+        let server = self.server().map(|server| &server.address as &dyn std::fmt::Display);
+        let ended = Ended {
+            route: self.route,
+            tier: self.tier().map(|tier| tier.name.as_str()),
+            server,
+            is_admitted,
+            failure: self.failure.get(),
+            took: self.stages.took(),
+            trace: self.trace,
+            now,
+        };
+        entry.tell(&self.client.worker, &self.snapshot, &ended);
     }
 
     fn shard(&self) -> &RouteShard {
@@ -277,6 +338,9 @@ impl Drop for Exchange {
                 self.miss(clock::now());
             }
             State::Ended => {}
+        }
+        if let Some(entry) = self.entry.take() {
+            self.tell(*entry);
         }
         self.client.link.answered();
     }

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::exchange::Exchange;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
 use crate::pool::Lease;
+use crate::probes;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
@@ -160,6 +161,7 @@ async fn send(
     // What there is to say if no other server has a better answer.
     let mut poor = None;
     loop {
+        probes::forward(upstream.number, lease.server().id, lease.reused);
         // The one place where it is known how a server has done.
         match attempt(&mut lease, outgoing, due).await {
             Ok(answer) => {

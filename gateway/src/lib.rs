@@ -13,7 +13,7 @@
 //! closing                    stock       respond         response_body    stages, objective
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            permits, memory, keyed, deadline
+//!                            permits, memory, keyed, deadline              machine
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -25,6 +25,7 @@ pub mod demo;
 pub mod gateway;
 
 mod accept;
+mod access_log;
 mod admin;
 mod admission;
 mod alone;
@@ -57,6 +58,7 @@ mod jwt;
 mod keyed;
 mod link;
 mod listener;
+mod machine;
 mod memory;
 mod metrics;
 mod objective;
@@ -67,6 +69,7 @@ mod permits;
 mod places;
 mod plain;
 mod pool;
+mod probes;
 mod proxy;
 mod purchase;
 mod reason;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use floodgate_config::Stage;
-use floodgate_limiter::{Ticket, Timestamp};
+use floodgate_limiter::{Ticket, TierId, Timestamp};
 use http::header::{EXPECT, HeaderName};
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::access_log::Entry;
 use crate::admission::{self, Admitted, Turn};
 use crate::alone;
 use crate::classify::{HeadView, Line};
@@ -148,6 +149,11 @@ impl Arrival {
         if let (Ok(_), Some(trace)) = (&decided, head.headers.get(TRACEPARENT)) {
             exchange.set_trace(TraceId::of(trace.as_bytes()));
         }
+        let entry = {
+            let Client { worker, peer, .. } = exchange.client();
+            Entry::of(worker, &snapshot, self::view(&head, peer.address, None, 0))
+        };
+        exchange.set_entry(entry);
         let (body, token, limited) = (Some(body), None, None);
         Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
@@ -323,8 +329,11 @@ impl Arrival {
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
             Turn::Later(ticket, held) => {
+                let upstream = snapshot.upstreams[route.upstream].number;
+                let tier = snapshot.tenants.tier(tenancy, route.tier);
                 let place = share.map(|share| share.take_place()).transpose()?;
-                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
+                let admitted =
+                    Box::pin(wait(snapshot, ticket, held, (upstream, tier), watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
@@ -441,12 +450,13 @@ async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
     held: Held,
+    seen: (u64, TierId),
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket, held).await };
+    let Some(sku) = watched else { return admission::wait(ticket, held, Some(seen)).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket, held) => admitted,
+        admitted = admission::wait(ticket, held, Some(seen)) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

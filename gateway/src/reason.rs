@@ -18,7 +18,9 @@ macro_rules! reasons {
 
             /// The string that stands for it everywhere.
             pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                // Looked up, not branched to: what follows would be copied for each.
+                const TEXTS: &[&str] = &[$($text,)*];
+                TEXTS[self as usize]
             }
 
             const fn code(self) -> u16 {

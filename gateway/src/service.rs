@@ -75,6 +75,7 @@ pub(crate) fn finish(
     if response.headers().contains_key(CONNECTION) {
         client.link.set_last();
     }
+    exchange.answer(response.status());
     response.map(|body| body.keep(exchange))
 }
 

@@ -99,7 +99,7 @@ impl Shadow {
                 tokio::task::spawn_local(async move {
                     let route = &shadow.snapshot.routes[index];
                     let shard = route.stats.shard(core);
-                    match admission::wait(ticket, held).await {
+                    match admission::wait(ticket, held, None).await {
                         Ok(admitted) => {
                             shard.admitted.increment();
                             hold(admitted, service).await;

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::access_log::AccessLog;
 use crate::connections::Connections;
 use crate::explain::Decisions;
+use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::objective::{History, Violations};
 use crate::shadow::Shadow;
@@ -28,6 +30,10 @@ pub(crate) struct Shared {
     pub history: History,
     /// How full the memory of the process is.
     pub memory: Memory,
+    /// What the kernel tells of the process.
+    pub machine: Machine,
+    /// What became of the lines of the access log.
+    pub access_log: AccessLog,
     /// Refuse what comes, finish what is there.
     pub draining: AtomicBool,
     /// Who is connected.
@@ -59,6 +65,8 @@ impl Shared {
             violations: Violations::new(cores),
             history: History::default(),
             memory: Memory::default(),
+            machine: Machine::new(cores),
+            access_log: AccessLog::default(),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),

@@ -290,7 +290,7 @@ impl Turnstile {
             self.is_fresh = false;
             self.awaited = None;
             self.is_last = turned.is_last;
-            moment.refuse(worker, &turned, answers);
+            moment.refuse(worker, &turned, &bytes[used..], answers);
             if turned.is_last {
                 return (bytes.len(), Next::Later);
             }
@@ -368,7 +368,8 @@ impl Turnstile {
             Awaited::Head => {
                 let turned = Turned::malformed(&self.pending, Reason::RequestTimeout);
                 scratch.answers.clear();
-                Moment::now(worker, self.peer).refuse(worker, &turned, &mut scratch.answers);
+                let moment = Moment::now(worker, self.peer);
+                moment.refuse(worker, &turned, &self.pending, &mut scratch.answers);
                 self.pending = BytesMut::new();
                 self.is_last = true;
                 self.send(socket, &scratch.answers, cx)?;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use floodgate_limiter::Timestamp;
 
+use crate::access_log::{self, tell_refused};
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
@@ -135,8 +136,15 @@ impl Moment {
         })
     }
 
-    /// Turns a request away: counts it, and appends the answer to `answers`.
-    pub(crate) fn refuse(&self, worker: &Worker, turned: &Turned<'_>, answers: &mut Vec<u8>) {
+    /// Turns the request away that `bytes` begin with: counts it, and appends the answer to `answers`.
+    pub(crate) fn refuse(
+        &self,
+        worker: &Worker,
+        turned: &Turned<'_>,
+        bytes: &[u8],
+        answers: &mut Vec<u8>,
+    ) {
+        let begin = answers.len();
         let reason = turned.refused.reason;
         let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
@@ -151,6 +159,12 @@ impl Moment {
             self.write_with_decision(worker, turned, &told, answers);
         } else {
             self.write(worker, turned, &told, b"", answers);
+        }
+        if access_log::picks_refusal(worker, &self.snapshot) {
+            let total = clock::now().saturating_since(self.now).as_nanos() as u64;
+            let asked = (self.peer, bytes);
+            let answer = &answers[begin..];
+            tell_refused(worker, &self.snapshot, &turned.refused, asked, answer, total);
         }
     }
 

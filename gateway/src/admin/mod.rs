@@ -6,6 +6,7 @@ mod config;
 mod explain;
 mod keys;
 mod latch;
+mod machine;
 mod objectives;
 mod query;
 mod shadow;
@@ -16,7 +17,7 @@ mod token;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -31,6 +32,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::allocator;
 use crate::control::{Control, Watch};
+use crate::machine::Look;
 use crate::memory::Kernel;
 use crate::shared::Shared;
 use crate::{clock, metrics, objective};
@@ -53,7 +55,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the memory of the process is looked at: a few reads of the kernel's files, which a thread that serves
 /// customers had better not wait for.
 const MEMORY_LOOK: Duration = Duration::from_millis(100);
-/// How often the exporter's histograms are emptied, lest they keep every sample.
+/// How often the exporter's histograms are emptied, lest they keep every sample, and the machine is looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// What the admin listener knows.
@@ -103,11 +105,13 @@ impl Admin {
         let mut history = tokio::time::interval(objective::STEP);
         history.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kernel = Kernel::new();
+        let mut look = Look::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
+                    look.look(&self.shared.machine, Instant::now());
                 }
                 _ = history.tick() => {
                     let snapshot = self.shared.snapshot.load_full();

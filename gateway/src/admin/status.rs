@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch, objectives, tenants};
+use super::{keys, latch, machine, objectives, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::retry::{Retries, Why};
@@ -36,6 +36,9 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "limit": shared.memory.limit(),
             "pressure": shared.memory.pressure(),
         },
+        "process": machine::process(shared),
+        "workers": machine::workers(&shared.machine),
+        "access_log": machine::access_log(shared),
         "upstreams": upstreams,
         "objectives": objectives::status(shared, &snapshot, now),
         "journeys": journeys,

@@ -144,3 +144,35 @@ pub(crate) const CONFIG_RELOADS: &str = "floodgate_config_reloads_total";
 pub(crate) const CONNECTIONS: &str = "floodgate_connections";
 /// Connections closed at the door by reason: `total_limit`, `client_limit`.
 pub(crate) const CONNECTIONS_REFUSED: &str = "floodgate_connections_refused_total";
+/// When the process began, in seconds since 1970.
+pub(crate) const PROCESS_START: &str = "floodgate_process_start_time_seconds";
+/// Processor time of all its threads.
+pub(crate) const PROCESS_CPU: &str = "floodgate_process_cpu_seconds_total";
+/// Resident memory, pages of files among it.
+pub(crate) const PROCESS_RESIDENT: &str = "floodgate_process_resident_memory_bytes";
+/// Open file descriptors.
+pub(crate) const PROCESS_OPEN_FDS: &str = "floodgate_process_open_fds";
+/// How many may be open.
+pub(crate) const PROCESS_MAX_FDS: &str = "floodgate_process_max_fds";
+/// Time of a worker's thread on a core, by worker.
+pub(crate) const WORKER_CPU: &str = "floodgate_worker_cpu_seconds_total";
+/// Time that it was ready to run and waited for a core.
+pub(crate) const WORKER_RUN_QUEUE: &str = "floodgate_worker_run_queue_seconds_total";
+/// 0..1, part of the last second that it was on a core.
+pub(crate) const WORKER_BUSY: &str = "floodgate_worker_busy_ratio";
+/// How late turns of the loops came, all workers together.
+pub(crate) const WORKER_LAG: &str = "floodgate_worker_loop_lag_seconds";
+/// The latest turn of the last 15 to 30 s, by worker.
+pub(crate) const WORKER_LAG_MAX: &str = "floodgate_worker_loop_lag_max_seconds";
+/// Connections that wait to be accepted, by worker.
+pub(crate) const LISTEN_QUEUE: &str = "floodgate_listen_queue";
+/// How many may wait there.
+pub(crate) const LISTEN_BACKLOG: &str = "floodgate_listen_backlog";
+/// Connections that found a listener's queue full, in the whole network namespace.
+pub(crate) const LISTEN_OVERFLOWS: &str = "floodgate_listen_overflows_total";
+/// Connections that were not accepted, for any reason, in the whole network namespace.
+pub(crate) const LISTEN_DROPS: &str = "floodgate_listen_drops_total";
+/// Lines of the access log that were written.
+pub(crate) const ACCESS_LOG_LINES: &str = "floodgate_access_log_lines_total";
+/// Lines that were dropped: `no_room` in the channel, `unwritten`.
+pub(crate) const ACCESS_LOG_DROPPED: &str = "floodgate_access_log_dropped_total";

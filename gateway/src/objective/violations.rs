@@ -2,6 +2,7 @@
 //! read by the operator: the locks are free but for that. Who is refused is only counted: a storm of refusals would push
 //! out everything else.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use floodgate_config::Stage;
@@ -80,14 +81,21 @@ impl TraceId {
         Some(Self(id))
     }
 
+    /// The same, unless there is none.
+    pub(crate) fn known(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+
     /// In hexadecimal digits, if there is one.
     pub(crate) fn text(self) -> Option<String> {
-        use std::fmt::Write;
-        let mut text = String::with_capacity(32);
-        for byte in self.0 {
-            let _infallible = write!(text, "{byte:02x}");
-        }
-        (self != Self::default()).then_some(text)
+        self.known().map(|id| id.to_string())
+    }
+}
+
+/// In hexadecimal digits.
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

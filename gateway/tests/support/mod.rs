@@ -52,6 +52,11 @@ impl Running {
         Self { gateway: Some(gateway), listen, admin }
     }
 
+    /// Where its admin listener is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.0
+    }
+
     /// Has it look at its files now.
     pub(crate) fn reload(&self) {
         if let Some(gateway) = &self.gateway {
