@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
 use crate::address::{Cidr, ServerAddress};
+use crate::circuit::{FileCircuit, FileTierCircuit, Switched};
 use crate::duration::{Period, Time, Timeout};
 use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
@@ -132,6 +133,8 @@ table! {
         default max_upgraded: Integer<0, 1_000_000> = Integer(1_024),
         /// How much of it one key may take, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
         optional isolate: FileIsolate,
+        /// When it, or one of its servers, is taken for broken and asked nothing for a while; false: never. Left out: with the defaults below.
+        optional circuit: Switched<FileCircuit>,
     }
 }
 
@@ -154,6 +157,8 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// What is different for the circuits of this tier; false: it has none. Left out: nothing.
+        optional circuit: Switched<FileTierCircuit>,
     }
 }
 

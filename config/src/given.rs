@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::circuit::typed_keys;
 use crate::effective::Section;
 use crate::file::{FileConfig, FileJourney, FileTier, FileUpstream};
 use crate::source::{Source, Span};
@@ -105,6 +106,8 @@ fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
     let found = upstream.max_in_flight.typed();
     typed.retain(|(key, _)| *key != "max_in_flight" || found.is_empty());
     typed.extend(found);
+    let circuit = upstream.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
 }
 
@@ -116,7 +119,17 @@ fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
         let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
         typed.push((key, span));
     }
+    let circuit = tier.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
+}
+
+/// The keys of the table `circuit`, if it is one, in its place.
+fn inner_typed(typed: &mut Vec<(&'static str, Span)>, circuit: Option<Vec<(&'static str, Span)>>) {
+    if let Some(circuit) = circuit {
+        typed.retain(|(key, _)| *key != "circuit");
+        typed.extend(typed_keys(circuit));
+    }
 }
 
 /// With the two keys that say which answer ends it.

@@ -24,6 +24,7 @@
 
 mod address;
 mod changes;
+mod circuit;
 mod config;
 mod derived;
 mod duration;
@@ -58,9 +59,10 @@ mod word;
 
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
+pub use circuit::FailureKind;
 pub use config::{
-    Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
-    Tier, Upstream,
+    Circuit, CircuitOverride, Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once,
+    Route, Server, Tenant, Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use floodgate_limiter::{Limits, Rate, TierId, TierLimits, Watermarks};
 
 use crate::address::ServerAddress;
+use crate::circuit::{circuits, tier_circuit};
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
@@ -179,6 +180,7 @@ fn tier(
         weight: NonZeroU32::new(narrow(typed.weight.0)).unwrap_or(NonZeroU32::MIN),
         guaranteed: typed.guaranteed.0,
         watermarks,
+        circuit: tier_circuit(&typed.circuit),
         rate: rate(&typed.rate, &typed.burst, path, report),
     })
 }
@@ -214,6 +216,8 @@ fn upstream(
             report.collision(key, span, first, message, "leave one of them out");
         }
     }
+    let differ: Vec<_> = tiers.iter().map(|tier| (&tier.circuit, tier.deadline)).collect();
+    let (circuit, tier_circuits) = circuits(&typed.circuit, &differ, typed.span, &path, report);
     let guaranteed: Vec<f64> = tiers.iter().map(|tier| tier.guaranteed).collect();
     let tiers = tiers.iter().map(|tier| TierLimits {
         max_wait: tier.max_wait,
@@ -235,6 +239,8 @@ fn upstream(
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
             isolate,
+            circuit,
+            tier_circuits,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.

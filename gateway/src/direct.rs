@@ -174,8 +174,8 @@ impl Direct {
             deadline,
         ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
-            Ok(Turn::Later(ticket, held)) => {
-                let turn = Box::pin(admission::wait(ticket, held)).await;
+            Ok(Turn::Later(ticket, pending)) => {
+                let turn = Box::pin(admission::wait(ticket, pending)).await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use floodgate_limiter::Timestamp;
+use floodgate_limiter::{TierId, Timestamp};
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::admission::Admitted;
+use crate::circuits::Ending;
 use crate::clock;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
 use crate::pool::{Lease, Pool};
@@ -53,6 +55,18 @@ struct Held {
     keeps_alive: bool,
     /// The upstream, if the deadline is the client's own: that it passes says that it takes longer, not how long.
     hurries: Option<Arc<Upstream>>,
+    status: StatusCode,
+    /// Until the head of the answer.
+    took: Duration,
+}
+
+/// Why there is no answer.
+struct Unanswered {
+    reason: Reason,
+    /// What the circuits are told, if it is not the client's doing.
+    ending: Option<Ending>,
+    /// With whom it was, if it was with anybody.
+    lease: Option<Lease>,
 }
 
 /// Why one attempt failed.
@@ -75,20 +89,25 @@ pub(crate) async fn forward(
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     fault: Option<&Fault>,
-    admitted: Admitted,
+    mut admitted: Admitted,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Forwarded, Reason> {
     let due = clock::instant(deadline);
     let is_delayed = || fault.is_some_and(Fault::is_delayed);
-    let (mut answer, lease) =
-        match send(pool, upstream, outgoing, now, due).await {
+    let (mut answer, mut lease) =
+        match send(pool, upstream, outgoing, admitted.tier(), now, due).await {
             Ok(answered) => answered,
-            Err(reason) => {
+            Err(unanswered) => {
+                let reason = unanswered.reason;
                 let is_late = reason == Reason::UpstreamTimeout;
                 let spoiled = fault.and_then(|fault| {
                     if is_late { fault.reason_at_deadline() } else { fault.reason() }
                 });
+                let is_own = is_late && outgoing.hurries;
+                if spoiled.is_none() && !is_delayed() && !is_own {
+                    unanswered.judge(upstream, &mut admitted, now);
+                }
                 if is_late && spoiled.is_none() && !is_delayed() {
                     let now = clock::now();
                     match outgoing.hurries {
@@ -99,20 +118,26 @@ pub(crate) async fn forward(
                 return Err(spoiled.unwrap_or(reason));
             }
         };
-    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let status = answer.head.status;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        // What nobody asked for is not an answer.
+        let ending = if outgoing.may_switch { Ending::Answered(status) } else { Ending::Broken };
+        let head = clock::now();
+        lease.judge(&mut admitted, ending, head.saturating_since(now), head);
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
     let is_measured = !is_delayed();
     let hurries = outgoing.hurries.then(|| Arc::clone(upstream));
-    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries };
+    let head = clock::now();
+    let took = if is_measured { head.saturating_since(now) } else { Duration::ZERO };
+    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries, status, took };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
-        let now = clock::now();
-        held.end(now);
+        held.end(head);
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
-        return Ok(Forwarded::Whole(response, now));
+        return Ok(Forwarded::Whole(response, head));
     }
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
@@ -136,21 +161,27 @@ async fn send(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
+    tier: TierId,
     now: Timestamp,
     due: Instant,
-) -> Result<(Box<Answer>, Lease), Reason> {
-    let mut lease = obtain(pool, upstream, Some(now), due).await?;
+) -> Result<(Box<Answer>, Lease), Unanswered> {
+    let mut lease = obtain(pool, upstream, tier, Some(now), due).await?;
     loop {
         match attempt(&mut lease, outgoing, due).await {
             Ok(answer) => return Ok((answer, lease)),
-            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
+            Err(Failure::Late) => {
+                return Err(Unanswered::by(Reason::UpstreamTimeout, Ending::Timeout, lease));
+            }
             Err(Failure::NoAnswer(why)) if lease.reused => {
                 if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
-                    return Err(Reason::UpstreamError);
+                    return Err(Unanswered::by(Reason::UpstreamError, Ending::Broken, lease));
                 }
-                lease = obtain(pool, upstream, None, due).await?;
+                lease = obtain(pool, upstream, tier, None, due).await?;
             }
-            Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
+            Err(Failure::NoAnswer(_)) => {
+                return Err(Unanswered::by(Reason::UpstreamError, Ending::Broken, lease));
+            }
+            Err(Failure::Client) => return Err(Unanswered::neutral(Reason::UpstreamError)),
         }
     }
 }
@@ -160,22 +191,37 @@ async fn send(
 async fn obtain(
     pool: &Rc<Pool>,
     upstream: &Arc<Upstream>,
+    tier: TierId,
     pooled: Option<Timestamp>,
     due: Instant,
-) -> Result<Lease, Reason> {
+) -> Result<Lease, Unanswered> {
     let mut tried = Vec::new();
+    let mut nobody = Unanswered::neutral(Reason::CircuitOpen);
     let mut now = pooled.unwrap_or_else(clock::now);
     loop {
-        let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
+        let Some(server) = upstream.choose(&tried, now) else { return Err(nobody) };
+        let mut visit = upstream.visit(server, tier, now);
         if pooled.is_some()
-            && let Some(lease) = pool.take(upstream, server, now)
+            && let Some(lease) = pool.take(upstream, &mut visit, now)
         {
             return Ok(lease);
         }
-        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
+        tried.push(server.id);
+        // Others were faster to be its probes.
+        let Some(visit) = visit else { continue };
+        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, visit))).await {
             Ok(Ok(lease)) => return Ok(lease),
-            Ok(Err(_)) => tried.push(server.id),
-            Err(_) => return Err(Reason::UpstreamTimeout),
+            Ok(Err(_)) => {
+                nobody = Unanswered {
+                    ending: Some(Ending::Connect),
+                    ..Unanswered::neutral(Reason::UpstreamError)
+                };
+            }
+            // The server has been told.
+            Err(_) => {
+                let (reason, ending) = (Reason::UpstreamTimeout, Some(Ending::Timeout));
+                return Err(Unanswered { ending, ..Unanswered::neutral(reason) });
+            }
         }
         now = clock::now();
     }
@@ -208,9 +254,44 @@ async fn attempt(
     .await
 }
 
+// === impl Unanswered ===
+
+impl Unanswered {
+    fn by(reason: Reason, ending: Ending, lease: Lease) -> Self {
+        Self { reason, ending: Some(ending), lease: Some(lease) }
+    }
+
+    /// It says nothing of anybody.
+    const fn neutral(reason: Reason) -> Self {
+        Self { reason, ending: None, lease: None }
+    }
+
+    /// Tells the circuits what became of what was `admitted` and asked at `asked`.
+    fn judge(self, upstream: &Upstream, admitted: &mut Admitted, asked: Timestamp) {
+        let Some(ending) = self.ending else { return };
+        let now = clock::now();
+        let took = now.saturating_since(asked);
+        match (self.lease, &upstream.circuits) {
+            (Some(mut lease), _) => lease.judge(admitted, ending, took, now),
+            (None, Some(circuits)) => {
+                let (tier, call) = admitted.take_call();
+                circuits.judge(tier, call, None, (ending, took), now);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
 // === impl Held ===
 
 impl Held {
+    /// Tells the circuits how it ended. What the client made slow says nothing unless it went well.
+    fn judge(&mut self, ending: Ending, now: Timestamp) {
+        if self.is_measured || matches!(ending, Ending::Answered(_)) {
+            self.lease.judge(&mut self.admitted, ending, self.took, now);
+        }
+    }
+
     /// The upstream has done what it was asked for, or taken too long over it.
     fn settle(self, now: Timestamp) -> Lease {
         if self.is_measured {
@@ -222,14 +303,18 @@ impl Held {
     /// It is over before the last byte is here.
     fn give_up(mut self, now: Timestamp) {
         match self.hurries.take() {
-            None => drop(self.settle(now)),
+            None => {
+                self.judge(Ending::Timeout, now);
+                drop(self.settle(now));
+            }
             Some(upstream) if self.is_measured => self.admitted.given_up(now, &upstream),
             Some(_) => {}
         }
     }
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
-    fn end(self, now: Timestamp) {
+    fn end(mut self, now: Timestamp) {
+        self.judge(Ending::Answered(self.status), now);
         let keeps_alive = self.keeps_alive;
         let lease = self.settle(now);
         if keeps_alive {
@@ -299,7 +384,9 @@ impl UpstreamBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.held = None;
+                if let Some(mut held) = self.held.take() {
+                    held.judge(Ending::Broken, clock::now());
+                }
                 Poll::Ready(Some(Err(error.into())))
             }
             None => {

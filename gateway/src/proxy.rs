@@ -13,7 +13,7 @@ use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission::{self, Admitted, Turn};
+use crate::admission::{self, Admitted, Pending, Turn};
 use crate::alone;
 use crate::classify::{HeadView, Line};
 use crate::clock;
@@ -25,7 +25,7 @@ use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
-use crate::keyed::{Asked, Held, Limited};
+use crate::keyed::{Asked, Limited};
 use crate::link::Link;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
@@ -311,9 +311,9 @@ impl Arrival {
         self.limited = asked.and_then(|asked| asked.limited);
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
-            Turn::Later(ticket, held) => {
+            Turn::Later(ticket, pending) => {
                 let place = share.map(|share| share.take_place()).transpose()?;
-                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
+                let admitted = Box::pin(wait(snapshot, ticket, pending, watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
@@ -424,13 +424,13 @@ impl Arrival {
 async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
-    held: Held,
+    pending: Pending,
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket, held).await };
+    let Some(sku) = watched else { return admission::wait(ticket, pending).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket, held) => admitted,
+        admitted = admission::wait(ticket, pending) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

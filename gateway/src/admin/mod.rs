@@ -2,6 +2,7 @@
 //! not silence it, and with few connections, so that it does not disturb the storm.
 
 mod answer;
+mod circuits;
 mod config;
 mod explain;
 mod keys;
@@ -221,6 +222,7 @@ impl Admin {
         match (path, method.as_str()) {
             ("/metrics", "GET") => self.metrics(),
             ("/api/status", "GET") => Answer::json(status::status(&self.shared, clock::now())),
+            ("/api/circuits", "GET") => Answer::json(circuits::show(&self.shared, clock::now())),
             ("/api/config", "GET") => config::show(control),
             ("/api/config", "PUT") => match query.get("mode") {
                 None | Some("live") => config::put(control, watch, query, asker, body),
@@ -241,7 +243,12 @@ impl Admin {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
             (
-                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                "/metrics"
+                | "/api/status"
+                | "/api/circuits"
+                | "/api/config/history"
+                | "/api/keys/top"
+                | "/api/latch",
                 _,
             ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
@@ -253,7 +260,7 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
+                "try /metrics, /healthz, /readyz, /api/status, /api/circuits, /api/config, /api/config/history, /api/keys/top, /api/latch, \
                  /api/shadow or /api/explain/{id}",
             ),
         }

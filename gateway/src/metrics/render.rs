@@ -1,5 +1,6 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
+mod circuits;
 mod journeys;
 mod keyed;
 mod limits;
@@ -20,6 +21,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     process(shared, snapshot, &mut page);
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
+    circuits::render(snapshot, &mut page);
     tiers(snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
