@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
+use floodgate_limiter::{AdaptiveSettings, CircuitSettings, Limits, Rate, TierId, Watermarks};
 
 use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
+use crate::circuit::FailureKind;
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
@@ -110,6 +111,48 @@ pub struct Upstream {
     pub retries: Retries,
     /// What keeps its keys from taking all of it, over all routes.
     pub isolate: Option<Isolate>,
+    /// The circuit of each of its servers, if there is one.
+    pub circuit: Option<Circuit>,
+    /// The circuits of its tiers, in their order.
+    pub tier_circuits: Vec<Option<Circuit>>,
+}
+
+/// When a circuit opens, and how it closes again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuit {
+    /// Rates and times.
+    pub settings: CircuitSettings,
+    /// From when on a call is slow. `None`, of a server: what its tier says.
+    pub slow_after: Option<Duration>,
+    /// What counts as a failure.
+    pub failures: Vec<FailureKind>,
+}
+
+/// What a tier changes of the circuits of all upstreams; [`Upstream::tier_circuits`] has what comes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CircuitOverride {
+    /// Whether it has circuits.
+    pub on: bool,
+    /// Share of failures at which one opens.
+    pub failure_rate: Option<f64>,
+    /// Share of slow calls at which one opens.
+    pub slow_rate: Option<f64>,
+    /// From when on a call is slow.
+    pub slow_after: Option<Duration>,
+    /// Calls below which no rate says anything.
+    pub min_calls: Option<u32>,
+    /// How long a call counts.
+    pub window: Option<Duration>,
+    /// How long it is open at first.
+    pub open: Option<Duration>,
+    /// How long at most.
+    pub max_open: Option<Duration>,
+    /// Calls that find out whether it may close.
+    pub probes: Option<u32>,
+    /// What counts as a failure.
+    pub failures: Option<Vec<FailureKind>>,
+    /// Whether it only counts.
+    pub shadow: Option<bool>,
 }
 
 /// A class of service.
@@ -127,6 +170,8 @@ pub struct Tier {
     pub guaranteed: f64,
     /// Where the breaker trips and resets.
     pub watermarks: Watermarks,
+    /// What it changes of the circuits.
+    pub circuit: CircuitOverride,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
     /// What its customers are promised.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    AccessLog, Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
-    Tier, Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once,
+    Route, Server, Tenant, Tier, Upstream,
 };
 use crate::duration::Time;
 use crate::objective::{Objective, Stage, Window};
@@ -210,6 +210,7 @@ fn upstream(upstream: &Upstream) -> Table<'_> {
         ("retries.on", list(&upstream.retries.on)),
     ]);
     values.extend(isolate(&upstream.isolate));
+    values.extend(circuit(&upstream.circuit));
     Table { section: Section::Upstreams, name: &upstream.name, values }
 }
 
@@ -225,6 +226,7 @@ fn tier(tier: &Tier) -> Table<'_> {
     ];
     values.extend(rate(tier.rate, tier.rate_shadow));
     values.extend(objective(&tier.objective));
+    values.extend(circuit_override(&tier.circuit));
     Table { section: Section::Tiers, name: &tier.name, values }
 }
 
@@ -287,6 +289,46 @@ fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {
     let Isolate { key, share, shadow } = isolate.as_ref()?;
     let shadow = if *shadow { ", shadow" } else { "" };
     Some(("isolate", one(format_args!("{key} share {share}{shadow}"))))
+}
+
+/// Every key, or that it is off.
+fn circuit(circuit: &Option<Circuit>) -> Vec<(&'static str, Shown)> {
+    let Some(Circuit { settings, slow_after, failures }) = circuit else {
+        return vec![("circuit", one(false))];
+    };
+    circuit_override(&CircuitOverride {
+        on: true,
+        failure_rate: Some(settings.failure_rate()),
+        slow_rate: Some(settings.slow_rate()),
+        slow_after: *slow_after,
+        min_calls: Some(settings.min_calls()),
+        window: Some(settings.window()),
+        open: Some(settings.open()),
+        max_open: Some(settings.max_open()),
+        probes: Some(settings.probes()),
+        failures: Some(failures.clone()),
+        shadow: Some(settings.is_shadow()),
+    })
+}
+
+/// The keys that are given.
+fn circuit_override(given: &CircuitOverride) -> Vec<(&'static str, Shown)> {
+    if !given.on {
+        return vec![("circuit", one(false))];
+    }
+    let values = [
+        ("circuit.failure_rate", given.failure_rate.map(one)),
+        ("circuit.slow_rate", given.slow_rate.map(one)),
+        ("circuit.slow_after", given.slow_after.map(time)),
+        ("circuit.min_calls", given.min_calls.map(one)),
+        ("circuit.window", given.window.map(time)),
+        ("circuit.open", given.open.map(time)),
+        ("circuit.max_open", given.max_open.map(time)),
+        ("circuit.probes", given.probes.map(one)),
+        ("circuit.failures", given.failures.as_deref().map(list)),
+        ("circuit.shadow", given.shadow.map(one)),
+    ];
+    values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {

@@ -8,6 +8,7 @@ use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
 use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
+use crate::circuit::{FileCircuit, FileTierCircuit, Switched};
 use crate::duration::{Period, Time, Timeout};
 use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
@@ -141,6 +142,8 @@ table! {
         inner retries: FileRetries,
         /// How much of it one key may take, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
         optional isolate: FileIsolate,
+        /// When it, or one of its servers, is taken for broken and asked nothing for a while; false: never. Left out: with the defaults below.
+        optional circuit: Switched<FileCircuit>,
     }
 }
 
@@ -167,6 +170,8 @@ table! {
         default rate_shadow: bool = false,
         /// What its customers are promised: who misses it is told of by `/api/violations`.
         inner objective: FileObjective,
+        /// What is different for the circuits of this tier; false: it has none. Left out: nothing.
+        optional circuit: Switched<FileTierCircuit>,
     }
 }
 

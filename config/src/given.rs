@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::circuit::typed_keys;
 use crate::effective::{Section, budget_key};
 use crate::file::{FileConfig, FileJourney, FileTier, FileUpstream};
 use crate::objective::Stage;
@@ -108,6 +109,8 @@ fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
     typed.retain(|(key, _)| *key != "max_in_flight" || found.is_empty());
     typed.extend(found);
     typed.extend(upstream.retries.typed_below());
+    let circuit = upstream.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
 }
 
@@ -138,7 +141,17 @@ fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
         let stage = Stage::ALL.into_iter().find(|stage| stage.as_str() == key);
         typed.extend(stage.map(|stage| (budget_key(stage), span)));
     }
+    let circuit = tier.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
+}
+
+/// The keys of the table `circuit`, if it is one, in its place.
+fn inner_typed(typed: &mut Vec<(&'static str, Span)>, circuit: Option<Vec<(&'static str, Span)>>) {
+    if let Some(circuit) = circuit {
+        typed.retain(|(key, _)| *key != "circuit");
+        typed.extend(typed_keys(circuit));
+    }
 }
 
 /// With the two keys that say which answer ends it.

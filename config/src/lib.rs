@@ -25,6 +25,7 @@
 mod access_log;
 mod address;
 mod changes;
+mod circuit;
 mod config;
 mod derived;
 mod duration;
@@ -62,9 +63,10 @@ mod word;
 pub use access_log::{ClientShown, LogTarget};
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
+pub use circuit::FailureKind;
 pub use config::{
-    AccessLog, Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server,
-    Tenant, Tier, Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit,
+    Once, Route, Server, Tenant, Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};

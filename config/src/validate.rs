@@ -9,6 +9,7 @@ use floodgate_limiter::{Limits, Rate, TierId, TierLimits, Watermarks};
 
 use crate::access_log::access_log;
 use crate::address::ServerAddress;
+use crate::circuit::{circuits, tier_circuit};
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
@@ -207,6 +208,7 @@ fn tier(
         weight: NonZeroU32::new(narrow(typed.weight.0)).unwrap_or(NonZeroU32::MIN),
         guaranteed: typed.guaranteed.0,
         watermarks,
+        circuit: tier_circuit(&typed.circuit),
         rate: rate(&typed.rate, &typed.burst, path, report),
         objective: objective(&typed.objective, defaults.promised, path, report)?,
         rate_shadow: rate_shadow(&typed.rate, &typed.rate_shadow, path, report),
@@ -246,6 +248,8 @@ fn upstream(
             report.collision(key, span, first, message, "leave one of them out");
         }
     }
+    let differ: Vec<_> = tiers.iter().map(|tier| (&tier.circuit, tier.deadline)).collect();
+    let (circuit, tier_circuits) = circuits(&typed.circuit, &differ, typed.span, &path, report);
     let guaranteed: Vec<f64> = tiers.iter().map(|tier| tier.guaranteed).collect();
     let tiers = tiers.iter().map(|tier| TierLimits {
         max_wait: tier.max_wait,
@@ -269,6 +273,8 @@ fn upstream(
             max_upgraded: narrow(typed.max_upgraded.0),
             retries,
             isolate,
+            circuit,
+            tier_circuits,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.

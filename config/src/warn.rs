@@ -70,6 +70,15 @@ fn upstreams(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let message = format!("no route leads to the upstream `{}`", name.value);
             report.warning(path.clone(), at, message, "add a route or leave it out");
         }
+        let circuit = typed.circuit.as_ref().and_then(|it| it.table());
+        if let Some(slow_after) = circuit.and_then(|it| it.slow_after.as_ref())
+            && slow_after.0 > longest_deadline(config)
+        {
+            let span = slow_after.span.unwrap_or(at);
+            let message = "`slow_after` is longer than any tier's deadline";
+            let key = format!("{path}.circuit.slow_after");
+            report.warning(key, span, message, "the deadline always comes first");
+        }
         if typed.connect_timeout.0 > longest_deadline(config) {
             let span = typed.connect_timeout.span.unwrap_or(at);
             let message = "`connect_timeout` is longer than any tier's deadline";

@@ -52,6 +52,7 @@ fn the_schema_accepts_every_example() {
     for name in [
         "adaptive.toml",
         "checkout.toml",
+        "circuits.toml",
         "full.toml",
         "journeys.toml",
         "limits.toml",

@@ -1,8 +1,9 @@
 //! The gate and the buffer, as a request meets them: the one order of checks, cheapest first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
+use floodgate_limiter::{Call, Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
@@ -17,6 +18,9 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) struct Admitted {
     permit: Option<Permit>,
+    tier: TierId,
+    /// What its tier's circuit is told by, once.
+    call: Option<Call>,
     /// That of its tenant's share, given back after it.
     tenants: Option<Box<TenantHeld>>,
     /// That of its keys' shares, given back with it.
@@ -27,9 +31,17 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 pub(crate) enum Turn {
     /// When its ticket is called.
-    Later(Ticket, Held),
+    Later(Ticket, Pending),
     /// At once.
     Now(Admitted),
+}
+
+/// What a request has, or needs, while it waits.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    held: Held,
+    upstream: Arc<Upstream>,
+    tier: TierId,
 }
 
 /// Whether a request of `route`, which is this `part` of its journey, would be refused at `now` whatever
@@ -45,9 +57,13 @@ pub(crate) fn look(
     mut asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let upstream = &snapshot.upstreams[route.upstream];
+    let limiter = &upstream.limiter;
     let class = class(snapshot, route, part, *tenancy);
     limiter.check(class)?;
+    if let Some(circuits) = &upstream.circuits {
+        circuits.look(class.tier, now)?;
+    }
     if let (true, Some(asked)) = (snapshot.has_shadow_breakers, &mut asked)
         && limiter.would_refuse(class)
     {
@@ -81,10 +97,13 @@ pub(crate) fn look(
 ///
 /// # Errors
 /// The reason to refuse it with.
-pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route) -> Result<(), Reason> {
+pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<(), Reason> {
     let rank = if route.journey.is_some() { Rank::new(u8::MAX) } else { Rank::ORDINARY };
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
-    Ok(limiter.check(Class { tier: route.tier, rank })?)
+    let upstream = &snapshot.upstreams[route.upstream];
+    upstream.limiter.check(Class { tier: route.tier, rank })?;
+    // Of its own tier: to be served in a lower one, it has to say whose it is.
+    let circuits = upstream.circuits.as_ref().filter(|_| snapshot.tenants.iter().len() == 0);
+    circuits.map_or(Ok(()), |circuits| circuits.look(route.tier, now))
 }
 
 /// What a request of `route` that is this `part` of its journey, and of this tenancy, is to the limiter.
@@ -140,16 +159,21 @@ pub(crate) fn ask(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let upstream = &snapshot.upstreams[route.upstream];
+    let limiter = &upstream.limiter;
     let class = class(snapshot, route, part, tenancy);
     let held = match (&route.keyed, &asked) {
         (Some(keyed), Some(asked)) => keyed.hold(asked)?,
         _ => Held::default(),
     };
     let turn = match limiter.acquire(class, now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted::new(permit, held)),
+        Decision::Admit(permit) => {
+            Turn::Now(Admitted::new(upstream, class.tier, permit, held, now)?)
+        }
         Decision::Reject(rejection) => return Err(rejection.into()),
-        Decision::Wait(ticket) => Turn::Later(ticket, held),
+        Decision::Wait(ticket) => {
+            Turn::Later(ticket, Pending { held, upstream: Arc::clone(upstream), tier: class.tier })
+        }
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
@@ -190,12 +214,13 @@ pub(crate) fn take(
 /// The reason to refuse with. Dropping the future gives the place up.
 pub(crate) async fn wait(
     mut ticket: Ticket,
-    held: Held,
-    seen: Option<(u64, TierId)>,
+    pending: Pending,
+    seen: bool,
 ) -> Result<Admitted, Reason> {
     // Where the ticket lies no other does, as long as it waits.
     let place = (&raw const ticket).addr();
-    let waiting = seen.map(|(upstream, tier)| Waiting::begin(place, upstream, tier));
+    let Pending { held, upstream, tier } = pending;
+    let waiting = seen.then(|| Waiting::begin(place, upstream.number, tier));
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
@@ -205,7 +230,8 @@ pub(crate) async fn wait(
     if let Some(waiting) = waiting {
         waiting.end(result.as_ref().err().copied());
     }
-    Ok(Admitted::new(result?, held))
+    // Rather than to be one more that is sent to what has failed meanwhile.
+    Admitted::new(&upstream, tier, result?, held, clock::now())
 }
 
 /// A rate that requests have to keep to.
@@ -237,8 +263,30 @@ fn ceilings<'a>(
 // === impl Admitted ===
 
 impl Admitted {
-    const fn new(permit: Permit, held: Held) -> Self {
-        Self { permit: Some(permit), tenants: None, _held: held }
+    /// It has its permit at `now`, and goes on unless a circuit does not admit it.
+    fn new(
+        upstream: &Upstream,
+        tier: TierId,
+        permit: Permit,
+        held: Held,
+        now: Timestamp,
+    ) -> Result<Self, Reason> {
+        let permit = Some(permit);
+        let mut admitted = Self { permit, tier, call: None, tenants: None, _held: held };
+        if let Some(circuits) = &upstream.circuits {
+            admitted.call = circuits.enter(tier, now)?;
+        }
+        Ok(admitted)
+    }
+
+    /// Of which tier it is, and what that one's circuit is to be told by.
+    pub(crate) fn take_call(&mut self) -> (TierId, Option<Call>) {
+        (self.tier, self.call.take())
+    }
+
+    /// In which tier it is served.
+    pub(crate) const fn tier(&self) -> TierId {
+        self.tier
     }
 
     /// With one of its tenant's own, which is given back after it.

@@ -138,7 +138,7 @@ fn look(
     let token = match route.reads_token {
         true => {
             // Whom nothing could help costs no signature.
-            admission::look_ahead(snapshot, route)?;
+            admission::look_ahead(snapshot, route, now)?;
             worker.token(snapshot, head.fields, now)?
         }
         false => None,

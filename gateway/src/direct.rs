@@ -208,10 +208,8 @@ impl Direct {
             deadline,
         ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
-            Ok(Turn::Later(ticket, held)) => {
-                let turn =
-                    Box::pin(admission::wait(ticket, held, Some((upstream.number, route.tier))))
-                        .await;
+            Ok(Turn::Later(ticket, pending)) => {
+                let turn = Box::pin(admission::wait(ticket, pending, true)).await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),

@@ -14,6 +14,7 @@
 //!                            purchase                    tunnel
 //!                            client_address
 //!                            permits, memory, keyed, deadline              machine
+//!                            circuits
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -31,6 +32,7 @@ mod admission;
 mod alone;
 mod base64url;
 mod capacity;
+mod circuits;
 mod classify;
 mod client_address;
 mod clock;

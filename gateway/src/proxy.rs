@@ -15,7 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::access_log::Entry;
-use crate::admission::{self, Admitted, Turn};
+use crate::admission::{self, Admitted, Pending, Turn};
 use crate::alone;
 use crate::classify::{HeadView, Line};
 use crate::clock;
@@ -27,7 +27,7 @@ use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
-use crate::keyed::{Asked, Held, Limited};
+use crate::keyed::{Asked, Limited};
 use crate::link::Link;
 use crate::objective::TraceId;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
@@ -328,12 +328,9 @@ impl Arrival {
         self.limited = asked.and_then(|asked| asked.limited);
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
-            Turn::Later(ticket, held) => {
-                let upstream = snapshot.upstreams[route.upstream].number;
-                let tier = snapshot.tenants.tier(tenancy, route.tier);
+            Turn::Later(ticket, pending) => {
                 let place = share.map(|share| share.take_place()).transpose()?;
-                let admitted =
-                    Box::pin(wait(snapshot, ticket, held, (upstream, tier), watched)).await?;
+                let admitted = Box::pin(wait(snapshot, ticket, pending, watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
@@ -449,14 +446,13 @@ impl Arrival {
 async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
-    held: Held,
-    seen: (u64, TierId),
+    pending: Pending,
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket, held, Some(seen)).await };
+    let Some(sku) = watched else { return admission::wait(ticket, pending, true).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket, held, Some(seen)) => admitted,
+        admitted = admission::wait(ticket, pending, true) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

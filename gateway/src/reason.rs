@@ -42,6 +42,8 @@ reasons! {
     BufferFull = 503 "buffer_full",
     /// The grant is spent: it has made as many calls as it is good for, or the origin has ended it.
     CallLimit = 429 "call_limit",
+    /// The upstream, or what this tier asks of it, fails or is slow: the circuit is open.
+    CircuitOpen = 503 "circuit_open",
     /// `max_in_flight = 0`: the operator closed the upstream.
     Closed = 503 "closed",
     /// The deadline cannot be met, or passed before the upstream was asked.

@@ -132,6 +132,11 @@ impl<'a> Tries<'a> {
         self.upstream.choose(&self.tried, now)
     }
 
+    /// It has nobody to spare for this request, which is no failure.
+    pub(crate) fn pass_over(&mut self, server: &Server) {
+        self.tried.push(server.id);
+    }
+
     /// Whether an answer with this `status` is reason to ask another server.
     pub(crate) fn is_poor(&self, status: StatusCode) -> bool {
         status.is_server_error()

@@ -142,7 +142,8 @@ impl Snapshot {
             config.tiers.iter().map(|tier| earlier(&tier.name)).collect();
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
-            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, cores, now))
+            let old = old.map(|old| old.as_ref());
+            Arc::new(Upstream::compile(meant, &config.tiers, old, &from, cores, now))
         });
         let shares: Vec<Option<Arc<Shares>>> = config
             .upstreams
@@ -242,6 +243,9 @@ impl Snapshot {
     /// when a window of its own is over.
     pub(crate) fn tick(&self, now: Timestamp) {
         for upstream in &self.upstreams {
+            if let Some(circuits) = &upstream.circuits {
+                circuits.tick(now);
+            }
             upstream.find_permits(now);
             upstream.retries.budget.tick(now);
         }

@@ -27,6 +27,7 @@ mod breaker;
 mod buffer;
 mod calendar;
 mod chain;
+mod circuit;
 mod class;
 mod control;
 mod counters;
@@ -69,6 +70,10 @@ pub use adaptive::{
     Seen as AdaptiveSeen, Why,
 };
 pub use calendar::Calendar;
+pub use circuit::{
+    Call, CallCounts, CallOutcome, Circuit, CircuitCause, CircuitError, CircuitSettings,
+    CircuitState, CircuitStatus, Entered, Opened, RampStatus, Transitions,
+};
 pub use class::{Class, MAX_RANKS, Rank};
 pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};
 pub use gate::Refused;

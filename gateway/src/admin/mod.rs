@@ -2,6 +2,7 @@
 //! not silence it, and with few connections, so that it does not disturb the storm.
 
 mod answer;
+mod circuits;
 mod config;
 mod explain;
 mod keys;
@@ -232,6 +233,7 @@ impl Admin {
         match (path, method.as_str()) {
             ("/metrics", "GET") => self.metrics(),
             ("/api/status", "GET") => Answer::json(status::status(&self.shared, clock::now())),
+            ("/api/circuits", "GET") => Answer::json(circuits::show(&self.shared, clock::now())),
             ("/api/config", "GET") => config::show(control),
             ("/api/config", "PUT") => match query.get("mode") {
                 None | Some("live") => config::put(control, watch, query, asker, body),
@@ -256,6 +258,7 @@ impl Admin {
             (
                 "/metrics"
                 | "/api/status"
+                | "/api/circuits"
                 | "/api/config/history"
                 | "/api/keys/top"
                 | "/api/latch"
@@ -272,8 +275,8 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
-                 /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
+                "try /metrics, /healthz, /readyz, /api/status, /api/circuits, /api/config, /api/config/history, /api/keys/top, \
+                 /api/latch, /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
             ),
         }
     }

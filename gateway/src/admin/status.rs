@@ -1,9 +1,10 @@
 //! `/api/status`: the live numbers as JSON.
 
-use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
+use floodgate_limiter::{AdaptiveStatus, CircuitState, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{keys, latch, machine, objectives, tenants};
+use crate::circuits::{self, Circuits};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::retry::{Retries, Why};
@@ -119,13 +120,21 @@ fn retries(retries: &Retries, now: Timestamp) -> Value {
     })
 }
 
+/// A circuit that is only a shadow admits everything: it is closed here.
+fn shown(circuit: Option<CircuitState>) -> &'static str {
+    circuit.map_or("off", CircuitState::as_str)
+}
+
 fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Value {
     let status = upstream.limiter.status(now);
     let tiers: Map<_, _> = status
         .tiers
         .iter()
         .zip(&snapshot.tiers)
-        .map(|(row, tier)| {
+        .enumerate()
+        .map(|(index, (row, tier))| {
+            let circuits = upstream.circuits.as_ref();
+            let circuit = circuits.and_then(|circuits| circuits.state_of_tier(index));
             let state = if row.open { "open" } else { "closed" };
             let row = json!({
                 "queued": row.waiting,
@@ -133,6 +142,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
                 "guaranteed": row.guaranteed,
                 "breaker": state,
                 "breaker_shadow": row.shadow,
+                "circuit": shown(circuit),
                 "trips": row.trips,
                 "pressure": row.pressure,
                 "estimated_wait_ms": row.estimated_wait.as_secs_f64() * 1e3,
@@ -148,6 +158,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
                 "address": server.address.to_string(),
                 "in_flight": server.in_flight(),
                 "ejected": server.is_ejected(now),
+                "circuit": shown(upstream.circuits.is_some().then(|| circuits::effective(&server.circuit))),
             })
         })
         .collect();
@@ -162,8 +173,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
         "mean_service_ms": status.mean_service.as_secs_f64() * 1e3,
         "upgraded": upstream.upgraded.taken(),
         "retries": retries(&upstream.retries, now),
-        // Failing upstreams are not yet told from slow ones.
-        "circuit": "closed",
+        "circuit": shown(upstream.circuits.as_ref().map(Circuits::state)),
         "tiers": tiers,
         "servers": servers,
     })

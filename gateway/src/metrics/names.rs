@@ -54,6 +54,19 @@ pub(crate) const OBJECTIVE_VIOLATIONS: &str = "floodgate_objective_violations_to
 pub(crate) const BREAKER_STATE: &str = "floodgate_breaker_state";
 /// Times the breaker tripped, by upstream and tier.
 pub(crate) const BREAKER_TRIPS: &str = "floodgate_breaker_trips_total";
+/// Whether a tier's circuit at an upstream admits: 0 closed, 0.5 half-open, 1 open, by `mode`: `enforced`, `shadow`.
+pub(crate) const CIRCUIT_STATE: &str = "floodgate_circuit_state";
+/// Times it went to a state: `open`, `half_open`, `closed`.
+pub(crate) const CIRCUIT_TRANSITIONS: &str = "floodgate_circuit_transitions_total";
+/// Calls that it let through and would have refused, were it no shadow.
+pub(crate) const CIRCUIT_SHADOW_REFUSALS: &str = "floodgate_circuit_shadow_refusals_total";
+/// The same three of the servers of an upstream.
+pub(crate) const SERVER_CIRCUIT_STATE: &str = "floodgate_server_circuit_state";
+/// Times it went to a state.
+pub(crate) const SERVER_CIRCUIT_TRANSITIONS: &str = "floodgate_server_circuit_transitions_total";
+/// Calls that it would have sent elsewhere or refused.
+pub(crate) const SERVER_CIRCUIT_SHADOW_REFUSALS: &str =
+    "floodgate_server_circuit_shadow_refusals_total";
 /// 0..1, how full, by upstream.
 pub(crate) const PRESSURE: &str = "floodgate_pressure";
 /// Requests that were sent again, to another server, by upstream and why: `connect`, `stale`, `broken`, `status`.

@@ -1,5 +1,6 @@
 //! The shards as Prometheus text, beside what the exporter knows.
 
+mod circuits;
 mod journeys;
 mod keyed;
 mod limits;
@@ -27,6 +28,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     retries::render(snapshot, &mut page);
+    circuits::render(snapshot, &mut page);
     tiers(snapshot, &mut page);
     objectives::render(shared, snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
