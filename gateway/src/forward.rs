@@ -159,8 +159,14 @@ pub(crate) async fn forward(
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
-    let (ahead, held, fault) = (None, Some(held), Break::Server);
-    let mut body = Box::new(UpstreamBody { reader, ahead, held, outgoing, due, fault });
+    let mut body = Box::new(UpstreamBody {
+        reader,
+        ahead: None,
+        held: Some(held),
+        outgoing,
+        due,
+        fault: Break::Server,
+    });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
             let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
