@@ -6,8 +6,8 @@ use std::time::Duration;
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    AccessLog, Circuit, CircuitOverride, Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once,
-    Route, Server, Tenant, Tier, Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Isolate, Journey, Jwt, Latch, Limit,
+    Once, Route, Server, Tenant, Tier, Upstream,
 };
 use crate::duration::Time;
 use crate::objective::{Objective, Stage, Window};

@@ -65,8 +65,8 @@ pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
 pub use circuit::FailureKind;
 pub use config::{
-    AccessLog, Circuit, CircuitOverride, Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit,
-    Once, Route, Server, Tenant, Tier, Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Finish, Isolate, Journey, Jwt, Latch,
+    Limit, Once, Route, Server, Tenant, Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};

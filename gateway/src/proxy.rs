@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use floodgate_config::Stage;
-use floodgate_limiter::{Ticket, TierId, Timestamp};
+use floodgate_limiter::{Ticket, Timestamp};
 use http::header::{EXPECT, HeaderName};
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
