@@ -34,7 +34,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// How long hyper keeps a connection that has nothing to do: going back and forth for each request costs
 /// instructions, keeping what hyper has costs memory.
-const HYPER_IDLE: Duration = Duration::from_millis(100);
+pub(crate) const HYPER_IDLE: Duration = Duration::from_millis(100);
 
 /// Fields that hyper takes unless it is told otherwise.
 const OWN_MAX_HEADERS: usize = 100;
@@ -184,7 +184,7 @@ async fn serve_http(
 }
 
 /// How hyper reads what has been checked, and writes.
-fn builder(server: &floodgate_config::Server) -> http1::Builder {
+pub(crate) fn builder(server: &floodgate_config::Server) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(server.max_head.max(BUFFER)).header_read_timeout(None).writev(false);
     // Not that it may: the inlet sees to it.

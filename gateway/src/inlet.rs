@@ -54,7 +54,7 @@ pub(crate) struct Inlet<'a, S> {
     awaited: Option<Awaited>,
     /// The client has ended its side, which hyper is told once everything is written.
     ended: bool,
-    /// hyper waits for what comes, and so sees the client leave.
+    /// hyper waits for what comes: it is not to be read behind its back.
     awaits: bool,
 }
 
@@ -347,13 +347,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Inlet<'_, S> {
     /// leave: hyper would look for it through a buffer of its own.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-        // Within a body hyper reads as fast as the service takes it: not at all while that waits for a permit.
-        let sees = match self.at {
-            At::Head => false,
-            At::Length(_) | At::Chunked(_) => std::mem::take(&mut self.awaits),
-            At::End | At::Leaving => true,
+        let is_blind = match self.at {
+            At::Head => self.link.is_busy(),
+            // hyper reads a body as fast as the service takes it: hardly while that waits for a permit.
+            At::Length(_) | At::Chunked(_) => self.link.is_waiting() && !self.awaits,
+            At::End | At::Leaving => false,
         };
-        if !sees && self.link.is_busy() {
+        if is_blind {
             self.watch(cx)?;
         }
         Poll::Ready(Ok(()))

@@ -1,6 +1,7 @@
 //! What the inlet, the service and the task of one connection tell each other while hyper has it.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::Waker;
 
 use floodgate_limiter::Timestamp;
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     busy: Cell<bool>,
     /// All of the present request has come.
     whole: Cell<bool>,
+    /// The present request waits for a permit.
+    waiting: Cell<bool>,
     /// It was told that there is nothing to be done.
     idle: Cell<bool>,
     /// When the answer that is being passed on has to be complete.
@@ -42,6 +45,17 @@ pub(crate) struct Link {
     tunnel: Cell<Option<Tunnel>>,
     /// Whom to wake when the request is answered, since its successor is already here.
     next: RefCell<Option<Waker>>,
+}
+
+/// The request waits for a permit as long as this lasts.
+pub(crate) struct Waiting(Rc<Link>);
+
+// === impl Waiting ===
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.set(false);
+    }
 }
 
 // === impl Link ===
@@ -68,6 +82,17 @@ impl Link {
         self.last.set(pass.is_last);
         self.whole.set(pass.framing == Framing::Length(0));
         self.idle.set(false);
+    }
+
+    /// The present request waits for a permit: meanwhile nobody asks for its body.
+    pub(crate) fn wait(self: &Rc<Self>) -> Waiting {
+        self.waiting.set(true);
+        Waiting(Rc::clone(self))
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.get()
     }
 
     /// The body of the present request has come to its end.

@@ -315,6 +315,7 @@ impl Arrival {
             None => (None, now),
             Some(_) => {
                 let asks = (part, tenancy);
+                let _waiting = self.exchange.client().link.wait();
                 Box::pin(admission::hold(snapshot, route, asks, now, deadline)).await?
             }
         };
@@ -330,6 +331,7 @@ impl Arrival {
             Turn::Now(admitted) => (admitted, now),
             Turn::Later(ticket, pending) => {
                 let place = share.map(|share| share.take_place()).transpose()?;
+                let _waiting = self.exchange.client().link.wait();
                 let admitted = Box::pin(wait(snapshot, ticket, pending, watched)).await?;
                 drop(place);
                 (admitted, clock::now())

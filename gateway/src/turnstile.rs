@@ -420,4 +420,6 @@ impl Came<'_> {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ mod framing;
 mod input;
 mod message;
 mod mutate;
-mod random;
+pub(crate) mod random;
 mod side;
 mod upstream;
 

@@ -27,23 +27,30 @@ const RULES: &str = "
     max_body = \"1KiB\"
 ";
 
-const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(super) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn worker() -> Rc<Worker> {
-    let config = floodgate_config::parse("rules", RULES).unwrap();
+    worker_with(RULES)
+}
+
+/// A worker under these rules.
+pub(super) fn worker_with(rules: &str) -> Rc<Worker> {
+    let config = floodgate_config::parse("rules", rules).unwrap();
     let snapshot = Snapshot::compile(config, OpenKeys::default(), None, 1, clock::now());
     Worker::new(0, Shared::new(snapshot, 1, 10_000))
 }
 
 /// A socket whose other end is the test.
 #[derive(Default)]
-struct Wire {
-    comes: Vec<u8>,
+pub(super) struct Wire {
+    /// What is on its way to us.
+    pub comes: Vec<u8>,
     /// The client sends nothing more.
-    ended: bool,
-    sent: Vec<u8>,
+    pub ended: bool,
+    /// What was sent to the client.
+    pub sent: Vec<u8>,
     /// So many bytes are taken.
-    room: usize,
+    pub room: usize,
     broken: bool,
 }
 
@@ -213,6 +220,34 @@ fn one_connection_does_not_keep_the_others_waiting() {
     let polled = visit.turnstile.poll(&visit.worker, &mut visit.wire, &visit.alarm, cx);
     assert!(polled.is_pending() && woken.0.load(std::sync::atomic::Ordering::Relaxed));
     assert!(visit.statuses().len() <= READS * READ / CLOSED.len() + READS);
+}
+
+#[test]
+fn refusals_ask_what_time_it_is_once_for_all_that_came_together() {
+    let mut visit = Visit::new(&worker());
+    assert!(visit.comes(CLOSED).is_pending());
+    for (wire, answers) in [
+        (CLOSED.to_owned(), 1),
+        (CLOSED.repeat(20), 20),
+        ("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 1),
+        ("POST /closed/a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello".to_owned(), 1),
+    ] {
+        let (before, had) = (clock::READS.get(), visit.statuses().len());
+        assert!(visit.comes(&wire).is_pending());
+        assert_eq!((clock::READS.get() - before, visit.statuses().len() - had), (1, answers));
+    }
+    // What is let in brings the time along.
+    let before = clock::READS.get();
+    assert!(matches!(visit.comes(OPEN), Poll::Ready(Exit::Pass(_))));
+    assert_eq!(clock::READS.get() - before, 1);
+}
+
+#[test]
+fn a_malformed_head_request_behind_an_empty_line_is_answered_without_a_body() {
+    let mut visit = Visit::new(&worker());
+    assert!(matches!(visit.comes("\r\nHEAD /open HTTP/1.1\r\n\r\n"), Poll::Ready(Exit::Close)));
+    assert_eq!(visit.statuses(), ["400"]);
+    assert!(visit.wire.sent.ends_with(b"\r\n\r\n"), "{}", visit.wire.sent.escape_ascii());
 }
 
 /// A socket that notes how long it takes from bytes to their answer.

@@ -164,8 +164,9 @@ impl Window {
             }
             new
         };
-        self.totals = moved(&self.totals);
-        self.buckets = self.buckets.each_ref().map(moved);
+        for counts in std::iter::once(&mut self.totals).chain(&mut self.buckets) {
+            *counts = moved(counts);
+        }
         (self.failures, self.slow) = Default::default();
     }
 
