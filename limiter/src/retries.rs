@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn budget(ratio: f64, floor: u32) -> RetryBudget {
-        RetryBudget::new(RetryLimits::new(ratio, floor).unwrap(), 2)
+        RetryBudget::new(RetryLimits::new(ratio, floor).expect("legal limits"), 2)
     }
 
     fn admit(budget: &RetryBudget, count: usize) {
