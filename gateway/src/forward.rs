@@ -206,12 +206,15 @@ async fn obtain(
         {
             return Ok(lease);
         }
-        tried.push(server.id);
         // Others were faster to be its probes.
-        let Some(visit) = visit else { continue };
+        let Some(visit) = visit else {
+            tried.push(server.id);
+            continue;
+        };
         match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, visit))).await {
             Ok(Ok(lease)) => return Ok(lease),
             Ok(Err(_)) => {
+                tried.push(server.id);
                 nobody = Unanswered {
                     ending: Some(Ending::Connect),
                     ..Unanswered::neutral(Reason::UpstreamError)

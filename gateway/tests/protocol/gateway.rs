@@ -171,14 +171,17 @@ workers = 1
 servers = ["{origin}"]
 max_in_flight = 64
 buffer = 64
+circuit = false
 
 [upstreams.single]
 servers = ["{origin}"]
 max_in_flight = 1
 buffer = 8
+circuit = false
 
 [upstreams.nobody]
 servers = ["{nobody}"]
+circuit = false
 
 [[tiers]]
 name = "l1"
