@@ -144,9 +144,9 @@ fn while_part_of_the_calls_are_well_the_others_do_not_open_it() {
         }
         assert_eq!(circuit.state(), CircuitState::Closed, "{sick} of {of}");
         // Then those fail too.
-        for _ in 0..400 {
+        for n in 0..400 {
             if let Entered::In(call) = circuit.enter(at(2_000)) {
-                call.report(1, BAD, at(2_000));
+                call.report(usize::from(n % of >= sick), BAD, at(2_000));
             }
         }
         assert_eq!(circuit.state(), CircuitState::Open, "{sick} of {of}");
@@ -359,10 +359,10 @@ fn lanes_move_with_what_they_stand_for() {
 #[test]
 fn it_tells_how_much_worse_it_may_get() {
     let settings = new().with_window(secs(10), 100).unwrap();
-    for (good, bad) in [(0, 0), (1, 0), (60, 20), (70, 29), (99, 0), (400, 100)] {
+    for (good, bad) in [(0, 0), (1, 0), (60, 20), (70, 29), (99, 0), (400, 99)] {
         let circuit = Circuit::new(settings, 1);
-        calls(&circuit, bad, BAD, at(0));
         calls(&circuit, good, GOOD, at(0));
+        calls(&circuit, bad, BAD, at(0));
         let more = circuit.status(at(0)).to_open(CircuitCause::Failures);
         calls(&circuit, more - 1, BAD, at(0));
         assert_eq!(circuit.state(), CircuitState::Closed, "{good} {bad}: {more}");

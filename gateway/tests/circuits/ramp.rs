@@ -92,13 +92,11 @@ async fn a_server_that_is_well_again_is_asked_again_beside_the_others() {
         assert_ne!(verdicts(&gateway, "/l1", 1).await[0].0, 503);
     }
     drop(sick);
-    let back = loop {
-        // Its listener is gone a moment later.
-        match floodgate_loadtest::origin::Origin::builder().listen(addr).start() {
-            Ok(back) => break back,
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
+    // Its listener is gone a moment later.
+    while std::net::TcpListener::bind(addr).is_err() {
+        tokio::task::yield_now().await;
+    }
+    let back = floodgate_loadtest::origin::Origin::builder().listen(addr).start().unwrap();
     while crate::circuit(&gateway, "server", &server).await["state"] != "closed" {
         let told = verdicts(&gateway, "/l1", 20).await;
         assert!(told.iter().all(|(_, reason)| reason != "circuit_open"), "{told:?}");
