@@ -243,27 +243,24 @@ impl Circuits {
         let failed = ending.is_one_of(&own.failures);
         let outcome = CallOutcome { failed, slow: took >= own.slow_after };
         let is_bad = outcome.failed || outcome.slow;
+        let of_server = visit.as_ref().map(|visit| Arc::clone(visit.server()));
         // What is known to be a server's fault is not the tier's too.
-        let is_servers = match &visit {
-            Some(visit) => visit.server().circuit.state() != CircuitState::Closed,
-            None => {
-                (self.servers.iter()).all(|server| server.circuit.state() != CircuitState::Closed)
-            }
-        };
-        if let (Some(call), Some(circuit)) = (call, &own.circuit)
-            && !(is_bad && is_servers)
-        {
-            let lane = visit.as_ref().map_or(0, |visit| visit.server().id);
-            if call.report(lane, outcome, now) {
+        if let (Some(call), Some(circuit)) = (call, &own.circuit) {
+            let is_servers = match &of_server {
+                Some(server) => holds_for(&server.circuit, circuit),
+                None => self.servers.iter().all(|server| holds_for(&server.circuit, circuit)),
+            };
+            let lane = of_server.as_ref().map_or(0, |server| server.id);
+            if !(is_bad && is_servers) && call.report(lane, outcome, now) {
                 self.tell(Of::Tier(&own.name), circuit, now);
                 self.find_out();
             }
         }
-        let is_tiers = own.circuit.as_ref().is_some_and(|it| it.state() != CircuitState::Closed);
-        if let Some(visit) = &mut visit
-            && !(is_bad && is_tiers && !visit.is_probe())
-        {
-            self.judge_server(visit, ending, took, now);
+        if let (Some(visit), Some(server)) = (&mut visit, &of_server) {
+            let is_tiers = (own.circuit.as_ref()).is_some_and(|it| holds_for(it, &server.circuit));
+            if !(is_bad && is_tiers) || visit.is_probe() {
+                self.judge_server(visit, ending, took, now);
+            }
         }
     }
 
@@ -332,6 +329,11 @@ impl Circuits {
 /// What a circuit makes of requests: a shadow nothing.
 pub(crate) fn effective(circuit: &Circuit) -> CircuitState {
     if circuit.is_shadow() { CircuitState::Closed } else { circuit.state() }
+}
+
+/// Whether `one` explains a failure that the `other` would be told of: a shadow does for shadows only.
+fn holds_for(one: &Circuit, other: &Circuit) -> bool {
+    one.state() != CircuitState::Closed && (!one.is_shadow() || other.is_shadow())
 }
 
 const fn rank(state: CircuitState) -> u8 {

@@ -219,18 +219,27 @@ impl Window {
         }
         CircuitCause::ALL.into_iter().find(|&cause| {
             let is_reached = cause.threshold(settings).is_reached(totals.bad(cause), totals.calls);
-            (is_reached && !self.has_healthy_lane(cause, settings))
+            (is_reached && !self.has_healthy_lane(cause, &totals, settings))
                 || self.is_dead(cause, &totals, settings)
         })
     }
 
-    /// Whether part of the calls are well: then it is the others that fail, not what they have in common.
-    fn has_healthy_lane(&self, cause: CircuitCause, settings: &CircuitSettings) -> bool {
+    /// Whether part of the calls are well: a lane with enough of them, or all lanes together but the worst. Then it is the
+    /// others that fail, not what they have in common.
+    fn has_healthy_lane(
+        &self,
+        cause: CircuitCause,
+        totals: &CallCounts,
+        settings: &CircuitSettings,
+    ) -> bool {
+        let threshold = cause.threshold(settings);
         let enough = u64::from(settings.min_calls / 4).max(1);
-        self.totals.iter().any(|lane| {
-            lane.calls >= enough
-                && !cause.threshold(settings).is_reached(lane.bad(cause), lane.calls)
-        })
+        let is_well = |calls: &CallCounts, least: u64| {
+            calls.calls >= least && !threshold.is_reached(calls.bad(cause), calls.calls)
+        };
+        let worst = self.totals.iter().max_by_key(|lane| lane.bad(cause));
+        let others = worst.map_or(*totals, |worst| totals.minus(*worst));
+        is_well(&others, 1) || self.totals.iter().any(|lane| is_well(lane, enough))
     }
 
     /// Whether `min_calls` in a row were bad, so that what died under load need not wait until half of the window is of its
