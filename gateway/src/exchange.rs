@@ -1,6 +1,7 @@
 //! One request's entry in the ledger: every arrival ends in exactly one outcome.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use floodgate_limiter::{TierId, Timestamp};
 
@@ -26,6 +27,8 @@ pub(crate) struct Exchange {
     state: State,
     /// The client made its upstream wait: how long that took says nothing of the route.
     is_delayed: bool,
+    /// So long its upstream waited for the client to read, which says nothing of the route either.
+    idle: Duration,
     /// The permit that a shadow configuration gave.
     shadow: Option<Admitted>,
 }
@@ -60,6 +63,7 @@ impl Exchange {
             arrived: now,
             state: State::Arrived,
             is_delayed: false,
+            idle: Duration::ZERO,
             shadow: None,
         };
         exchange.shard().arrivals.increment();
@@ -112,6 +116,11 @@ impl Exchange {
         self.is_delayed = true;
     }
 
+    /// Its upstream waited so long for the client to read.
+    pub(crate) const fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
     /// The client's own deadline was over at `now`, before the upstream had answered.
     pub(crate) fn give_up(&self, now: Timestamp) {
         if let (State::Admitted(since), false) = (self.state, self.is_delayed) {
@@ -125,7 +134,8 @@ impl Exchange {
             self.shard().completed.increment();
             // Who was answered from here took none of the upstream's time.
             if now > since && !self.is_delayed {
-                self.shard().pace.record(now.saturating_since(since), now);
+                let took = now.saturating_since(since).saturating_sub(self.idle);
+                self.shard().pace.record(took, now);
             }
             if let Some(tier) = self.tier_shard() {
                 tier.upstream.record(now.saturating_since(since));

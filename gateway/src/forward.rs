@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use floodgate_limiter::Timestamp;
@@ -39,6 +40,10 @@ pub(crate) struct UpstreamBody {
     held: Option<Held>,
     /// What of the request is still to be sent.
     outgoing: Option<Box<Outgoing>>,
+    /// When the last piece was given out, if the next has not been asked for yet.
+    given: Option<Timestamp>,
+    /// How long the upstream had more than the client took.
+    idle: Duration,
     due: Instant,
 }
 
@@ -110,14 +115,22 @@ pub(crate) async fn forward(
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
         let now = clock::now();
-        held.end(now);
+        held.end(Duration::ZERO, now);
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
         return Ok(Forwarded::Whole(response, now));
     }
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
-    let mut body = Box::new(UpstreamBody { reader, ahead: None, held: Some(held), outgoing, due });
+    let mut body = Box::new(UpstreamBody {
+        reader,
+        ahead: None,
+        held: Some(held),
+        outgoing,
+        given: None,
+        idle: Duration::ZERO,
+        due,
+    });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
             let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
@@ -212,26 +225,26 @@ async fn attempt(
 
 impl Held {
     /// The upstream has done what it was asked for, or taken too long over it.
-    fn settle(self, now: Timestamp) -> Lease {
+    fn settle(self, idle: Duration, now: Timestamp) -> Lease {
         if self.is_measured {
-            self.admitted.served(now);
+            self.admitted.served_idle(idle, now);
         }
         self.lease
     }
 
     /// It is over before the last byte is here.
-    fn give_up(mut self, now: Timestamp) {
+    fn give_up(mut self, idle: Duration, now: Timestamp) {
         match self.hurries.take() {
-            None => drop(self.settle(now)),
+            None => drop(self.settle(idle, now)),
             Some(upstream) if self.is_measured => self.admitted.given_up(now, &upstream),
             Some(_) => {}
         }
     }
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
-    fn end(self, now: Timestamp) {
+    fn end(self, idle: Duration, now: Timestamp) {
         let keeps_alive = self.keeps_alive;
-        let lease = self.settle(now);
+        let lease = self.settle(idle, now);
         if keeps_alive {
             lease.give_back(now);
         }
@@ -285,9 +298,19 @@ impl UpstreamBody {
             }
         }
         let polled = self.reader.poll_frame(connection, cx);
+        if polled.is_ready() {
+            // It was here already: the time since the piece before is the client's. A client that is faster than the upstream comes
+            // first, and waits.
+            let now = clock::now();
+            if let Some(given) = self.given.replace(now) {
+                self.idle += now.saturating_since(given);
+            }
+        } else {
+            self.given = None;
+        }
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
-                held.give_up(clock::now());
+                held.give_up(self.idle, clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
@@ -335,6 +358,11 @@ impl UpstreamBody {
         }
     }
 
+    /// How long the upstream had more than the client took, as far as it is known.
+    pub(crate) const fn idle(&self) -> Duration {
+        self.idle
+    }
+
     /// Nothing more comes.
     pub(crate) fn is_end_stream(&self) -> bool {
         self.held.is_none() && self.ahead.is_none()
@@ -353,7 +381,7 @@ impl UpstreamBody {
     fn end(&mut self) {
         if let Some(mut held) = self.held.take() {
             held.keeps_alive &= self.outgoing.is_none();
-            held.end(clock::now());
+            held.end(self.idle, clock::now());
         }
     }
 }

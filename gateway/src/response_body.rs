@@ -100,7 +100,10 @@ impl Body for ResponseBody {
                 if let Some(exchange) = &mut this.exchange {
                     match &polled {
                         Poll::Ready(Some(Err(_))) => exchange.cut(),
-                        Poll::Ready(_) if ended => exchange.complete(clock::now()),
+                        Poll::Ready(_) if ended => {
+                            exchange.set_idle(body.idle());
+                            exchange.complete(clock::now());
+                        }
                         _ => {}
                     }
                 }
