@@ -229,7 +229,7 @@ impl Snapshot {
             upstream.find_permits(now);
         }
         for journey in &self.journeys {
-            journey.tick(&self.upstreams, now);
+            journey.tick(&self.upstreams, &self.tenants, now);
         }
         self.tenants.tick(&self.upstreams, now);
     }

@@ -255,6 +255,12 @@ impl Tenants {
         }
     }
 
+    /// How long requests that go before others have waited for their tenants' own permits of an upstream.
+    pub(crate) fn ranked_wait_nanos(&self, upstream: usize) -> u64 {
+        let shares = self.list.iter().filter_map(|tenant| tenant.share(upstream));
+        shares.fold(0, |sum, share| sum.saturating_add(share.ranked_wait_nanos()))
+    }
+
     /// Lets the shares follow what `upstreams` can take now.
     pub(crate) fn tick(&self, upstreams: &[Arc<Upstream>], now: Timestamp) {
         for tenant in &self.list {

@@ -146,6 +146,11 @@ impl Share {
         self.waiting.take(places).ok_or(Reason::TenantLimit)
     }
 
+    /// How long requests that go before others have waited for one of its permits.
+    pub(super) fn ranked_wait_nanos(&self) -> u64 {
+        self.limiter.totals().ranked_wait_nanos
+    }
+
     pub(super) fn drain(&self, now: Timestamp) {
         self.limiter.drain(now);
     }
