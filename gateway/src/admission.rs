@@ -48,7 +48,7 @@ pub(crate) fn look(
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let class = class(snapshot, route, part, *tenancy);
     limiter.check(class)?;
-    snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
+    snapshot.tenants.look(tenancy, route.upstream, class, now)?;
     if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
         keyed.look(asked, now)?;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use floodgate_limiter::{
-    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierId, TierLimits,
+    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierLimits,
     Timestamp,
 };
 
@@ -106,11 +106,11 @@ impl Share {
     }
 
     /// Whether nobody is let in who comes now; in the shadow, whether nobody would be who finds no permit.
-    pub(super) fn is_exhausted(&self, tier: TierId) -> bool {
+    pub(super) fn is_exhausted(&self, class: Class) -> bool {
         if self.is_shadow {
             return self.limiter.in_flight() >= self.permits.load(Relaxed);
         }
-        self.limiter.check(tier).is_err()
+        self.limiter.check(class).is_err()
     }
 
     /// One of its permits at `now` or after waiting for it, for an answer by `deadline`; and when that was.
