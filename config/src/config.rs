@@ -10,6 +10,7 @@ use crate::address::{Cidr, ServerAddress};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
+use crate::objective::Objective;
 use crate::pattern::Pattern;
 use crate::sku::SkuSource;
 
@@ -120,6 +121,8 @@ pub struct Tier {
     pub watermarks: Watermarks,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// What its customers are promised.
+    pub objective: Objective,
 }
 
 /// What a request is for.
@@ -300,9 +303,19 @@ impl Config {
                 names.push(name);
             }
         }
+        for route in &self.routes {
+            names.extend(route.limits.iter().flat_map(|limit| limit.key.claims()));
+        }
+        names.extend(self.isolates().flat_map(|isolate| isolate.key.claims()));
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whatever isolates keys, of routes and of upstreams.
+    fn isolates(&self) -> impl Iterator<Item = &Isolate> {
+        let of_routes = self.routes.iter().filter_map(|route| route.isolate.as_ref());
+        of_routes.chain(self.upstreams.iter().filter_map(|upstream| upstream.isolate.as_ref()))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::{
     Upstream,
 };
 use crate::duration::Time;
+use crate::objective::{Objective, Stage, Window};
 use crate::rate::Ceiling;
 use crate::size;
 use crate::sku::TypedSku;
@@ -211,7 +212,33 @@ fn tier(tier: &Tier) -> Table<'_> {
         ("watermarks.low", one(tier.watermarks.low())),
     ];
     values.extend(rate(tier.rate));
+    values.extend(objective(&tier.objective));
     Table { section: Section::Tiers, name: &tier.name, values }
+}
+
+fn objective(objective: &Objective) -> impl Iterator<Item = (&'static str, Shown)> {
+    let values = [
+        ("objective.availability", one(objective.availability)),
+        ("objective.latency", time(objective.latency)),
+        ("objective.percentile", one(objective.percentile)),
+        ("objective.window", one(Window(objective.window).show())),
+        ("objective.refusals", one(objective.refusals)),
+    ];
+    let budgets = Stage::ALL.into_iter().zip(objective.budgets);
+    values.into_iter().chain(budgets.map(|(stage, budget)| (budget_key(stage), time(budget))))
+}
+
+/// The key of the budget of `stage` in a tier.
+pub(crate) fn budget_key(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Accept => "objective.budgets.accept",
+        Stage::Head => "objective.budgets.head",
+        Stage::Decide => "objective.budgets.decide",
+        Stage::Queue => "objective.budgets.queue",
+        Stage::Connect => "objective.budgets.connect",
+        Stage::FirstByte => "objective.budgets.first_byte",
+        Stage::LastByte => "objective.budgets.last_byte",
+    }
 }
 
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {

@@ -13,6 +13,7 @@ use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, Label, TenantSource};
 use crate::key::{MissingKey, TypedKey};
 use crate::limits::MOST as MAX_LIMITS;
+use crate::objective::Window;
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
 use crate::size::Size;
@@ -154,6 +155,46 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// What its customers are promised: who misses it is told of by `/api/violations`.
+        inner objective: FileObjective,
+    }
+}
+
+table! {
+    /// What the customers of a tier are promised.
+    FileObjective {
+        /// Share of the requests that are to be answered, below 1. Left out: 0.9999 for the first tier, 0.999 for the second, 0.99 for the others.
+        optional availability: Fraction<true>,
+        /// How long an answer may take to its last byte. Left out: 200ms for the first tier, 3s for the second, 24h for the others.
+        optional latency: Timeout,
+        /// Share of the answers that are to come within `latency`, below 1.
+        default percentile: Fraction<true> = Fraction(0.99),
+        /// Over what the shares are counted, `"1h"` to `"90d"`.
+        default window: Window = Window::from_days(30),
+        /// Whether those who are refused for want of capacity, with a 503, were to be answered.
+        default refusals: bool = true,
+        /// How much of `latency` each stage of a request may take, together at most all of it: which one is to blame goes by that.
+        inner budgets: FileBudgets,
+    }
+}
+
+table! {
+    /// How much of the latency each stage may take.
+    FileBudgets {
+        /// Until the worker looks at a new connection. Left out: 1 part of what those that are typed leave of `latency`.
+        optional accept: Time,
+        /// The head, first byte to last. Left out: 1 part.
+        optional head: Time,
+        /// Until a permit is asked for, the reading of a body included. Left out: 1 part.
+        optional decide: Time,
+        /// Waiting for the permit. Left out: 5 parts.
+        optional queue: Time,
+        /// Until there is a connection to a server. Left out: 1 part.
+        optional connect: Time,
+        /// Until the upstream's answer begins. Left out: 9 parts.
+        optional first_byte: Time,
+        /// Until it has come to its end. Left out: 2 parts.
+        optional last_byte: Time,
     }
 }
 
@@ -240,7 +281,7 @@ table! {
 table! {
     /// A rate for each key of its own.
     FileLimit {
-        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key.
+        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), `"claim:NAME"` (a claim of the verified token, by `[jwt]`), or a list of these, all of which together are the key.
         required key: TypedKey,
         /// Its name, in metrics; live state is carried over a reload by it. Left out: its key, such as `client_ip+path:sku`.
         optional name: Name,

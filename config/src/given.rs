@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::effective::Section;
+use crate::effective::{Section, budget_key};
 use crate::file::{FileConfig, FileJourney, FileTier, FileUpstream};
+use crate::objective::Stage;
 use crate::source::{Source, Span};
 
 /// Where an effective value comes from. `Display` as `checkout.toml:11`, `environment: FLOODGATE__…` or `default`.
@@ -108,13 +109,28 @@ fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
     typed
 }
 
-/// With the two keys of the watermarks in place of the pair.
+/// With the keys of the watermarks and of the objective in place of their tables.
 fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
     let mut typed = tier.typed();
     typed.retain(|(key, _)| *key != "watermarks");
     for (key, span) in tier.watermarks.iter().flat_map(|pair| pair.typed()) {
         let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
         typed.push((key, span));
+    }
+    let objective = &tier.objective;
+    for (key, span) in objective.typed() {
+        let key = match key {
+            "availability" => "objective.availability",
+            "latency" => "objective.latency",
+            "percentile" => "objective.percentile",
+            "window" => "objective.window",
+            _ => "objective.refusals",
+        };
+        typed.push((key, span));
+    }
+    for (key, span) in objective.budgets.typed() {
+        let stage = Stage::ALL.into_iter().find(|stage| stage.as_str() == key);
+        typed.extend(stage.map(|stage| (budget_key(stage), span)));
     }
     typed
 }

@@ -13,6 +13,7 @@ use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstre
 use crate::journeys::{journeys, refer_back};
 use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
+use crate::objective::{Promised, objective};
 use crate::problem::Report;
 use crate::rate::Ceiling;
 use crate::source::Span;
@@ -21,9 +22,27 @@ use crate::value::{Complaint, Name, Setting};
 
 /// What a tier gets when its keys are left out, by its place; the last entry holds for all that follow.
 const TIER_DEFAULTS: [TierDefaults; 3] = [
-    TierDefaults { high: 0.95, low: 0.80, max_wait_ms: 500, deadline_s: 2 },
-    TierDefaults { high: 0.75, low: 0.55, max_wait_ms: 100, deadline_s: 3 },
-    TierDefaults { high: 0.60, low: 0.45, max_wait_ms: 50, deadline_s: 10 },
+    TierDefaults {
+        high: 0.95,
+        low: 0.80,
+        max_wait_ms: 500,
+        deadline_s: 2,
+        promised: promised(0.9999, 200),
+    },
+    TierDefaults {
+        high: 0.75,
+        low: 0.55,
+        max_wait_ms: 100,
+        deadline_s: 3,
+        promised: promised(0.999, 3_000),
+    },
+    TierDefaults {
+        high: 0.60,
+        low: 0.45,
+        max_wait_ms: 50,
+        deadline_s: 10,
+        promised: promised(0.99, 24 * 3_600_000),
+    },
 ];
 
 /// The name of the one route when none is typed.
@@ -35,6 +54,11 @@ struct TierDefaults {
     low: f64,
     max_wait_ms: u64,
     deadline_s: u64,
+    promised: Promised,
+}
+
+const fn promised(availability: f64, latency_ms: u64) -> Promised {
+    Promised { availability, latency: Duration::from_millis(latency_ms) }
 }
 
 /// The configuration that `file` means; `None` if the report has errors, which it then has all of.
@@ -180,6 +204,7 @@ fn tier(
         guaranteed: typed.guaranteed.0,
         watermarks,
         rate: rate(&typed.rate, &typed.burst, path, report),
+        objective: objective(&typed.objective, defaults.promised, path, report)?,
     })
 }
 

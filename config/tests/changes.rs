@@ -81,6 +81,24 @@ fn every_key_that_can_be_set_is_told_of() {
             "watermarks = { high = 0.95, low = 0 }",
             "tiers.l1.watermarks.low: 0.8 -> 0",
         ),
+        (
+            "[[tiers]]",
+            "",
+            "objective = { availability = 0.99 }",
+            "tiers.l1.objective.availability: 0.9999 -> 0.99",
+        ),
+        (
+            "[[tiers]]",
+            "",
+            "objective = { window = \"36h\" }",
+            "tiers.l1.objective.window: 30d -> 36h",
+        ),
+        (
+            "[[tiers]]",
+            "objective.budgets = { accept = \"10ms\", head = \"10ms\", decide = \"10ms\", connect = \"10ms\", first_byte = \"90ms\" }",
+            "objective.budgets = { accept = \"10ms\", head = \"10ms\", decide = \"10ms\", connect = \"10ms\", first_byte = \"90ms\", queue = \"50ms\", last_byte = \"10ms\" }",
+            "tiers.l1.objective.budgets.last_byte: 20ms -> 10ms",
+        ),
         ("[[tiers]]", "rate = \"9/m\"", "rate = \"8/h\"", "tiers.l1.rate: 9/m -> 8/h"),
         (
             "[[routes]]",
@@ -230,7 +248,8 @@ fn a_changed_order_is_told_of_once() {
     assert!(order(&["a", "b", "c"], &["a", "c"]).is_empty());
     assert!(order(&["a", "b", "c"], &["a", "c", "x"]).is_empty());
     let tiers = |names: [&str; 2]| -> String {
-        let keys = "max_wait = \"1s\"\ndeadline = \"5s\"\nwatermarks = { high = 0.9, low = 0.5 }";
+        let keys = "max_wait = \"1s\"\ndeadline = \"5s\"\nwatermarks = { high = 0.9, low = 0.5 }\n\
+                    objective = { availability = 0.99, latency = \"1s\" }";
         names.map(|name| format!("[[tiers]]\nname = \"{name}\"\n{keys}\n")).concat()
             + "[[routes]]\ntier = \"x\"\n"
     };

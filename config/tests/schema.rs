@@ -56,6 +56,7 @@ fn the_schema_accepts_every_example() {
         "journeys.toml",
         "limits.toml",
         "minimal.toml",
+        "objectives.toml",
         "shares.toml",
         "tenants.toml",
     ] {

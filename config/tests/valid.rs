@@ -32,6 +32,7 @@ fn every_example_loads_without_a_warning() {
         "journeys.toml",
         "limits.toml",
         "minimal.toml",
+        "objectives.toml",
         "shares.toml",
         "tenants.toml",
     ] {

@@ -53,6 +53,7 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
                         socket,
                         peer,
                         slot,
+                        clock::now(),
                     ));
                 }
             }

@@ -165,7 +165,11 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, tenancy, Some(asked), now).map(|()| false)
+    // What the keys are looked for in has the token.
+    let mut by_token = Asked { head, ..*asked };
+    let looked = admission::look(snapshot, route, *part, tenancy, Some(&mut by_token), now);
+    (asked.seen, asked.limited) = (by_token.seen, by_token.limited);
+    looked.map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded

@@ -14,6 +14,7 @@
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use floodgate_config::Stage;
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
@@ -36,6 +37,7 @@ use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::service::{self, refuse};
 use crate::snapshot::Snapshot;
+use crate::stages::Before;
 use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
@@ -50,6 +52,8 @@ pub(crate) struct Direct {
     route: usize,
     /// When it arrived.
     at: Timestamp,
+    /// What was spent before that.
+    before: Before,
     /// How long its answer is worth waiting for.
     said: Deadline,
     head: PlainHead,
@@ -102,8 +106,8 @@ impl Direct {
         }
         let stripped = &worker.shared.stripped[worker.index];
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
-        let (route, at, body) = (decided.route, pass.at, pass.head);
-        Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
+        let (route, at, before, body) = (decided.route, pass.at, pass.before, pass.head);
+        Some(Self { snapshot, route, at, before, said: decided.deadline, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -121,8 +125,10 @@ impl Direct {
             &self.snapshot,
             Some(self.route),
             Tenancy::NONE,
+            self.before,
             self.at,
         );
+        exchange.set_trace(self.head.trace);
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -164,6 +170,7 @@ impl Direct {
         let route = &snapshot.routes[self.route];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
+        exchange.stages().enter(Stage::Queue, clock::now());
         let turn = match admission::ask(
             snapshot,
             route,

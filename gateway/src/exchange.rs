@@ -1,17 +1,28 @@
 //! One request's entry in the ledger: every arrival ends in exactly one outcome.
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use floodgate_config::Stage;
 use floodgate_limiter::{TierId, Timestamp};
 
 use crate::admission::Admitted;
+use crate::clock;
 use crate::deadline::Deadline;
 use crate::metrics::{RouteShard, TierShard};
+use crate::objective::{Cause, TraceId, Violation};
 use crate::proxy::Client;
 use crate::reason::Reason;
+use crate::snapshot::Tier;
+use crate::stages::{Before, Stages};
 use crate::tenant::Tenancy;
+use crate::upstream::Server;
 use crate::worker::SnapshotRef;
+
+/// No server has this [`Server::id`].
+const NO_SERVER: u32 = u32::MAX;
 
 /// One request from its head to the last byte of its answer. Dropped before its outcome is known, it
 /// writes one: the client has left, or something failed.
@@ -31,6 +42,15 @@ pub(crate) struct Exchange {
     idle: Duration,
     /// The permit that a shadow configuration gave.
     shadow: Option<Admitted>,
+    /// Where its time goes.
+    stages: Stages,
+    /// [`Server::id`] of the server that it was last sent to; [`NO_SERVER`] until it is.
+    server: Cell<u32>,
+    /// Why there is no answer, or not all of one.
+    failure: Cell<Option<Reason>>,
+    /// What it failed by is its client's own deadline.
+    is_impatient: Cell<bool>,
+    trace: TraceId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +66,13 @@ enum State {
 // === impl Exchange ===
 
 impl Exchange {
-    /// A request has arrived at `now`.
+    /// A request has arrived, its head complete, at `now`; `before` that it has spent some time already.
     pub(crate) fn begin(
         client: Client,
         snapshot: &SnapshotRef,
         route: Option<usize>,
         tenancy: Tenancy,
+        before: Before,
         now: Timestamp,
     ) -> Self {
         let tier = route.map(|route| snapshot.routes[route].tier);
@@ -65,6 +86,11 @@ impl Exchange {
             is_delayed: false,
             idle: Duration::ZERO,
             shadow: None,
+            stages: Stages::begin(before, now),
+            server: Cell::new(NO_SERVER),
+            failure: Cell::new(None),
+            is_impatient: Cell::new(false),
+            trace: TraceId::default(),
         };
         exchange.shard().arrivals.increment();
         exchange
@@ -75,6 +101,21 @@ impl Exchange {
         &self.client
     }
 
+    /// Where its time goes.
+    pub(crate) const fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// It belongs to this trace: who looks for it finds it by that.
+    pub(crate) const fn set_trace(&mut self, trace: TraceId) {
+        self.trace = trace;
+    }
+
+    /// It is to be sent to `server`.
+    pub(crate) fn ask(&self, server: &Server) {
+        self.server.set(u32::try_from(server.id).unwrap_or(NO_SERVER));
+    }
+
     /// It got a permit at `now`, and perhaps one of the shadow's as well.
     pub(crate) fn admit(&mut self, shadow: Option<Admitted>, now: Timestamp) {
         self.shadow = shadow;
@@ -82,6 +123,7 @@ impl Exchange {
         if let Some(tier) = self.tier_shard() {
             tier.queue_wait.record(now.saturating_since(self.arrived));
         }
+        self.stages.enter(Stage::Connect, now);
         self.state = State::Admitted(now);
     }
 
@@ -95,6 +137,7 @@ impl Exchange {
     /// it is dropped.
     pub(crate) fn fail(&self, reason: Reason) {
         self.shard().failures[reason.index()].increment();
+        self.failure.set(Some(reason));
     }
 
     /// It goes on, and its answer is worth waiting for as long as `deadline` says.
@@ -123,6 +166,7 @@ impl Exchange {
 
     /// The client's own deadline was over at `now`, before the upstream had answered.
     pub(crate) fn give_up(&self, now: Timestamp) {
+        self.is_impatient.set(true);
         if let (State::Admitted(since), false) = (self.state, self.is_delayed) {
             self.shard().pace.exceeds(now.saturating_since(since), now);
         }
@@ -137,9 +181,15 @@ impl Exchange {
                 let took = now.saturating_since(since).saturating_sub(self.idle);
                 self.shard().pace.record(took, now);
             }
-            if let Some(tier) = self.tier_shard() {
-                tier.upstream.record(now.saturating_since(since));
-                tier.total.record(now.saturating_since(self.arrived));
+            self.stages.end(now);
+            if let (Some(shard), Some(tier)) = (self.tier_shard(), self.tier()) {
+                shard.upstream.record(now.saturating_since(since));
+                let took = self.stages.took();
+                let total = took.iter().sum();
+                shard.complete(&took, total);
+                if tier.promise.is_late(total) {
+                    self.violate(tier, Cause::Late, now);
+                }
             }
             self.state = State::Ended;
             if let Some(shadow) = self.shadow.take() {
@@ -157,7 +207,51 @@ impl Exchange {
 
     /// The answer breaks off: its connection must not end as if it were whole.
     pub(crate) fn cut(&self) {
+        if self.failure.get().is_none() {
+            self.failure.set(Some(Reason::UpstreamError));
+        }
         self.client.link.set_cut();
+    }
+
+    /// It ends at `now` without an answer: was that the fault of its client?
+    #[cold]
+    fn miss(&self, now: Timestamp) {
+        self.stages.end(now);
+        let Some(tier) = self.tier() else { return };
+        let is_late = tier.promise.is_late(self.stages.took().iter().sum());
+        let cause = match self.failure.get() {
+            Some(reason) if !reason.is_unavailability() => return,
+            // It would not have waited as long as it was promised that it might take.
+            Some(_) if self.is_impatient.get() && !is_late => return,
+            Some(reason) => Cause::Failed(reason),
+            None if is_late => Cause::Left,
+            None => return,
+        };
+        self.violate(tier, cause, now);
+    }
+
+    /// It was not served as promised, which is known at `now`.
+    #[cold]
+    fn violate(&self, tier: &Tier, cause: Cause, now: Timestamp) {
+        let Some(route) = self.route.map(|route| &self.snapshot.routes[route]) else { return };
+        let took = self.stages.took();
+        let blame = tier.promise.blame(&took, self.stages.at());
+        let worker = &self.client.worker;
+        tier.stats.shard(worker.index).missed[cause.index()][blame.stage.index()].increment();
+        let mut servers = self.snapshot.upstreams[route.upstream].servers.iter();
+        let asked = self.server.get() as usize;
+        let server = servers.find(|server| server.id == asked);
+        let violation = Violation {
+            at: now,
+            promise: Arc::clone(&tier.promise),
+            route: Arc::clone(&route.names),
+            server: server.map(Arc::clone),
+            trace: self.trace,
+            cause,
+            blame,
+            took,
+        };
+        worker.shared.violations.push(worker.index, violation);
     }
 
     fn shard(&self) -> &RouteShard {
@@ -168,16 +262,26 @@ impl Exchange {
         stats.shard(self.client.worker.index)
     }
 
+    fn tier(&self) -> Option<&Tier> {
+        Some(&self.snapshot.tiers[self.tier?.index()])
+    }
+
     fn tier_shard(&self) -> Option<&TierShard> {
-        Some(self.snapshot.tiers[self.tier?.index()].stats.shard(self.client.worker.index))
+        Some(self.tier()?.stats.shard(self.client.worker.index))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         match self.state {
-            State::Arrived => self.shard().abandoned.increment(),
-            State::Admitted(_) => self.shard().failed.increment(),
+            State::Arrived => {
+                self.shard().abandoned.increment();
+                self.miss(clock::now());
+            }
+            State::Admitted(_) => {
+                self.shard().failed.increment();
+                self.miss(clock::now());
+            }
             State::Ended => {}
         }
         self.client.link.answered();

@@ -1,11 +1,11 @@
 //! To the upstream and back: choose a server, send, pass the answer on, give the connection back.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use floodgate_config::Stage;
 use floodgate_limiter::Timestamp;
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use crate::admission::Admitted;
 use crate::clock;
+use crate::exchange::Exchange;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
-use crate::pool::{Lease, Pool};
+use crate::pool::Lease;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
@@ -76,7 +77,7 @@ enum Failure {
 /// The reason to answer with instead: what the client did wrong, `upstream_error` or
 /// `upstream_timeout`.
 pub(crate) async fn forward(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     fault: Option<&Fault>,
@@ -87,7 +88,7 @@ pub(crate) async fn forward(
     let due = clock::instant(deadline);
     let is_delayed = || fault.is_some_and(Fault::is_delayed);
     let (mut answer, lease) =
-        match send(pool, upstream, outgoing, now, due).await {
+        match send(exchange, upstream, outgoing, now, due).await {
             Ok(answered) => answered,
             Err(reason) => {
                 let is_late = reason == Reason::UpstreamTimeout;
@@ -119,6 +120,7 @@ pub(crate) async fn forward(
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
         return Ok(Forwarded::Whole(response, now));
     }
+    exchange.stages().enter(Stage::LastByte, clock::now());
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
@@ -146,13 +148,13 @@ pub(crate) async fn forward(
 /// Sends until a server has answered or nothing is left to try: another server after a refused
 /// connection, a fresh connection after a stale one, and no request twice that may have been seen.
 async fn send(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     now: Timestamp,
     due: Instant,
 ) -> Result<(Box<Answer>, Lease), Reason> {
-    let mut lease = obtain(pool, upstream, Some(now), due).await?;
+    let mut lease = obtain(exchange, upstream, Some(now), due).await?;
     loop {
         match attempt(&mut lease, outgoing, due).await {
             Ok(answer) => return Ok((answer, lease)),
@@ -161,7 +163,7 @@ async fn send(
                 if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
                     return Err(Reason::UpstreamError);
                 }
-                lease = obtain(pool, upstream, None, due).await?;
+                lease = obtain(exchange, upstream, None, due).await?;
             }
             Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
         }
@@ -171,22 +173,30 @@ async fn send(
 /// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh,
 /// trying every server once.
 async fn obtain(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     pooled: Option<Timestamp>,
     due: Instant,
 ) -> Result<Lease, Reason> {
+    let pool = &exchange.client().worker.pool;
+    let stages = exchange.stages();
     let mut tried = Vec::new();
     let mut now = pooled.unwrap_or_else(clock::now);
+    stages.enter(Stage::Connect, now);
     loop {
         let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
+        exchange.ask(server);
         if pooled.is_some()
             && let Some(lease) = pool.take(upstream, server, now)
         {
+            stages.skip_to(Stage::FirstByte);
             return Ok(lease);
         }
         match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
-            Ok(Ok(lease)) => return Ok(lease),
+            Ok(Ok(lease)) => {
+                stages.enter(Stage::FirstByte, clock::now());
+                return Ok(lease);
+            }
             Ok(Err(_)) => tried.push(server.id),
             Err(_) => return Err(Reason::UpstreamTimeout),
         }

@@ -10,7 +10,7 @@
 //! connections   refusals     fields      (limiter)       upstream, pool   explain
 //! connection    http1        journey     come_back       headers
 //! wheel         inlet, link  grant       capacity        outbound
-//! closing                    stock       respond         response_body
+//! closing                    stock       respond         response_body    stages, objective
 //!                            purchase                    tunnel
 //!                            client_address
 //!                            permits, memory, keyed, deadline
@@ -59,6 +59,7 @@ mod link;
 mod listener;
 mod memory;
 mod metrics;
+mod objective;
 mod open_keys;
 mod outbound;
 mod permits;
@@ -76,6 +77,7 @@ mod service;
 mod shadow;
 mod shared;
 mod snapshot;
+mod stages;
 mod stock;
 mod stripped;
 mod tenant;

@@ -5,6 +5,7 @@ use http::header::HeaderValue;
 
 use crate::grant::cookie;
 use crate::headers::{self, Peer};
+use crate::objective::TraceId;
 use crate::stripped::Stripped;
 use crate::tenant::TenantField;
 
@@ -20,6 +21,8 @@ pub(crate) struct PlainHead {
     pub bytes: Vec<u8>,
     /// The method changes nothing (RFC 9110 §9.2.1).
     pub is_safe: bool,
+    /// The trace that it belongs to.
+    pub trace: TraceId,
 }
 
 // === impl PlainHead ===
@@ -50,13 +53,14 @@ impl PlainHead {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        let mut host = None;
+        let (mut host, mut trace) = (None, TraceId::default());
         for field in request.headers {
             let begin = out.len();
             out.extend_from_slice(field.name.as_bytes());
             out[begin..].make_ascii_lowercase();
             match &out[begin..] {
                 b"host" => host = Some(field.value),
+                b"traceparent" => trace = TraceId::of(field.value),
                 b"connection" if !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
                 b"cookie" if cookie::may_have_ours(field.value) => return None,
                 b"max-forwards" | b"upgrade" | b"grpc-timeout" => return None,
@@ -71,7 +75,7 @@ impl PlainHead {
             out.extend_from_slice(b"\r\n");
         }
         headers::write_provenance(&mut out, peer, host, via);
-        Some(Self { bytes: out, is_safe })
+        Some(Self { bytes: out, is_safe, trace })
     }
 }
 

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use floodgate_config::Stage;
 use floodgate_limiter::{Ticket, Timestamp};
-use http::header::EXPECT;
+use http::header::{EXPECT, HeaderName};
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -27,6 +28,7 @@ use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
 use crate::keyed::{Asked, Held, Limited};
 use crate::link::Link;
+use crate::objective::TraceId;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
@@ -35,8 +37,12 @@ use crate::response_body::ResponseBody;
 use crate::service::{self, Errand, Go, finish, refuse};
 use crate::shadow::{Opinion, Shadow};
 use crate::snapshot::Snapshot;
+use crate::stages::ASKS_FOR_TIMING;
 use crate::stock::Sku;
 use crate::worker::{SnapshotRef, Worker};
+
+/// Names the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a connection gives to each of its requests.
 #[derive(Clone, Debug)]
@@ -137,7 +143,11 @@ impl Arrival {
             Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
         client.worker.count_keys(&snapshot, route, seen);
-        let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
+        let before = client.link.before();
+        let mut exchange = Exchange::begin(client, &snapshot, route, tenancy, before, now);
+        if let (Ok(_), Some(trace)) = (&decided, head.headers.get(TRACEPARENT)) {
+            exchange.set_trace(TraceId::of(trace.as_bytes()));
+        }
         let (body, token, limited) = (Some(body), None, None);
         Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
@@ -291,6 +301,7 @@ impl Arrival {
             *canary = self.snapshot.stocks.claim(sku, now)?;
             watched = Some(&*sku).filter(|_| canary.is_none());
         }
+        self.exchange.stages().enter(Stage::Queue, clock::now());
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
         let share = snapshot.tenants.share(tenancy, route.upstream);
@@ -398,6 +409,11 @@ impl Arrival {
         let begun = purchase::begin(&snapshot, key, fingerprint, deadline).await?;
         // It may have waited for somebody else's.
         Ok((ahead, Some(begun), clock::now()))
+    }
+
+    /// Whether its answer is to say where its time went.
+    pub(crate) fn asks_for_timing(&self) -> bool {
+        self.snapshot.trusts(self.peer()) && self.head.headers.contains_key(ASKS_FOR_TIMING)
     }
 
     fn has_body(&self) -> bool {

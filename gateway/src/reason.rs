@@ -124,6 +124,12 @@ impl Reason {
             )
     }
 
+    /// Whether it says that the gateway or what is behind it could not serve a good request: that counts against the
+    /// availability of its tier. A key that holds all of its share has only itself to blame.
+    pub(crate) const fn is_unavailability(self) -> bool {
+        self.code() >= 502 && self.code() <= 504 && !matches!(self, Self::KeyShare)
+    }
+
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or
     /// there is to be none.
     pub(crate) const fn closes(self) -> bool {

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::connections::Connections;
 use crate::explain::Decisions;
 use crate::memory::Memory;
+use crate::objective::{History, Violations};
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
 use crate::stripped::Stripped;
@@ -21,6 +22,10 @@ pub(crate) struct Shared {
     pub shadow: ArcSwapOption<Shadow>,
     /// The last decisions, for the operator.
     pub decisions: Decisions,
+    /// The last requests that were not served as promised, for the operator too.
+    pub violations: Violations,
+    /// What was counted in the past.
+    pub history: History,
     /// How full the memory of the process is.
     pub memory: Memory,
     /// Refuse what comes, finish what is there.
@@ -51,6 +56,8 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             shadow: ArcSwapOption::empty(),
             decisions: Decisions::new(cores),
+            violations: Violations::new(cores),
+            history: History::default(),
             memory: Memory::default(),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),

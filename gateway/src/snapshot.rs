@@ -16,6 +16,7 @@ use crate::journey::Journey;
 use crate::jwt::Jwt;
 use crate::keyed::{Keyed, Shares};
 use crate::metrics::{RouteStats, TierStats};
+use crate::objective::Promise;
 use crate::open_keys::OpenKeys;
 use crate::purchase::{self, Purchases};
 use crate::reason::Reason;
@@ -107,6 +108,8 @@ pub(crate) struct Tier {
     pub rate: Option<Arc<Gcra>>,
     /// Its latencies.
     pub stats: Arc<TierStats>,
+    /// What its customers are promised.
+    pub promise: Arc<Promise>,
 }
 
 // === impl Snapshot ===
@@ -149,6 +152,7 @@ impl Snapshot {
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
                 stats: old
                     .map_or_else(|| Arc::new(TierStats::new(cores)), |old| Arc::clone(&old.stats)),
+                promise: Arc::new(Promise::new(&meant.name, &meant.objective)),
             }
         });
         let mut retired = old.stats;
@@ -326,7 +330,11 @@ fn has_one_spelling(config: &Config) -> bool {
 fn reads_token(config: &Config, route: &floodgate_config::Route) -> bool {
     let journey = route.journey.map(|(journey, _)| &config.journeys[journey]);
     let identity = journey.filter(|it| it.sticky == Sticky::Grant).map(|it| &it.identity);
+    let isolates = [&route.isolate, &config.upstreams[route.upstream].isolate];
+    let keys = isolates.into_iter().flatten().map(|isolate| &isolate.key);
+    let mut keys = keys.chain(route.limits.iter().map(|limit| &limit.key));
     route.require_token
+        || keys.any(|key| key.claims().next().is_some())
         || matches!(identity, Some(Identity::Claim(_)))
         || (!config.tenants.is_empty()
             && matches!(config.server.tenant_from, Some(TenantSource::Claim(_))))

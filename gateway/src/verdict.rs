@@ -18,6 +18,7 @@ use crate::http1::{self, Framing, Head, HeadLimits};
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
+use crate::stages::Before;
 use crate::worker::{SnapshotRef, Worker};
 
 /// Under which rules and when bytes are looked at: once for all that came together.
@@ -51,6 +52,8 @@ pub(crate) struct Pass {
     pub is_last: bool,
     /// When it arrived.
     pub at: Timestamp,
+    /// What was spent before that.
+    pub before: Before,
     /// What was decided about it, if anything was.
     pub decided: Option<Decided>,
 }
@@ -76,6 +79,11 @@ impl Moment {
         Self { snapshot: worker.snapshot(), now: clock::now(), peer }
     }
 
+    /// When that is.
+    pub(crate) const fn at(&self) -> Timestamp {
+        self.now
+    }
+
     /// Looks at the request at the front of `bytes`; nothing is counted yet.
     pub(crate) fn judge<'a>(&self, worker: &Worker, bytes: &'a [u8]) -> Verdict<'a> {
         let server = &self.snapshot.config.server;
@@ -99,6 +107,7 @@ impl Moment {
             framing: head.framing,
             is_last: head.is_last,
             at: self.now,
+            before: Before::default(),
             decided: None,
         };
         let Framing::Length(body) = head.framing else { return Verdict::Pass(pass) };

@@ -111,6 +111,9 @@ pub(crate) struct ReportArgs {
 pub(crate) struct FloorArgs {
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// Threads that refuse, each with a listener of its own, up to 64.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
 }
 
 #[derive(Debug, Parser)]

@@ -6,6 +6,7 @@ mod config;
 mod explain;
 mod keys;
 mod latch;
+mod objectives;
 mod query;
 mod shadow;
 mod status;
@@ -32,7 +33,7 @@ use crate::allocator;
 use crate::control::{Control, Watch};
 use crate::memory::Kernel;
 use crate::shared::Shared;
-use crate::{clock, metrics};
+use crate::{clock, metrics, objective};
 
 use answer::{Answer, problem};
 use config::Asker;
@@ -99,12 +100,18 @@ impl Admin {
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut memory_look = tokio::time::interval(MEMORY_LOOK);
         memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut history = tokio::time::interval(objective::STEP);
+        history.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kernel = Kernel::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
+                }
+                _ = history.tick() => {
+                    let snapshot = self.shared.snapshot.load_full();
+                    self.shared.history.record(&snapshot, clock::now());
                 }
                 _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
@@ -203,7 +210,7 @@ impl Admin {
                 _ => &["confirm_within", "mode", "persist"],
             },
             "/api/config/rollback" => &["to"],
-            "/api/latch" | "/api/keys/top" => &["limit"],
+            "/api/latch" | "/api/keys/top" | "/api/violations" => &["limit"],
             _ if path.starts_with(latch::ONE) && method == Method::PUT => &["state"],
             _ => &[],
         };
@@ -233,6 +240,8 @@ impl Admin {
             ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
             ("/api/config/confirm", "POST") => config::confirm(control, asker),
             ("/api/keys/top", "GET") => keys::top(&self.shared, query, clock::now()),
+            ("/api/latency", "GET") => objectives::latency(&self.shared, clock::now()),
+            ("/api/violations", "GET") => objectives::violations(&self.shared, query, clock::now()),
             ("/api/latch", "GET") => latch::list(&self.shared, query, clock::now()),
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
@@ -241,7 +250,13 @@ impl Admin {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
             (
-                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                "/metrics"
+                | "/api/status"
+                | "/api/config/history"
+                | "/api/keys/top"
+                | "/api/latch"
+                | "/api/latency"
+                | "/api/violations",
                 _,
             ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
@@ -254,7 +269,7 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
-                 /api/shadow or /api/explain/{id}",
+                 /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
             ),
         }
     }

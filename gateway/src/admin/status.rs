@@ -3,7 +3,7 @@
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch, tenants};
+use super::{keys, latch, objectives, tenants};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
 use crate::shared::Shared;
@@ -36,6 +36,7 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "pressure": shared.memory.pressure(),
         },
         "upstreams": upstreams,
+        "objectives": objectives::status(shared, &snapshot, now),
         "journeys": journeys,
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),

@@ -29,6 +29,7 @@ enum Part {
     Cookie(String),
     Query(String),
     Path(Pattern, usize),
+    Claim(String),
 }
 
 /// The value of a part.
@@ -71,6 +72,7 @@ impl Key {
             KeyPart::Path(name) => {
                 Part::Path(path.clone(), path.position(name).unwrap_or(usize::MAX))
             }
+            KeyPart::Claim(name) => Part::Claim(name.clone()),
         };
         Self(key.parts().iter().map(part).collect())
     }
@@ -112,6 +114,8 @@ impl Part {
             Self::Header(name) => Value::Raw(head.fields.only(name)?),
             Self::Cookie(name) => Value::Raw(head.fields.cookie(name)?),
             Self::Query(name) => Value::Query(parameter(head.query, name)?.as_bytes()),
+            // A token that is not good is none.
+            Self::Claim(name) => Value::Raw(head.token?.claim(name)?),
             Self::Path(path, at) => Value::Path(segment(path.capture(head.line.path, *at)?)),
         };
         let (Value::Raw(bytes) | Value::Path(bytes) | Value::Query(bytes)) = value else {
@@ -122,7 +126,8 @@ impl Part {
 
     fn is_secret(&self) -> bool {
         match self {
-            Self::Cookie(_) => true,
+            // Names somebody, whom a log or a screen does not have to name.
+            Self::Cookie(_) | Self::Claim(_) => true,
             Self::Header(name) => SECRETS.contains(&name.as_str()),
             Self::Client | Self::Query(_) | Self::Path(..) => false,
         }

@@ -36,8 +36,20 @@ pub(crate) const UPGRADED: &str = "floodgate_upgraded_connections";
 pub(crate) const QUEUE_DEPTH: &str = "floodgate_queue_depth";
 /// Time from arrival to permit of the admitted, by tier.
 pub(crate) const QUEUE_WAIT: &str = "floodgate_queue_wait_seconds";
-/// Time spent per stage and tier: `upstream` permit to last byte, `total` head to last byte.
+/// Time that completed requests spent per stage and tier; `upstream`: permit to last byte, `total`: all stages.
 pub(crate) const STAGE: &str = "floodgate_stage_seconds";
+/// How long an answer may take, by tier.
+pub(crate) const OBJECTIVE_LATENCY: &str = "floodgate_objective_latency_seconds";
+/// Share of the requests that is to be good, by tier and objective: `availability`, `latency`.
+pub(crate) const OBJECTIVE_TARGET: &str = "floodgate_objective_target";
+/// Requests by whether they were: `good`, `bad`.
+pub(crate) const OBJECTIVE_REQUESTS: &str = "floodgate_objective_requests_total";
+/// What is left of those that may be bad: 1 all, 0 nothing, below 0 more were.
+pub(crate) const OBJECTIVE_BUDGET_LEFT: &str = "floodgate_objective_budget_left";
+/// Bad ones over `5m` and `1h`, in multiples of what may be.
+pub(crate) const OBJECTIVE_BURN_RATE: &str = "floodgate_objective_burn_rate";
+/// Bad ones by reason and by the stage to blame.
+pub(crate) const OBJECTIVE_VIOLATIONS: &str = "floodgate_objective_violations_total";
 /// 0 closed, 1 open, by upstream and tier.
 pub(crate) const BREAKER_STATE: &str = "floodgate_breaker_state";
 /// Times the breaker tripped, by upstream and tier.

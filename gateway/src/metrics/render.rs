@@ -3,9 +3,12 @@
 mod journeys;
 mod keyed;
 mod limits;
+mod objectives;
 mod tenants;
 
 use std::fmt::{Display, Write};
+
+use floodgate_config::Stage;
 
 use super::{Totals, names};
 use crate::clock;
@@ -21,6 +24,7 @@ pub(crate) fn render(shared: &Shared, text: &mut String) {
     routes(snapshot, &mut page);
     upstreams(snapshot, &mut page);
     tiers(snapshot, &mut page);
+    objectives::render(shared, snapshot, &mut page);
     limits::render(shared, snapshot, &mut page);
     journeys::render(snapshot, &mut page);
     tenants::render(shared, snapshot, &mut page);
@@ -223,6 +227,10 @@ fn tiers(snapshot: &Snapshot, page: &mut Page<'_>) {
         page.histogram(names::STAGE, &[("stage", "upstream"), ("tier", &tier.name)], &upstream);
         let total = tier.stats.totals(|shard| &shard.total);
         page.histogram(names::STAGE, &[("stage", "total"), ("tier", &tier.name)], &total);
+        for stage in Stage::ALL {
+            let labels = [("stage", stage.as_str()), ("tier", &tier.name)];
+            page.histogram(names::STAGE, &labels, &tier.stats.stage(stage));
+        }
     }
 }
 

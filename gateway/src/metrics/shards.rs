@@ -1,7 +1,10 @@
 //! Per-core counters of routes and tiers, and their sums.
 
+use floodgate_config::Stage;
+
 use super::pace::Pace;
 use super::{Counter, Histogram, Totals};
+use crate::objective::Cause;
 use crate::reason::Reason;
 
 const REASONS: usize = Reason::ALL.len();
@@ -42,8 +45,12 @@ pub(crate) struct TierShard {
     pub queue_wait: Histogram,
     /// Permit to last byte.
     pub upstream: Histogram,
-    /// Head to last byte of completed requests.
+    /// All stages of completed requests together.
     pub total: Histogram,
+    /// Each stage of completed requests, in the order of [`Stage::ALL`].
+    pub stages: [Histogram; Stage::ALL.len()],
+    /// Requests for which the objective was missed, by [`Cause::index`] and the stage to blame.
+    pub missed: [[Counter; Stage::ALL.len()]; Cause::NAMES.len()],
 }
 
 /// A route's counters, a shard per core.
@@ -98,6 +105,18 @@ impl RouteShard {
     }
 }
 
+// === impl TierShard ===
+
+impl TierShard {
+    /// A request was completed that `took` so many nanoseconds in each stage, all of them together `total`.
+    pub(crate) fn complete(&self, took: &[u64; Stage::ALL.len()], total: u64) {
+        for (histogram, &nanos) in self.stages.iter().zip(took) {
+            histogram.record_nanos(nanos);
+        }
+        self.total.record_nanos(total);
+    }
+}
+
 // === impl RouteStats ===
 
 impl RouteStats {
@@ -109,6 +128,11 @@ impl RouteStats {
     /// The shard of one core.
     pub(crate) fn shard(&self, core: usize) -> &RouteShard {
         &self.0[core]
+    }
+
+    /// Refusals for one reason, of all cores together.
+    pub(crate) fn rejected(&self, reason: Reason) -> u64 {
+        self.0.iter().map(|shard| shard.rejected[reason.index()].value()).sum()
     }
 
     /// All cores together. Counters are read one after the other: ends before beginnings, so that a
@@ -146,6 +170,22 @@ impl TierStats {
     /// The shard of one core.
     pub(crate) fn shard(&self, core: usize) -> &TierShard {
         &self.0[core]
+    }
+
+    /// Requests of all cores for which the objective was missed, by [`Cause::index`] and the stage to blame.
+    pub(crate) fn missed(&self) -> [[u64; Stage::ALL.len()]; Cause::NAMES.len()] {
+        std::array::from_fn(|cause| {
+            std::array::from_fn(|stage| {
+                self.0.iter().map(|shard| shard.missed[cause][stage].value()).sum()
+            })
+        })
+    }
+
+    /// All cores' samples of one stage.
+    pub(crate) fn stage(&self, stage: Stage) -> Totals {
+        let mut totals = Totals::default();
+        self.0.iter().for_each(|shard| totals.add(&shard.stages[stage.index()]));
+        totals
     }
 
     /// All cores' samples of one histogram.

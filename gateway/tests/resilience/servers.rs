@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use floodgate_loadtest::origin::Origin;
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::recorder::{Recorder, Then};
-use crate::support::{Running, SOON, Settings, ask, one_tier};
+use crate::support::{Running, SOON, Settings, ask, black_hole, one_tier};
 use crate::{OK, patient};
 
 /// A socket at a port of its own, at the address that this machine's name for itself stands for.
@@ -51,23 +50,6 @@ async fn refusals_at_one_moment_count_once_and_the_server_is_soon_used_again() {
         assert!(begin.elapsed() < Duration::from_secs(2), "it never got a request");
         assert_eq!(ask(gateway.listen, "/").await.status, 200);
     }
-}
-
-/// A server that takes no connection and refuses none: its queue is full.
-async fn black_hole() -> (Socket, Vec<TcpStream>, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let addr = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut queue = Vec::new();
-    for _ in 0..16 {
-        let connect = TcpSocket::new_v4().unwrap().connect(addr);
-        match tokio::time::timeout(Duration::from_millis(200), connect).await {
-            Ok(stream) => queue.push(stream.unwrap()),
-            Err(_) => return (socket, queue, addr),
-        }
-    }
-    panic!("the queue does not fill");
 }
 
 #[tokio::test]
