@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Percentiles, Record, TierRecord},
+    record::{Percentiles, Record, SecondRow, TierRecord},
     scenario::{Expect, Measure, Scenario},
 };
 
@@ -46,8 +46,8 @@ pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -
             some(figures.count, figures.p99.as_secs_f64() * 1e3)
         }
         Measure::Oversold => shop.map_or(f64::NAN, |shop| shop.oversold as f64),
-        Measure::P50Beside => beside(expect.tier, record, scenario, |second| second.p50_ms),
-        Measure::P99Beside => beside(expect.tier, record, scenario, |second| second.p99_ms),
+        Measure::P50Beside => beside(expect.tier, &record.seconds, scenario, |it| it.p50_ms),
+        Measure::P99Beside => beside(expect.tier, &record.seconds, scenario, |it| it.p99_ms),
         Measure::PeakConcurrency => {
             record.origin.as_ref().map_or(f64::NAN, |origin| origin.peak_concurrency as f64)
         }
@@ -80,14 +80,14 @@ fn some(count: u64, value: f64) -> f64 {
 /// Seconds in which floods come or go, and those behind them, are neither.
 fn beside(
     tier: usize,
-    record: &Record,
+    seconds: &[SecondRow],
     scenario: &Scenario,
     percentile: fn(&Percentiles) -> f64,
 ) -> f64 {
     let others: Vec<_> = scenario.floods.iter().filter(|flood| flood.tier != tier).collect();
     let (mut quiet, mut loud) = (Vec::new(), Vec::new());
     let after = scenario.duration.as_secs();
-    for row in record.seconds.iter().filter(|row| (1..after).contains(&row.second.into())) {
+    for row in seconds.iter().filter(|row| (1..after).contains(&row.second.into())) {
         let at = f64::from(row.second);
         let levels = [-0.99, -0.5, 0.0, 0.5, 0.99].map(|by| {
             others.iter().map(|flood| flood.rate_per_s * flood.curve.value(at + by)).sum::<f64>()
@@ -135,4 +135,31 @@ fn recovery(findings: &Findings<'_>) -> f64 {
         at += crate::journey::BUCKET;
     }
     f64::INFINITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TierSecond;
+
+    #[test]
+    fn beside_a_flood_is_held_against_without_it_and_what_changes_counts_for_neither() {
+        let scenario = Scenario::built_in("neighbour").unwrap();
+        let flood = &scenario.floods[1];
+        let row = |second: u32| {
+            let level = |at: f64| flood.curve.value(f64::from(second) + at);
+            let p50_ms = match (level(-0.9), level(0.9)) {
+                (0.0, 0.0) => 10.0,
+                (1.0, 1.0) => 12.0,
+                _ => 500.0,
+            };
+            let success = Percentiles { count: 50, p50_ms, ..Percentiles::default() };
+            let tiers = vec![TierSecond { success, ..TierSecond::default() }; 2];
+            SecondRow { second, tiers, ..SecondRow::default() }
+        };
+        let seconds: Vec<_> = (0..42).map(row).collect();
+        let found = beside(0, &seconds, &scenario, |it| it.p50_ms);
+        assert!((found - 1.2).abs() < 1e-9, "{found}");
+        assert!(beside(0, &seconds[..8], &scenario, |it| it.p50_ms).is_nan(), "too few to tell");
+    }
 }
