@@ -94,6 +94,8 @@ pub struct Upstream {
     pub reserved: u32,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest time to connect to a server.
     pub connect_timeout: Duration,
     /// Longest time that an unused connection is kept.
@@ -123,6 +125,8 @@ pub struct Tier {
     pub rate: Option<Rate>,
     /// What its customers are promised.
     pub objective: Objective,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
 }
 
 /// What a request is for.
@@ -140,6 +144,8 @@ pub struct Route {
     pub upstream: usize,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest body of a request, in bytes.
     pub max_body: u64,
     /// Indices into [`Config::journeys`] and into [`Journey::steps`], if it is a step.

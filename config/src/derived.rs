@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierLimits};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate};
 
 use crate::config::{Config, Tier, Upstream};
 
@@ -77,10 +77,12 @@ impl UpstreamFigures {
 }
 
 /// The places that may be taken when a request of the tier `index` enters the buffer, itself included: at least one,
-/// if there is any. As the limiter counts them: by the lowest `high` of this tier and those above it, rounded up.
+/// if there is any. As the limiter counts them: by the lowest `high` of this tier and those above it that is not in the shadow,
+/// rounded up.
 pub(crate) fn places(limits: &Limits, index: usize) -> u32 {
-    let high = |tier: &TierLimits| tier.watermarks.high();
-    let high = limits.tiers().iter().take(index + 1).map(high).fold(1.0, f64::min);
+    let at_or_above = limits.tiers().iter().take(index + 1).map(|tier| tier.watermarks);
+    let enforced = at_or_above.filter(|marks| !marks.is_shadow());
+    let high = enforced.map(|marks| marks.high()).fold(1.0, f64::min);
     let buffer = limits.buffer();
     // A float becomes an integer by saturation; the little bit makes up for its rounding.
     let places = (high * f64::from(buffer) - 1e-6).ceil() as u32;

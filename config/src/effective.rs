@@ -192,7 +192,7 @@ fn upstream(upstream: &Upstream) -> Table<'_> {
     let mut values = vec![("servers", list(&upstream.servers))];
     values.extend(in_flight(&upstream.in_flight));
     values.push(("buffer", one(upstream.limits.buffer())));
-    values.extend(rate(upstream.rate));
+    values.extend(rate(upstream.rate, upstream.rate_shadow));
     values.extend([
         ("connect_timeout", time(upstream.connect_timeout)),
         ("idle_timeout", time(upstream.idle_timeout)),
@@ -210,8 +210,9 @@ fn tier(tier: &Tier) -> Table<'_> {
         ("guaranteed", one(tier.guaranteed)),
         ("watermarks.high", one(tier.watermarks.high())),
         ("watermarks.low", one(tier.watermarks.low())),
+        ("watermarks.shadow", one(tier.watermarks.is_shadow())),
     ];
-    values.extend(rate(tier.rate));
+    values.extend(rate(tier.rate, tier.rate_shadow));
     values.extend(objective(&tier.objective));
     Table { section: Section::Tiers, name: &tier.name, values }
 }
@@ -249,7 +250,7 @@ fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
     values.push(("tier", one(tier.unwrap_or_default())));
     let upstream = config.upstreams.get(route.upstream).map(|upstream| upstream.name.as_str());
     values.push(("upstream", one(upstream.unwrap_or_default())));
-    values.extend(rate(route.rate));
+    values.extend(rate(route.rate, route.rate_shadow));
     values.push(("max_body", bytes(route.max_body)));
     let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
     values.extend(sku.map(|sku| ("sku", one(sku))));
@@ -307,7 +308,7 @@ fn jwt(jwt: &Jwt) -> Table<'_> {
 
 fn tenant<'c>(tenant: &'c Tenant, config: &'c Config) -> Table<'c> {
     let mut values = vec![("id", one(&tenant.id))];
-    values.extend(rate(tenant.rate));
+    values.extend(own_rate(tenant.rate));
     let tier = config.tiers.get(tenant.highest_tier.index()).map(|tier| tier.name.as_str());
     values.extend([
         ("share", one(tenant.share)),
@@ -354,7 +355,13 @@ fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
     values
 }
 
-fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {
+fn rate(rate: Option<Rate>, is_shadow: bool) -> impl Iterator<Item = (&'static str, Shown)> {
+    let shadow = rate.map(|_| ("rate_shadow", one(is_shadow)));
+    own_rate(rate).chain(shadow)
+}
+
+/// That of a tenant, which is in the shadow with all else that is the tenant's.
+fn own_rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {
     let shown =
         |rate: Rate| [("rate", one(Ceiling::of(rate).show())), ("burst", one(rate.burst()))];
     rate.map(shown).into_iter().flatten()

@@ -125,6 +125,8 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
         /// Longest time to connect to a server.
         default connect_timeout: Timeout = Timeout::from_secs(1),
         /// Longest time that an unused connection to a server is kept.
@@ -155,6 +157,8 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
         /// What its customers are promised: who misses it is told of by `/api/violations`.
         inner objective: FileObjective,
     }
@@ -205,6 +209,8 @@ table! {
         required high: Fraction,
         /// At this pressure it resets; below `high`.
         required low: Fraction,
+        /// Whether the breaker refuses nobody: it trips and resets, and what it would refuse is counted. Memory that runs out then sheds nobody of this tier either.
+        default shadow: bool = false,
     }
 }
 
@@ -225,6 +231,8 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
         /// Longest body of a request; a longer one is 413.
         default max_body: Size<0, { 1 << 40 }> = Size(1 << 20),
         /// Where the SKU stands that the request is about: `"path:NAME"`, a name in `path`; `"header:NAME"`; `"query:NAME"`. What is sold out is refused by it. Left out: about none.

@@ -114,7 +114,11 @@ fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
     let mut typed = tier.typed();
     typed.retain(|(key, _)| *key != "watermarks");
     for (key, span) in tier.watermarks.iter().flat_map(|pair| pair.typed()) {
-        let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
+        let key = match key {
+            "high" => "watermarks.high",
+            "low" => "watermarks.low",
+            _ => "watermarks.shadow",
+        };
         typed.push((key, span));
     }
     let objective = &tier.objective;

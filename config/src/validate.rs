@@ -187,8 +187,9 @@ fn tier(
         Some(pair) => (pair.high.as_ref()?.0, pair.low.as_ref()?.0, pair.value.span),
         None => (defaults.high, defaults.low, typed.span),
     };
+    let is_shadow = typed.watermarks.as_ref().is_some_and(|pair| pair.shadow.value);
     let watermarks = match Watermarks::new(high, low) {
-        Ok(watermarks) => watermarks,
+        Ok(watermarks) => watermarks.with_shadow(is_shadow),
         Err(error) => {
             let key = format!("{path}.watermarks");
             let suggestion = "`high` trips, `low` resets, such as { high = 0.95, low = 0.80 }";
@@ -205,6 +206,7 @@ fn tier(
         watermarks,
         rate: rate(&typed.rate, &typed.burst, path, report),
         objective: objective(&typed.objective, defaults.promised, path, report)?,
+        rate_shadow: rate_shadow(&typed.rate, &typed.rate_shadow, path, report),
     })
 }
 
@@ -226,6 +228,7 @@ fn upstream(
 ) -> Option<Upstream> {
     let path = format!("upstreams.{name}");
     let rate = rate(&typed.rate, &typed.burst, &path, report);
+    let rate_shadow = rate_shadow(&typed.rate, &typed.rate_shadow, &path, report);
     let isolate = isolate(&typed.isolate, None, &path, report);
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
@@ -256,6 +259,7 @@ fn upstream(
             // What follows from the journeys is not known yet.
             reserved: 0,
             rate,
+            rate_shadow,
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
@@ -322,6 +326,7 @@ fn route(
     report: &mut Report<'_>,
 ) -> Option<Route> {
     let rate = rate(&typed.rate, &typed.burst, path, report);
+    let rate_shadow = rate_shadow(&typed.rate, &typed.rate_shadow, path, report);
     let tier = match &typed.tier {
         Some(tier) => refer(tier, "tier", tiers, format!("{path}.tier"), report),
         None => Some(tiers.len().saturating_sub(1)),
@@ -357,6 +362,7 @@ fn route(
         tier: TierId::new(u8::try_from(tier?).ok()?)?,
         upstream: upstream?,
         rate,
+        rate_shadow,
         max_body: typed.max_body.0,
         // What the journeys say is not known yet.
         journey: None,
@@ -390,6 +396,21 @@ pub(crate) fn rate(
             None
         }
     }
+}
+
+/// Whether a rate that is there is in the shadow.
+fn rate_shadow(
+    rate: &Option<Setting<Ceiling>>,
+    shadow: &Setting<bool>,
+    path: &str,
+    report: &mut Report<'_>,
+) -> bool {
+    if let (None, Some(span), true) = (rate, shadow.span, shadow.value) {
+        let suggestion = "add `rate = \"N/s\"` or leave `rate_shadow` out";
+        let message = "`rate_shadow` without `rate`";
+        report.error(format!("{path}.rate_shadow"), span, message, suggestion);
+    }
+    shadow.value
 }
 
 pub(crate) fn name_or(name: Option<&Setting<Name>>, default: impl FnOnce() -> String) -> String {

@@ -110,7 +110,11 @@ fn buffer(upstream: &Upstream, index: usize, config: &Config) -> Option<(String,
         return Some((message, format!("there are at most {connections} connections")));
     }
     let first = config.tiers.first()?;
-    let (high, first_places) = (first.watermarks.high(), places(&upstream.limits, 0));
+    let enforced = |tier: &Tier| match tier.watermarks.is_shadow() {
+        true => 1.0,
+        false => tier.watermarks.high(),
+    };
+    let (high, first_places) = (enforced(first), places(&upstream.limits, 0));
     if let Some(most) = most_of_first_tier(upstream, index, config, first)
         && most < f64::from(first_places)
     {
@@ -127,7 +131,7 @@ fn buffer(upstream: &Upstream, index: usize, config: &Config) -> Option<(String,
     for (index, pair) in tiers {
         let [higher, lower] = pair else { continue };
         let (above, below) = (places(&upstream.limits, index), places(&upstream.limits, index + 1));
-        if above == below && higher.watermarks.high() > lower.watermarks.high() {
+        if above == below && enforced(higher) > enforced(lower) {
             let message = format!(
                 "the buffer of the upstream `{name}` keeps no place for the tier `{}` from `{}`",
                 higher.name, lower.name
@@ -180,7 +184,9 @@ fn tiers(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
         let marks = typed.watermarks.as_ref().and_then(|it| it.span).unwrap_or(at);
         let high = tier.watermarks.high();
         let mut higher = config.tiers[..index].iter();
-        if let Some(higher) = higher.find(|higher| higher.watermarks.high() < high) {
+        if let Some(higher) =
+            higher.find(|it| it.watermarks.high() < high && !it.watermarks.is_shadow())
+        {
             let message = format!("`high` of the tier `{}` can never be reached", tier.name);
             let suggestion = format!(
                 "the higher tier `{}` has {}, which counts for those below it too",

@@ -180,8 +180,22 @@ fn a_journey_is_told_of_by_its_name_and_its_steps_by_theirs() {
 fn a_rate_that_comes_or_goes_is_told_with_its_burst() {
     let with = "[[routes]]\nname = \"order\"\nrate = \"100/s\"\n";
     let without = "[[routes]]\nname = \"order\"\n";
-    assert_eq!(told_of(without, with), ["+ routes.order.rate: 100/s", "+ routes.order.burst: 10"]);
-    assert_eq!(told_of(with, without), ["- routes.order.rate: 100/s", "- routes.order.burst: 10"]);
+    assert_eq!(
+        told_of(without, with),
+        [
+            "+ routes.order.rate: 100/s",
+            "+ routes.order.burst: 10",
+            "+ routes.order.rate_shadow: false"
+        ]
+    );
+    assert_eq!(
+        told_of(with, without),
+        [
+            "- routes.order.rate: 100/s",
+            "- routes.order.burst: 10",
+            "- routes.order.rate_shadow: false"
+        ]
+    );
 }
 
 #[test]

@@ -205,3 +205,23 @@ fn trusted_proxies_are_networks() {
     assert!(trusted("10.9.8.7") && trusted("::1") && trusted("::ffff:10.0.0.1"));
     assert!(!trusted("11.0.0.1") && !trusted("::2"));
 }
+
+#[test]
+fn watermarks_and_rates_have_a_shadow_of_their_own() {
+    let config = parse(
+        "text",
+        "[upstreams.x]\nservers = [\"127.0.0.1:9000\"]\nbuffer = 100\nrate = \"9/s\"\nrate_shadow = true\n\
+         [[tiers]]\nwatermarks = { high = 0.5, low = 0.2, shadow = true }\nrate = \"9/s\"\n\
+         [[tiers]]\nwatermarks = { high = 0.9, low = 0.2 }\n\
+         [[routes]]\nrate = \"9/s\"\nrate_shadow = true\n",
+    )
+    .unwrap();
+    let shadows = [0, 1].map(|tier: usize| config.tiers[tier].watermarks.is_shadow());
+    assert_eq!(shadows, [true, false]);
+    assert_eq!(config.upstreams[0].limits.tiers()[0].watermarks, config.tiers[0].watermarks);
+    assert!(config.upstreams[0].rate_shadow && config.routes[0].rate_shadow);
+    assert!(!config.tiers[0].rate_shadow, "not unless it is said");
+    let wrong = "[upstreams.x]\nservers = [\"127.0.0.1:9000\"]\n[[routes]]\nrate_shadow = true\n";
+    let told = parse("text", wrong).unwrap_err().to_string();
+    assert!(told.contains("`rate_shadow` without `rate`"), "{told}");
+}

@@ -1,13 +1,12 @@
 //! The gate and the buffer, as a request meets them: the one order of checks, cheapest first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
-use crate::keyed::{Asked, Held};
+use crate::keyed::{Asked, Held, Rule};
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 use crate::tenant::{Tenancy, TenantHeld};
@@ -42,18 +41,31 @@ pub(crate) fn look(
     route: &Route,
     part: Part,
     tenancy: &mut Tenancy,
-    asked: Option<&mut Asked<'_>>,
+    mut asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
     let limiter = &snapshot.upstreams[route.upstream].limiter;
     let class = class(snapshot, route, part, *tenancy);
     limiter.check(class)?;
+    if let (true, Some(asked)) = (snapshot.has_shadow_breakers, &mut asked)
+        && limiter.would_refuse(class)
+    {
+        asked.seen.note_shadow(Rule::Watermark);
+    }
     snapshot.tenants.look(tenancy, route.upstream, class, now)?;
-    if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
+    if let (Some(keyed), Some(asked)) = (&route.keyed, &mut asked) {
         keyed.look(asked, now)?;
     }
-    for rate in rates(snapshot, route, class.tier).into_iter().flatten() {
-        rate.peek(now).map_err(|_| Reason::Rate)?;
+    for ceiling in ceilings(snapshot, route, class.tier).into_iter().flatten() {
+        match ceiling.rate.peek(now) {
+            Ok(()) => {}
+            Err(_) if ceiling.is_shadow => {
+                if let Some(asked) = &mut asked {
+                    asked.seen.note_shadow(ceiling.rule);
+                }
+            }
+            Err(_) => return Err(Reason::Rate),
+        }
     }
     if let (Part::Entry { standing, .. }, Some((journey, _))) = (part, route.journey) {
         let entry = &snapshot.journeys[journey].entry;
@@ -162,8 +174,13 @@ pub(crate) fn take(
         keyed.take(asked, now)?;
     }
     let tier = snapshot.tenants.tier(tenancy, route.tier);
-    let mut rates = rates(snapshot, route, tier).into_iter().flatten();
-    rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)
+    for ceiling in ceilings(snapshot, route, tier).into_iter().flatten() {
+        // What one in the shadow would refuse was counted when it was looked at.
+        if ceiling.rate.take(now).is_err() && !ceiling.is_shadow {
+            return Err(Reason::Rate);
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the ticket is called or expires.
@@ -179,11 +196,30 @@ pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Rea
     Ok(Admitted::new(result?, held))
 }
 
-/// The rates that a request of this route, served in this tier, has to keep to.
-fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<&'a Arc<Gcra>>; 3] {
+/// A rate that requests have to keep to.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling<'a> {
+    rate: &'a Gcra,
+    rule: Rule,
+    /// Nobody is refused by it.
+    is_shadow: bool,
+}
+
+/// Those of a request of this route, served in this tier.
+#[inline]
+fn ceilings<'a>(
+    snapshot: &'a Snapshot,
+    route: &'a Route,
+    tier: TierId,
+) -> [Option<Ceiling<'a>>; 3] {
     let tier = &snapshot.tiers[tier.index()];
     let upstream = &snapshot.upstreams[route.upstream];
-    [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]
+    [
+        (&route.rate, Rule::RouteRate, route.rate_shadow),
+        (&tier.rate, Rule::TierRate, tier.rate_shadow),
+        (&upstream.rate, Rule::UpstreamRate, upstream.rate_shadow),
+    ]
+    .map(|(rate, rule, is_shadow)| Some(Ceiling { rate: rate.as_ref()?, rule, is_shadow }))
 }
 
 // === impl Admitted ===

@@ -268,6 +268,7 @@ mod tests {
 
     /// The stages behind this one are made slow in `tests/objectives.rs`.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this time is what is measured")]
     fn a_worker_that_is_slow_to_come_to_a_connection_is_to_blame() {
         const BUSY: Duration = Duration::from_millis(900);
         let text = format!(

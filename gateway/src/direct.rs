@@ -30,6 +30,7 @@ use crate::exchange::Exchange;
 use crate::http1::Framing;
 use crate::inlet::MAX_AHEAD;
 use crate::journey::Part;
+use crate::keyed::Seen;
 use crate::outbound::{Outgoing, reuse};
 use crate::plain::PlainHead;
 use crate::proxy::Client;
@@ -56,6 +57,8 @@ pub(crate) struct Direct {
     before: Before,
     /// How long its answer is worth waiting for.
     said: Deadline,
+    /// What was found about it, which is nothing of keys.
+    seen: Seen,
     head: PlainHead,
     /// Where it ends.
     end: usize,
@@ -107,7 +110,8 @@ impl Direct {
         let stripped = &worker.shared.stripped[worker.index];
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
         let (route, at, before, body) = (decided.route, pass.at, pass.before, pass.head);
-        Some(Self { snapshot, route, at, before, said: decided.deadline, head, end, body })
+        let (said, seen) = (decided.deadline, decided.seen);
+        Some(Self { snapshot, route, at, before, said, seen, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -120,6 +124,7 @@ impl Direct {
     ) -> Answered {
         // As much as may be kept of the requests behind it.
         let room = MAX_AHEAD.saturating_sub(bytes.len() - self.end);
+        client.worker.count_seen(&self.snapshot, Some(self.route), self.seen);
         let mut exchange = Exchange::begin(
             client.clone(),
             &self.snapshot,

@@ -11,6 +11,7 @@ use floodgate_limiter::{TierId, Timestamp};
 use crate::admission::Admitted;
 use crate::clock;
 use crate::deadline::Deadline;
+use crate::forward::Break;
 use crate::metrics::{RouteShard, TierShard};
 use crate::objective::{Cause, TraceId, Violation};
 use crate::proxy::Client;
@@ -205,11 +206,14 @@ impl Exchange {
         self.shard().replayed.increment();
     }
 
-    /// The answer breaks off: its connection must not end as if it were whole.
-    pub(crate) fn cut(&self) {
-        if self.failure.get().is_none() {
-            self.failure.set(Some(Reason::UpstreamError));
-        }
+    /// The answer breaks off, by the fault of whom `why` says: its connection must not end as if it were whole.
+    pub(crate) fn cut(&self, why: Break) {
+        self.failure.set(Some(match why {
+            Break::Client => Reason::BadRequest,
+            Break::Late { .. } => Reason::UpstreamTimeout,
+            Break::Server => Reason::UpstreamError,
+        }));
+        self.is_impatient.set(matches!(why, Break::Late { is_own: true }));
         self.client.link.set_cut();
     }
 

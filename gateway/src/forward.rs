@@ -46,6 +46,19 @@ pub(crate) struct UpstreamBody {
     /// How long the upstream had more than the client took.
     idle: Duration,
     due: Instant,
+    /// Whose fault it is if it breaks off.
+    fault: Break,
+}
+
+/// Why an answer broke off in the middle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    /// Its request did, before all of that was sent.
+    Client,
+    /// It did not come to its end by its deadline, which was the client's own or not.
+    Late { is_own: bool },
+    /// Its server.
+    Server,
 }
 
 /// Given back when the last byte has come, or when the body is dropped before.
@@ -129,9 +142,10 @@ pub(crate) async fn forward(
         ahead: None,
         held: Some(held),
         outgoing,
+        due,
         given: None,
         idle: Duration::ZERO,
-        due,
+        fault: Break::Server,
     });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
@@ -303,6 +317,7 @@ impl UpstreamBody {
                 }
                 Poll::Ready(Err(SendError::Client)) => {
                     self.held = None;
+                    self.fault = Break::Client;
                     return Poll::Ready(Some(Err("the request broke off".into())));
                 }
             }
@@ -320,6 +335,7 @@ impl UpstreamBody {
         }
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
+                self.fault = Break::Late { is_own: held.hurries.is_some() };
                 held.give_up(self.idle, clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
@@ -371,6 +387,11 @@ impl UpstreamBody {
     /// How long the upstream had more than the client took, as far as it is known.
     pub(crate) const fn idle(&self) -> Duration {
         self.idle
+    }
+
+    /// Why it broke off, if it did.
+    pub(crate) const fn fault(&self) -> Break {
+        self.fault
     }
 
     /// Nothing more comes.

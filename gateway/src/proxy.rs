@@ -142,7 +142,7 @@ impl Arrival {
             Ok(decided) => (Some(decided.route), decided.seen, decided.tenancy),
             Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
-        client.worker.count_keys(&snapshot, route, seen);
+        client.worker.count_seen(&snapshot, route, seen);
         let before = client.link.before();
         let mut exchange = Exchange::begin(client, &snapshot, route, tenancy, before, now);
         if let (Ok(_), Some(trace)) = (&decided, head.headers.get(TRACEPARENT)) {

@@ -99,7 +99,7 @@ impl Body for ResponseBody {
                 let ended = body.is_end_stream();
                 if let Some(exchange) = &mut this.exchange {
                     match &polled {
-                        Poll::Ready(Some(Err(_))) => exchange.cut(),
+                        Poll::Ready(Some(Err(_))) => exchange.cut(body.fault()),
                         Poll::Ready(_) if ended => {
                             exchange.set_idle(body.idle());
                             exchange.complete(clock::now());

@@ -48,6 +48,8 @@ pub(crate) struct Snapshot {
     pub shares: Vec<Option<Arc<Shares>>>,
     /// In the order of the file.
     pub journeys: Vec<Journey>,
+    /// Whether the breaker of any tier is in the shadow.
+    pub has_shadow_breakers: bool,
     /// A path may have one spelling only: something goes by it that must not be evaded by another.
     pub one_spelling: bool,
     /// How tokens are verified.
@@ -79,6 +81,8 @@ pub(crate) struct Route {
     pub name: String,
     /// Its rate.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// What is bounded per key, if something is.
     pub keyed: Option<Box<Keyed>>,
     /// Its counters.
@@ -106,6 +110,8 @@ pub(crate) struct Tier {
     pub deadline: Duration,
     /// Its rate over all routes.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Its latencies.
     pub stats: Arc<TierStats>,
     /// What its customers are promised.
@@ -150,6 +156,7 @@ impl Snapshot {
                 name: meant.name.clone(),
                 deadline: meant.deadline,
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+                rate_shadow: meant.rate_shadow,
                 stats: old
                     .map_or_else(|| Arc::new(TierStats::new(cores)), |old| Arc::clone(&old.stats)),
                 promise: Arc::new(Promise::new(&meant.name, &meant.objective)),
@@ -168,6 +175,7 @@ impl Snapshot {
                 keyed: Keyed::compile(&config, meant, shares, limits, cores, now),
                 name: meant.name.clone(),
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+                rate_shadow: meant.rate_shadow,
                 stats: stats.unwrap_or_else(|| Arc::new(RouteStats::new(cores))),
                 reads_token: reads_token(&config, meant),
                 tier: meant.tier,
@@ -197,6 +205,7 @@ impl Snapshot {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             shares: shares.clone(),
+            has_shadow_breakers: config.tiers.iter().any(|tier| tier.watermarks.is_shadow()),
             one_spelling: has_one_spelling(&config),
             journeys: journeys.collect(),
             stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),

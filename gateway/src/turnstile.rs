@@ -87,6 +87,10 @@ enum Awaited {
 }
 
 /// How a connection leaves the turnstile.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation of each request that is let in"
+)]
 #[derive(Debug)]
 pub(crate) enum Exit {
     /// It ends, once the client has read what it was sent.

@@ -35,6 +35,8 @@ pub(crate) struct Upstream {
     pub permits: Arc<Permits>,
     /// Its ceiling over all routes.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Where it answers.
     pub servers: Vec<Arc<Server>>,
     /// Turns the choice among equally busy servers.
@@ -103,6 +105,7 @@ impl Upstream {
             limiter,
             permits,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+            rate_shadow: meant.rate_shadow,
             servers: meant.servers.iter().map(server).collect(),
             turn: AtomicUsize::new(0),
             connect_timeout: meant.connect_timeout,

@@ -142,7 +142,7 @@ impl Moment {
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
         worker.count_refused(&self.snapshot, turned.refused);
-        worker.count_keys(&self.snapshot, turned.refused.route, turned.refused.seen);
+        worker.count_seen(&self.snapshot, turned.refused.route, turned.refused.seen);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }

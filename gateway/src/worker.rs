@@ -179,9 +179,15 @@ impl Worker {
         snapshot.tenants.count(self.index, tenancy, route.tier, reason);
     }
 
-    /// Counts what was seen of the keys of a request of `route`.
-    pub(crate) fn count_keys(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
-        if let Some(keyed) = route.and_then(|route| snapshot.routes[route].keyed.as_deref()) {
+    /// Counts what was seen of the keys of a request of `route`, and what rules in the shadow say of it.
+    #[inline]
+    pub(crate) fn count_seen(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
+        let Some(route) = route.filter(|_| !seen.is_nothing()) else { return };
+        let route = &snapshot.routes[route];
+        for rule in seen.in_shadow() {
+            route.stats.shard(self.index).would_refuse[rule.index()].increment();
+        }
+        if let Some(keyed) = &route.keyed {
             keyed.count(self.index, seen);
         }
     }

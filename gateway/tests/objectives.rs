@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use floodgate_loadtest::origin::{Origin, OriginHandle};
 use serde_json::Value;
 
-use support::{Admin, Running, SOON, Settings, ask, black_hole};
+use support::{Admin, Running, SOON, Scripted, Settings, ask, black_hole};
 
 /// How long the stage takes that is made slow: more than its budget by far, of whatever the others take.
 const SLOW: Duration = Duration::from_millis(900);
@@ -183,8 +183,11 @@ async fn what_fails_is_told_with_its_reason_and_the_stage_it_failed_in() {
 }
 
 #[tokio::test]
-async fn nobody_is_to_blame_for_what_clients_do_unless_they_were_kept_waiting() {
-    let (gateway, _origin) = start("");
+async fn nobody_is_to_blame_for_what_clients_do() {
+    // So long that none of it is late, however busy the machine is.
+    let rest = TIER.replace("400ms", "25s");
+    let origin = Origin::builder().start().unwrap();
+    let gateway = Running::start(&Settings::upstream("").rest(&rest).text(&[origin.addr()]));
     // Leaves at once.
     let client = gateway.asking("/?x-origin-behaviour=never-answer").await;
     gateway.reach("in flight", |status| status["in_flight"] == 1).await;
@@ -202,9 +205,26 @@ async fn nobody_is_to_blame_for_what_clients_do_unless_they_were_kept_waiting() 
         .send("POST / HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n")
         .await;
     assert_eq!(client.answer().await.status, 400);
+    gateway.quiet().await;
     let told = gateway.status().await["objectives"]["l1"].take();
     assert_eq!(told["availability"]["bad"], 0, "{told:#}");
 
+    // Waits less long than is promised, of an answer that has begun.
+    let begins = Scripted::start(&["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"]).await;
+    let gateway = Running::start(&Settings::upstream("").rest(&rest).text(&[begins.addr]));
+    let mut client = gateway.client().await;
+    let line = "x-request-deadline-ms: 500\r\n";
+    client.send(format!("GET / HTTP/1.1\r\nhost: shop\r\n{line}\r\n")).await;
+    assert_eq!(client.head().await.status, 200);
+    let _cut_off = client.rest().await;
+    gateway.quiet().await;
+    let told = gateway.status().await["objectives"]["l1"].take();
+    assert_eq!(told["availability"]["bad"], 0, "{told:#}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_it_was_kept_waiting_was_not_served() {
+    let (gateway, _origin) = start("");
     let (line, id) = trace(1);
     let mut client = gateway.client().await;
     client

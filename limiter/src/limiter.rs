@@ -101,6 +101,15 @@ impl Limiter {
         self.refusal(self.read_gate(), class.into()).map_or(Ok(()), Err)
     }
 
+    /// Whether breakers in the shadow would refuse `class` right now: one load, of the word that [`check`](Self::check) loads. Always
+    /// no where none is in the shadow; of those above the ordinary rank too, since breakers let them pass.
+    #[must_use]
+    #[inline]
+    pub fn would_refuse(&self, class: impl Into<Class>) -> bool {
+        let class = class.into();
+        !class.rank.is_preferred() && self.read_gate().is_refused_in_shadow(class.tier)
+    }
+
     /// Which tiers are refused right now, their ordinary rank. One load: all of it is of the same moment.
     #[must_use]
     pub fn refused(&self) -> Refused {

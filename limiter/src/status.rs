@@ -41,8 +41,10 @@ pub struct TierStatus {
     /// How many of those in flight are its own; `None`: nothing is guaranteed to any tier, so nobody counts. Those that were
     /// in flight before anything was are not among them.
     pub in_flight: Option<u32>,
-    /// Whether its breaker is open, that is, sheds.
+    /// Whether its breaker is open, that is, sheds, or would if it were not in the shadow.
     pub open: bool,
+    /// Whether its breaker is in the shadow, where it refuses nobody.
+    pub shadow: bool,
     /// How often its breaker has tripped.
     pub trips: u64,
     /// Its pressure, 0..1.

@@ -110,6 +110,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
                 "in_flight": row.in_flight,
                 "guaranteed": row.guaranteed,
                 "breaker": state,
+                "breaker_shadow": row.shadow,
                 "trips": row.trips,
                 "pressure": row.pressure,
                 "estimated_wait_ms": row.estimated_wait.as_secs_f64() * 1e3,

@@ -55,6 +55,10 @@ impl Histogram {
 
     /// One more sample, in nanoseconds. Only the owning core may call this.
     pub(crate) fn record_nanos(&self, nanos: u64) {
+        // Most stages of most requests take no time.
+        if nanos == 0 {
+            return self.buckets[0].increment();
+        }
         self.buckets[bucket(nanos)].increment();
         self.nanos.add(nanos);
     }

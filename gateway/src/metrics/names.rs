@@ -62,6 +62,8 @@ pub(crate) const SERVER_EJECTED: &str = "floodgate_server_ejected";
 pub(crate) const SHADOW_REQUESTS: &str = "floodgate_shadow_requests_total";
 /// What it would have refused, by reason.
 pub(crate) const SHADOW_REJECTIONS: &str = "floodgate_shadow_rejections_total";
+/// Requests that a rule of the live configuration would have refused were it not in the shadow, by rule, route and tier.
+pub(crate) const SHADOW_RULE_REFUSALS: &str = "floodgate_shadow_rule_refusals_total";
 /// Grants by what became of them: `given`, `finished`, `ended` by the origin.
 pub(crate) const GRANTS: &str = "floodgate_grants_total";
 /// Calls that were let in by a grant, the entry not among them.

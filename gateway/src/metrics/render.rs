@@ -12,6 +12,7 @@ use floodgate_config::Stage;
 
 use super::{Totals, names};
 use crate::clock;
+use crate::keyed::Rule;
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -132,6 +133,14 @@ fn routes(snapshot: &Snapshot, page: &mut Page<'_>) {
     page.family(names::REJECTIONS, "counter", "Refused requests by reason.");
     for (route, tier, sums) in &rows {
         page.by_reason(names::REJECTIONS, route, tier, &sums.rejected);
+    }
+    page.family(names::SHADOW_RULE_REFUSALS, "counter", "Would be refused, but for a shadow.");
+    for (route, tier, sums) in &rows {
+        // Only those that have said something: most are never in the shadow.
+        for (rule, count) in Rule::ALL.iter().zip(sums.would_refuse).filter(|(_, it)| *it > 0) {
+            let labels = [("rule", rule.as_str()), ("route", route), ("tier", tier)];
+            page.sample(names::SHADOW_RULE_REFUSALS, &labels, count);
+        }
     }
     page.family(names::FAILURES, "counter", "Admitted requests that failed, by reason.");
     for (route, tier, sums) in &rows {

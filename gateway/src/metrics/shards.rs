@@ -4,10 +4,12 @@ use floodgate_config::Stage;
 
 use super::pace::Pace;
 use super::{Counter, Histogram, Totals};
+use crate::keyed::Rule;
 use crate::objective::Cause;
 use crate::reason::Reason;
 
 const REASONS: usize = Reason::ALL.len();
+const RULES: usize = Rule::ALL.len();
 
 /// One core's counters of one route, on cache lines of their own.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct RouteShard {
     pub rejected: [Counter; REASONS],
     /// Why admitted ones failed, by [`Reason::index`]; the client's leaving is in none.
     pub failures: [Counter; REASONS],
+    /// Not refused by a rule that is in the shadow and would have, by [`Rule::index`].
+    pub would_refuse: [Counter; RULES],
 }
 
 /// One core's latencies of one tier.
@@ -75,6 +79,7 @@ pub(crate) struct Sums {
     pub deadlines_ignored: u64,
     pub rejected: [u64; REASONS],
     pub failures: [u64; REASONS],
+    pub would_refuse: [u64; RULES],
 }
 
 // === impl RouteShard ===
@@ -93,6 +98,7 @@ impl Default for RouteShard {
             pace: Pace::new(),
             rejected: [const { Counter::new() }; REASONS],
             failures: [const { Counter::new() }; REASONS],
+            would_refuse: [const { Counter::new() }; RULES],
         }
     }
 }
@@ -152,6 +158,9 @@ impl RouteStats {
             deadlines_ignored: sum(|shard| &shard.deadlines_ignored),
             rejected: table(|shard| &shard.rejected),
             failures: table(|shard| &shard.failures),
+            would_refuse: std::array::from_fn(|at| {
+                self.0.iter().map(|shard| shard.would_refuse[at].value()).sum()
+            }),
             abandoned: sum(|shard| &shard.abandoned),
             admitted: sum(|shard| &shard.admitted),
             arrivals: sum(|shard| &shard.arrivals),

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use floodgate_limiter::{
-    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierLimits,
-    Timestamp,
+    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierLimits, Timestamp,
 };
 
 use crate::clock;

@@ -90,7 +90,8 @@ impl Buffer {
     /// nobody is let in by a guarantee then.
     pub(super) fn is_guaranteed_a_place(&self, index: usize) -> bool {
         let tier = &self.tiers[index];
-        tier.queue.len() < tier.guarantee.places && !tier.is_pressed_from_outside()
+        let is_pressed = tier.is_pressed_from_outside() && !tier.is_shadow();
+        tier.queue.len() < tier.guarantee.places && !is_pressed
     }
 
     /// Whether a newcomer of tier `index` finds no place unless somebody makes room.

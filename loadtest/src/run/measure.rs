@@ -93,7 +93,8 @@ fn beside(
             others.iter().map(|flood| flood.rate_per_s * flood.curve.value(at + by)).sum::<f64>()
         });
         let success = &row.tiers[tier].success;
-        let most = others.iter().map(|f| f.rate_per_s * f.curve.peak(scenario.duration)).sum::<f64>();
+        let most =
+            others.iter().map(|f| f.rate_per_s * f.curve.peak(scenario.duration)).sum::<f64>();
         if success.count > 0 && levels.iter().all(|level| *level <= QUIET * most) {
             quiet.push(percentile(success));
         } else if success.count > 0 && levels.iter().all(|level| *level >= LOUD * most) {

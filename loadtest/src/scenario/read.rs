@@ -313,7 +313,8 @@ needs = ["grants"]
     #[test]
     fn headers_are_names_and_values() {
         let with = |headers: &str| {
-            let text = GOOD.replace("honour = 0.3", &format!("honour = 0.3\nheaders = [{headers}]"));
+            let text =
+                GOOD.replace("honour = 0.3", &format!("honour = 0.3\nheaders = [{headers}]"));
             Scenario::parse("x", &text, Path::new(""))
         };
         let customers = with("\"x-org: shop\", \"accept:*/*\"").unwrap().customers.unwrap();

@@ -70,10 +70,7 @@ pub(super) fn request(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (St
 }
 
 /// `headers`, each as `Name: value`.
-pub(super) fn headers(
-    reader: &mut Reader<'_>,
-    section: &mut Section<'_>,
-) -> Vec<(String, String)> {
+pub(super) fn headers(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     for (text, at) in section.texts(reader, "headers").unwrap_or_default() {
         let is_token = |name: &str| {
