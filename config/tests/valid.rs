@@ -26,7 +26,9 @@ fn every_example_loads_without_a_warning() {
     for name in [
         "adaptive.toml",
         "checkout.toml",
+        "deadlines.toml",
         "full.toml",
+        "isolate.toml",
         "journeys.toml",
         "limits.toml",
         "minimal.toml",

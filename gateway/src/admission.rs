@@ -69,7 +69,7 @@ pub(crate) fn look(
     {
         asked.seen.note_shadow(Rule::Watermark);
     }
-    snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
+    snapshot.tenants.look(tenancy, route.upstream, class, now)?;
     if let (Some(keyed), Some(asked)) = (&route.keyed, &mut asked) {
         keyed.look(asked, now)?;
     }
@@ -297,9 +297,14 @@ impl Admitted {
 
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
-    pub(crate) fn served(mut self, now: Timestamp) {
+    pub(crate) fn served(self, now: Timestamp) {
+        self.served_idle(Duration::ZERO, now);
+    }
+
+    /// The same, where the upstream waited so long for the client to read.
+    pub(crate) fn served_idle(mut self, idle: Duration, now: Timestamp) {
         if let Some(permit) = self.permit.take() {
-            permit.release(now);
+            permit.release_idle(idle, now);
         }
         if let Some(held) = self.tenants.take() {
             held.served(now);

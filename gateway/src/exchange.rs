@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use floodgate_config::Stage;
 use floodgate_limiter::{TierId, Timestamp};
@@ -40,6 +41,8 @@ pub(crate) struct Exchange {
     state: State,
     /// The client made its upstream wait: how long that took says nothing of the route.
     is_delayed: bool,
+    /// So long its upstream waited for the client to read, which says nothing of the route either.
+    idle: Duration,
     /// The permit that a shadow configuration gave.
     shadow: Option<Admitted>,
     /// Where its time goes.
@@ -86,6 +89,7 @@ impl Exchange {
             arrived: now,
             state: State::Arrived,
             is_delayed: false,
+            idle: Duration::ZERO,
             shadow: None,
             stages: Stages::begin(before, now),
             server: Cell::new(NO_SERVER),
@@ -181,6 +185,11 @@ impl Exchange {
         self.is_delayed = true;
     }
 
+    /// Its upstream waited so long for the client to read.
+    pub(crate) const fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
     /// The client's own deadline was over at `now`, before the upstream had answered.
     pub(crate) fn give_up(&self, now: Timestamp) {
         self.is_impatient.set(true);
@@ -196,7 +205,8 @@ impl Exchange {
             self.note(Outcome::Completed);
             // Who was answered from here took none of the upstream's time.
             if now > since && !self.is_delayed {
-                self.shard().pace.record(now.saturating_since(since), now);
+                let took = now.saturating_since(since).saturating_sub(self.idle);
+                self.shard().pace.record(took, now);
             }
             self.stages.end(now);
             if let (Some(shard), Some(tier)) = (self.tier_shard(), self.tier()) {

@@ -44,6 +44,10 @@ pub(crate) struct UpstreamBody {
     held: Option<Held>,
     /// What of the request is still to be sent.
     outgoing: Option<Box<Outgoing>>,
+    /// When the last piece was given out, if the next has not been asked for yet.
+    given: Option<Timestamp>,
+    /// How long the upstream had more than the client took.
+    idle: Duration,
     due: Instant,
     /// Whose fault it is if it breaks off.
     fault: Break,
@@ -151,7 +155,7 @@ pub(crate) async fn forward(
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
-        held.end(head);
+        held.end(Duration::ZERO, head);
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
         return Ok(Forwarded::Whole(response, head));
     }
@@ -165,6 +169,8 @@ pub(crate) async fn forward(
         held: Some(held),
         outgoing,
         due,
+        given: None,
+        idle: Duration::ZERO,
         fault: Break::Server,
     });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
@@ -378,19 +384,19 @@ impl Held {
     }
 
     /// The upstream has done what it was asked for, or taken too long over it.
-    fn settle(self, now: Timestamp) -> Lease {
+    fn settle(self, idle: Duration, now: Timestamp) -> Lease {
         if self.is_measured {
-            self.admitted.served(now);
+            self.admitted.served_idle(idle, now);
         }
         self.lease
     }
 
     /// It is over before the last byte is here.
-    fn give_up(mut self, now: Timestamp) {
+    fn give_up(mut self, idle: Duration, now: Timestamp) {
         match self.hurries.take() {
             None => {
                 self.judge(Ending::Timeout, now);
-                drop(self.settle(now));
+                drop(self.settle(idle, now));
             }
             Some(upstream) if self.is_measured => self.admitted.given_up(now, &upstream),
             Some(_) => {}
@@ -398,10 +404,10 @@ impl Held {
     }
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
-    fn end(mut self, now: Timestamp) {
+    fn end(mut self, idle: Duration, now: Timestamp) {
         self.judge(Ending::Answered(self.status), now);
         let keeps_alive = self.keeps_alive;
-        let lease = self.settle(now);
+        let lease = self.settle(idle, now);
         if keeps_alive {
             lease.give_back(now);
         }
@@ -456,10 +462,20 @@ impl UpstreamBody {
             }
         }
         let polled = self.reader.poll_frame(connection, cx);
+        if polled.is_ready() {
+            // It was here already: the time since the piece before is the client's. A client that is faster than the upstream comes
+            // first, and waits.
+            let now = clock::now();
+            if let Some(given) = self.given.replace(now) {
+                self.idle += now.saturating_since(given);
+            }
+        } else {
+            self.given = None;
+        }
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
                 self.fault = Break::Late { is_own: held.hurries.is_some() };
-                held.give_up(clock::now());
+                held.give_up(self.idle, clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
@@ -509,6 +525,11 @@ impl UpstreamBody {
         }
     }
 
+    /// How long the upstream had more than the client took, as far as it is known.
+    pub(crate) const fn idle(&self) -> Duration {
+        self.idle
+    }
+
     /// Why it broke off, if it did.
     pub(crate) const fn fault(&self) -> Break {
         self.fault
@@ -532,7 +553,7 @@ impl UpstreamBody {
     fn end(&mut self) {
         if let Some(mut held) = self.held.take() {
             held.keeps_alive &= self.outgoing.is_none();
-            held.end(clock::now());
+            held.end(self.idle, clock::now());
         }
     }
 }

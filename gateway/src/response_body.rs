@@ -109,7 +109,10 @@ impl Body for ResponseBody {
                     }
                     match &polled {
                         Poll::Ready(Some(Err(_))) => exchange.cut(body.fault()),
-                        Poll::Ready(_) if ended => exchange.complete(clock::now()),
+                        Poll::Ready(_) if ended => {
+                            exchange.set_idle(body.idle());
+                            exchange.complete(clock::now());
+                        }
                         _ => {}
                     }
                 }

@@ -250,7 +250,7 @@ impl Snapshot {
             upstream.retries.budget.tick(now);
         }
         for journey in &self.journeys {
-            journey.tick(&self.upstreams, now);
+            journey.tick(&self.upstreams, &self.tenants, now);
         }
         self.tenants.tick(&self.upstreams, now);
     }

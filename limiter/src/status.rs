@@ -65,6 +65,8 @@ pub struct Totals {
     pub ranked: u64,
     /// The sum of their waits, which are 0 for those that found a permit free.
     pub ranked_wait_nanos: u64,
+    /// How much of `service_nanos` the upstream was idle in, and waited for those who had the permits.
+    pub idle_nanos: u64,
     /// Up to how many permits are given; not a sum.
     pub limit: u32,
 }
