@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierId, Watermarks};
+use floodgate_limiter::{AdaptiveSettings, CircuitSettings, Limits, Rate, TierId, Watermarks};
 
+use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
+use crate::circuit::FailureKind;
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, TenantSource};
 use crate::key::{Key, MissingKey};
+use crate::objective::Objective;
 use crate::pattern::Pattern;
+use crate::retries::{Retries, Retry};
 use crate::sku::SkuSource;
 
 /// A whole configuration.
@@ -36,6 +40,8 @@ pub struct Config {
     pub once: Once,
     /// What the gateway tells of its decisions.
     pub explain: Explain,
+    /// What is told of single requests.
+    pub access_log: AccessLog,
 }
 
 /// The listeners, and the bounds of the process.
@@ -93,14 +99,60 @@ pub struct Upstream {
     pub reserved: u32,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest time to connect to a server.
     pub connect_timeout: Duration,
     /// Longest time that an unused connection is kept.
     pub idle_timeout: Duration,
     /// Upgraded connections at once.
     pub max_upgraded: u32,
+    /// What is sent again.
+    pub retries: Retries,
     /// What keeps its keys from taking all of it, over all routes.
     pub isolate: Option<Isolate>,
+    /// The circuit of each of its servers, if there is one.
+    pub circuit: Option<Circuit>,
+    /// The circuits of its tiers, in their order.
+    pub tier_circuits: Vec<Option<Circuit>>,
+}
+
+/// When a circuit opens, and how it closes again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuit {
+    /// Rates and times.
+    pub settings: CircuitSettings,
+    /// From when on a call is slow. `None`, of a server: what its tier says.
+    pub slow_after: Option<Duration>,
+    /// What counts as a failure.
+    pub failures: Vec<FailureKind>,
+}
+
+/// What a tier changes of the circuits of all upstreams; [`Upstream::tier_circuits`] has what comes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CircuitOverride {
+    /// Whether it has circuits.
+    pub on: bool,
+    /// Share of failures at which one opens.
+    pub failure_rate: Option<f64>,
+    /// Share of slow calls at which one opens.
+    pub slow_rate: Option<f64>,
+    /// From when on a call is slow.
+    pub slow_after: Option<Duration>,
+    /// Calls below which no rate says anything.
+    pub min_calls: Option<u32>,
+    /// How long a call counts.
+    pub window: Option<Duration>,
+    /// How long it is open at first.
+    pub open: Option<Duration>,
+    /// How long at most.
+    pub max_open: Option<Duration>,
+    /// Calls that find out whether it may close.
+    pub probes: Option<u32>,
+    /// What counts as a failure.
+    pub failures: Option<Vec<FailureKind>>,
+    /// Whether it only counts.
+    pub shadow: Option<bool>,
 }
 
 /// A class of service.
@@ -118,8 +170,14 @@ pub struct Tier {
     pub guaranteed: f64,
     /// Where the breaker trips and resets.
     pub watermarks: Watermarks,
+    /// What it changes of the circuits.
+    pub circuit: CircuitOverride,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// What its customers are promised.
+    pub objective: Objective,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
 }
 
 /// What a request is for.
@@ -137,6 +195,8 @@ pub struct Route {
     pub upstream: usize,
     /// Ceiling of what is admitted.
     pub rate: Option<Rate>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Longest body of a request, in bytes.
     pub max_body: u64,
     /// Indices into [`Config::journeys`] and into [`Journey::steps`], if it is a step.
@@ -151,6 +211,8 @@ pub struct Route {
     pub isolate: Option<Isolate>,
     /// Whether nobody is let in without a good token.
     pub require_token: bool,
+    /// Which of its requests are sent again: of a purchase, and of the step that finishes a journey, none.
+    pub retry: Retry,
 }
 
 /// How tokens (RFC 7519) are verified.
@@ -286,6 +348,23 @@ pub struct Explain {
     pub sample: f64,
 }
 
+/// What is told of single requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where it goes; `None`: nothing is told.
+    pub to: Option<LogTarget>,
+    /// Share of the requests that are let in, 0 to 1.
+    pub sample: f64,
+    /// Share of those that are refused, 0 to 1.
+    pub sample_refusals: f64,
+    /// Failures that each worker tells of in a second, whatever the shares.
+    pub failures: u32,
+    /// Whether the query is told.
+    pub query: bool,
+    /// What is told of the client's address.
+    pub client: ClientShown,
+}
+
 // === impl Config ===
 
 impl Config {
@@ -300,9 +379,19 @@ impl Config {
                 names.push(name);
             }
         }
+        for route in &self.routes {
+            names.extend(route.limits.iter().flat_map(|limit| limit.key.claims()));
+        }
+        names.extend(self.isolates().flat_map(|isolate| isolate.key.claims()));
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whatever isolates keys, of routes and of upstreams.
+    fn isolates(&self) -> impl Iterator<Item = &Isolate> {
+        let of_routes = self.routes.iter().filter_map(|route| route.isolate.as_ref());
+        of_routes.chain(self.upstreams.iter().filter_map(|upstream| upstream.isolate.as_ref()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use floodgate_limiter::{AdaptiveSettings, Limits, Rate, TierLimits};
+use floodgate_limiter::{AdaptiveSettings, Limits, Rate};
 
 use crate::config::{Config, Tier, Upstream};
 
@@ -11,9 +11,9 @@ use crate::config::{Config, Tier, Upstream};
 pub struct UpstreamFigures {
     /// Its name.
     pub name: String,
-    /// Requests at it at once, at most.
+    /// Requests at it at once; at first, where their number is found. All that follows goes by these.
     pub permits: u32,
-    /// How many of them there are.
+    /// How that number is found.
     pub in_flight: AdaptiveSettings,
     /// How many of those are kept for the customers of journeys.
     pub reserved: u32,
@@ -49,7 +49,9 @@ pub struct TierFigures {
 impl UpstreamFigures {
     /// The figures of `upstream`, whose requests take `service` each, if that is known.
     pub(crate) fn of(config: &Config, upstream: &Upstream, service: Option<Duration>) -> Self {
-        let limits = &upstream.limits;
+        // As they are at first, where their number is found: the most there may ever be serve nobody yet.
+        let limits = upstream.limits.clone().reserved(upstream.reserved);
+        let limits = &limits.resized(upstream.in_flight.start());
         let service = service.filter(|service| !service.is_zero());
         let per_second = service.map(|it| f64::from(limits.max_in_flight()) / it.as_secs_f64());
         let tier = |(index, tier): (usize, &Tier)| {
@@ -68,7 +70,7 @@ impl UpstreamFigures {
             name: upstream.name.clone(),
             permits: limits.max_in_flight(),
             in_flight: upstream.in_flight,
-            reserved: upstream.reserved,
+            reserved: limits.reserved_permits(),
             places: limits.buffer(),
             per_second,
             tiers: config.tiers.iter().enumerate().map(tier).collect(),
@@ -77,10 +79,12 @@ impl UpstreamFigures {
 }
 
 /// The places that may be taken when a request of the tier `index` enters the buffer, itself included: at least one,
-/// if there is any. As the limiter counts them: by the lowest `high` of this tier and those above it, rounded up.
+/// if there is any. As the limiter counts them: by the lowest `high` of this tier and those above it that is not in the shadow,
+/// rounded up.
 pub(crate) fn places(limits: &Limits, index: usize) -> u32 {
-    let high = |tier: &TierLimits| tier.watermarks.high();
-    let high = limits.tiers().iter().take(index + 1).map(high).fold(1.0, f64::min);
+    let at_or_above = limits.tiers().iter().take(index + 1).map(|tier| tier.watermarks);
+    let enforced = at_or_above.filter(|marks| !marks.is_shadow());
+    let high = enforced.map(|marks| marks.high()).fold(1.0, f64::min);
     let buffer = limits.buffer();
     // A float becomes an integer by saturation; the little bit makes up for its rounding.
     let places = (high * f64::from(buffer) - 1e-6).ceil() as u32;

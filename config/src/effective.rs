@@ -6,10 +6,11 @@ use std::time::Duration;
 use floodgate_limiter::{AdaptiveSettings, Rate};
 
 use crate::config::{
-    Config, Explain, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant, Tier,
-    Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Isolate, Journey, Jwt, Latch, Limit,
+    Once, Route, Server, Tenant, Tier, Upstream,
 };
 use crate::duration::Time;
+use crate::objective::{Objective, Stage, Window};
 use crate::rate::Ceiling;
 use crate::size;
 use crate::sku::TypedSku;
@@ -40,6 +41,7 @@ pub(crate) enum Section {
     Latch,
     Once,
     Explain,
+    AccessLog,
 }
 
 /// A value as it is typed, without the quotes of a string.
@@ -65,7 +67,7 @@ impl Table<'_> {
 // === impl Section ===
 
 impl Section {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Server,
         Self::Upstreams,
         Self::Tiers,
@@ -76,6 +78,7 @@ impl Section {
         Self::Latch,
         Self::Once,
         Self::Explain,
+        Self::AccessLog,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -90,12 +93,16 @@ impl Section {
             Self::Latch => "latch",
             Self::Once => "once",
             Self::Explain => "explain",
+            Self::AccessLog => "access_log",
         }
     }
 
     /// Whether there is one such table, without a name.
     pub(crate) fn is_single(self) -> bool {
-        matches!(self, Self::Server | Self::Jwt | Self::Latch | Self::Once | Self::Explain)
+        matches!(
+            self,
+            Self::Server | Self::Jwt | Self::Latch | Self::Once | Self::Explain | Self::AccessLog
+        )
     }
 
     /// Whether its tables stand under their names.
@@ -116,6 +123,7 @@ impl Section {
             Self::Latch => vec![latch(&config.latch)],
             Self::Once => vec![once(&config.once)],
             Self::Explain => vec![explain(&config.explain)],
+            Self::AccessLog => vec![access_log(&config.access_log)],
         }
     }
 
@@ -191,13 +199,18 @@ fn upstream(upstream: &Upstream) -> Table<'_> {
     let mut values = vec![("servers", list(&upstream.servers))];
     values.extend(in_flight(&upstream.in_flight));
     values.push(("buffer", one(upstream.limits.buffer())));
-    values.extend(rate(upstream.rate));
+    values.extend(rate(upstream.rate, upstream.rate_shadow));
     values.extend([
         ("connect_timeout", time(upstream.connect_timeout)),
         ("idle_timeout", time(upstream.idle_timeout)),
         ("max_upgraded", one(upstream.max_upgraded)),
+        ("retries.budget", one(upstream.retries.budget.ratio())),
+        ("retries.min_per_second", one(upstream.retries.budget.min_per_second())),
+        ("retries.attempts", one(upstream.retries.attempts)),
+        ("retries.on", list(&upstream.retries.on)),
     ]);
     values.extend(isolate(&upstream.isolate));
+    values.extend(circuit(&upstream.circuit));
     Table { section: Section::Upstreams, name: &upstream.name, values }
 }
 
@@ -209,25 +222,54 @@ fn tier(tier: &Tier) -> Table<'_> {
         ("guaranteed", one(tier.guaranteed)),
         ("watermarks.high", one(tier.watermarks.high())),
         ("watermarks.low", one(tier.watermarks.low())),
+        ("watermarks.shadow", one(tier.watermarks.is_shadow())),
     ];
-    values.extend(rate(tier.rate));
+    values.extend(rate(tier.rate, tier.rate_shadow));
+    values.extend(objective(&tier.objective));
+    values.extend(circuit_override(&tier.circuit));
     Table { section: Section::Tiers, name: &tier.name, values }
 }
 
+fn objective(objective: &Objective) -> impl Iterator<Item = (&'static str, Shown)> {
+    let values = [
+        ("objective.availability", one(objective.availability)),
+        ("objective.latency", time(objective.latency)),
+        ("objective.percentile", one(objective.percentile)),
+        ("objective.window", one(Window(objective.window).show())),
+        ("objective.refusals", one(objective.refusals)),
+    ];
+    let budgets = Stage::ALL.into_iter().zip(objective.budgets);
+    values.into_iter().chain(budgets.map(|(stage, budget)| (budget_key(stage), time(budget))))
+}
+
+/// The key of the budget of `stage` in a tier.
+pub(crate) fn budget_key(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Accept => "objective.budgets.accept",
+        Stage::Head => "objective.budgets.head",
+        Stage::Decide => "objective.budgets.decide",
+        Stage::Queue => "objective.budgets.queue",
+        Stage::Connect => "objective.budgets.connect",
+        Stage::FirstByte => "objective.budgets.first_byte",
+        Stage::LastByte => "objective.budgets.last_byte",
+    }
+}
+
 fn route<'c>(route: &'c Route, config: &'c Config) -> Table<'c> {
-    let mut values = Vec::with_capacity(11);
+    let mut values = Vec::with_capacity(12);
     values.extend(route.methods.as_ref().map(|methods| ("methods", list(methods))));
     values.push(("path", one(&route.path)));
     let tier = config.tiers.get(route.tier.index()).map(|tier| tier.name.as_str());
     values.push(("tier", one(tier.unwrap_or_default())));
     let upstream = config.upstreams.get(route.upstream).map(|upstream| upstream.name.as_str());
     values.push(("upstream", one(upstream.unwrap_or_default())));
-    values.extend(rate(route.rate));
+    values.extend(rate(route.rate, route.rate_shadow));
     values.push(("max_body", bytes(route.max_body)));
     let sku = route.sku.as_ref().map(|sku| TypedSku::of(sku, &route.path));
     values.extend(sku.map(|sku| ("sku", one(sku))));
     values.push(("once", one(route.once)));
     values.push(("require_token", one(route.require_token)));
+    values.push(("retry", one(route.retry.as_str())));
     let limits: Vec<String> = route.limits.iter().map(limit).collect();
     values.push(("limits", list(&limits)));
     values.extend(isolate(&route.isolate));
@@ -247,6 +289,46 @@ fn isolate(isolate: &Option<Isolate>) -> Option<(&'static str, Shown)> {
     let Isolate { key, share, shadow } = isolate.as_ref()?;
     let shadow = if *shadow { ", shadow" } else { "" };
     Some(("isolate", one(format_args!("{key} share {share}{shadow}"))))
+}
+
+/// Every key, or that it is off.
+fn circuit(circuit: &Option<Circuit>) -> Vec<(&'static str, Shown)> {
+    let Some(Circuit { settings, slow_after, failures }) = circuit else {
+        return vec![("circuit", one(false))];
+    };
+    circuit_override(&CircuitOverride {
+        on: true,
+        failure_rate: Some(settings.failure_rate()),
+        slow_rate: Some(settings.slow_rate()),
+        slow_after: *slow_after,
+        min_calls: Some(settings.min_calls()),
+        window: Some(settings.window()),
+        open: Some(settings.open()),
+        max_open: Some(settings.max_open()),
+        probes: Some(settings.probes()),
+        failures: Some(failures.clone()),
+        shadow: Some(settings.is_shadow()),
+    })
+}
+
+/// The keys that are given.
+fn circuit_override(given: &CircuitOverride) -> Vec<(&'static str, Shown)> {
+    if !given.on {
+        return vec![("circuit", one(false))];
+    }
+    let values = [
+        ("circuit.failure_rate", given.failure_rate.map(one)),
+        ("circuit.slow_rate", given.slow_rate.map(one)),
+        ("circuit.slow_after", given.slow_after.map(time)),
+        ("circuit.min_calls", given.min_calls.map(one)),
+        ("circuit.window", given.window.map(time)),
+        ("circuit.open", given.open.map(time)),
+        ("circuit.max_open", given.max_open.map(time)),
+        ("circuit.probes", given.probes.map(one)),
+        ("circuit.failures", given.failures.as_deref().map(list)),
+        ("circuit.shadow", given.shadow.map(one)),
+    ];
+    values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 fn journey<'c>(journey: &'c Journey, config: &'c Config) -> Table<'c> {
@@ -280,7 +362,7 @@ fn jwt(jwt: &Jwt) -> Table<'_> {
 
 fn tenant<'c>(tenant: &'c Tenant, config: &'c Config) -> Table<'c> {
     let mut values = vec![("id", one(&tenant.id))];
-    values.extend(rate(tenant.rate));
+    values.extend(own_rate(tenant.rate));
     let tier = config.tiers.get(tenant.highest_tier.index()).map(|tier| tier.name.as_str());
     values.extend([
         ("share", one(tenant.share)),
@@ -311,6 +393,18 @@ fn explain(explain: &Explain) -> Table<'_> {
     Table { section: Section::Explain, name: "", values }
 }
 
+fn access_log(log: &AccessLog) -> Table<'_> {
+    let mut values: Vec<_> = log.to.iter().map(|to| ("to", one(to))).collect();
+    values.extend([
+        ("sample", one(log.sample)),
+        ("sample_refusals", one(log.sample_refusals)),
+        ("failures", one(log.failures)),
+        ("query", one(log.query)),
+        ("client", one(log.client.as_str())),
+    ]);
+    Table { section: Section::AccessLog, name: "", values }
+}
+
 /// The number itself where there is nothing to find, as it is typed most often.
 fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
     if *settings == AdaptiveSettings::fixed(settings.start()) {
@@ -327,7 +421,13 @@ fn in_flight(settings: &AdaptiveSettings) -> Vec<(&'static str, Shown)> {
     values
 }
 
-fn rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {
+fn rate(rate: Option<Rate>, is_shadow: bool) -> impl Iterator<Item = (&'static str, Shown)> {
+    let shadow = rate.map(|_| ("rate_shadow", one(is_shadow)));
+    own_rate(rate).chain(shadow)
+}
+
+/// That of a tenant, which is in the shadow with all else that is the tenant's.
+fn own_rate(rate: Option<Rate>) -> impl Iterator<Item = (&'static str, Shown)> {
     let shown =
         |rate: Rate| [("rate", one(Ceiling::of(rate).show())), ("burst", one(rate.burst()))];
     rate.map(shown).into_iter().flatten()

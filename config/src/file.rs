@@ -6,15 +6,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use floodgate_limiter::{MAX_BUFFER, MAX_TIERS};
 
+use crate::access_log::{ClientShown, LogTarget};
 use crate::address::{Cidr, ServerAddress};
+use crate::circuit::{FileCircuit, FileTierCircuit, Switched};
 use crate::duration::{Period, Time, Timeout};
 use crate::in_flight::InFlight;
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::jwt::{Algorithm, Label, TenantSource};
 use crate::key::{MissingKey, TypedKey};
 use crate::limits::MOST as MAX_LIMITS;
+use crate::objective::Window;
 use crate::pattern::Pattern;
 use crate::rate::Ceiling;
+use crate::retries::{FileRetries, Retry};
 use crate::size::Size;
 use crate::sku::TypedSku;
 use crate::table::table;
@@ -68,6 +72,8 @@ table! {
         inner once: FileOnce,
         /// What the gateway tells of its decisions.
         inner explain: FileExplain,
+        /// What is told of single requests, a JSON object a line.
+        inner access_log: FileAccessLog,
     }
 }
 
@@ -124,14 +130,20 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
         /// Longest time to connect to a server.
         default connect_timeout: Timeout = Timeout::from_secs(1),
         /// Longest time that an unused connection to a server is kept.
         default idle_timeout: Timeout = Timeout::from_secs(30),
         /// Upgraded connections (WebSocket) at once; they hold no permit.
         default max_upgraded: Integer<0, 1_000_000> = Integer(1_024),
+        /// What is sent again, to another server, when one has failed.
+        inner retries: FileRetries,
         /// How much of it one key may take, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
         optional isolate: FileIsolate,
+        /// When it, or one of its servers, is taken for broken and asked nothing for a while; false: never. Left out: with the defaults below.
+        optional circuit: Switched<FileCircuit>,
     }
 }
 
@@ -154,6 +166,50 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
+        /// What its customers are promised: who misses it is told of by `/api/violations`.
+        inner objective: FileObjective,
+        /// What is different for the circuits of this tier; false: it has none. Left out: nothing.
+        optional circuit: Switched<FileTierCircuit>,
+    }
+}
+
+table! {
+    /// What the customers of a tier are promised.
+    FileObjective {
+        /// Share of the requests that are to be answered, below 1. Left out: 0.9999 for the first tier, 0.999 for the second, 0.99 for the others.
+        optional availability: Fraction<true>,
+        /// How long an answer may take to its last byte. Left out: 200ms for the first tier, 3s for the second, 24h for the others.
+        optional latency: Timeout,
+        /// Share of the answers that are to come within `latency`, below 1.
+        default percentile: Fraction<true> = Fraction(0.99),
+        /// Over what the shares are counted, `"1h"` to `"90d"`.
+        default window: Window = Window::from_days(30),
+        /// Whether those who are refused for want of capacity, with a 503, were to be answered.
+        default refusals: bool = true,
+        /// How much of `latency` each stage of a request may take, together at most all of it: which one is to blame goes by that.
+        inner budgets: FileBudgets,
+    }
+}
+
+table! {
+    /// How much of the latency each stage may take.
+    FileBudgets {
+        /// Until the worker looks at a new connection. Left out: 1 part of what those that are typed leave of `latency`.
+        optional accept: Time,
+        /// The head, first byte to last. Left out: 1 part.
+        optional head: Time,
+        /// Until a permit is asked for, the reading of a body included. Left out: 1 part.
+        optional decide: Time,
+        /// Waiting for the permit. Left out: 5 parts.
+        optional queue: Time,
+        /// Until there is a connection to a server. Left out: 1 part.
+        optional connect: Time,
+        /// Until the upstream's answer begins. Left out: 9 parts.
+        optional first_byte: Time,
+        /// Until it has come to its end. Left out: 2 parts.
+        optional last_byte: Time,
     }
 }
 
@@ -164,6 +220,8 @@ table! {
         required high: Fraction,
         /// At this pressure it resets; below `high`.
         required low: Fraction,
+        /// Whether the breaker refuses nobody: it trips and resets, and what it would refuse is counted. Memory that runs out then sheds nobody of this tier either.
+        default shadow: bool = false,
     }
 }
 
@@ -184,6 +242,8 @@ table! {
         optional rate: Ceiling,
         /// Requests admitted at once after idleness. Left out: a tenth of a second's worth of `rate`, at least 1.
         optional burst: Burst,
+        /// Whether `rate` only counts what it would refuse.
+        default rate_shadow: bool = false,
         /// Longest body of a request; a longer one is 413.
         default max_body: Size<0, { 1 << 40 }> = Size(1 << 20),
         /// Where the SKU stands that the request is about: `"path:NAME"`, a name in `path`; `"header:NAME"`; `"query:NAME"`. What is sold out is refused by it. Left out: about none.
@@ -192,6 +252,8 @@ table! {
         default once: bool = false,
         /// Nobody is let in without a good bearer token: 401.
         default require_token: bool = false,
+        /// Which of its requests are sent to another server when one has failed: `"idempotent"`: those of which nothing was sent, and GET, HEAD, OPTIONS, TRACE, PUT and DELETE whose body is here; `"unsent"`: only those of which nothing was sent; `"off"`: none. A purchase, and the step that finishes a journey, never are.
+        default retry: Retry = Retry::Idempotent,
         /// Limits of each key's own, such as `[{ key = "client_ip", rate = "10/s", burst = 20 }]`; what is over one of them is 429.
         default limits: List<FileLimit, 0, MAX_LIMITS> = List(Vec::new()),
         /// How much of the upstream one key may take through this route, such as `{ key = "path:sku", share = 0.3 }`. Left out: all.
@@ -240,7 +302,7 @@ table! {
 table! {
     /// A rate for each key of its own.
     FileLimit {
-        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), or a list of these, all of which together are the key.
+        /// What requests are told apart by: `"client_ip"`, `"header:NAME"`, `"cookie:NAME"`, `"query:NAME"`, `"path:NAME"` (a name in the route's `path`), `"claim:NAME"` (a claim of the verified token, by `[jwt]`), or a list of these, all of which together are the key.
         required key: TypedKey,
         /// Its name, in metrics; live state is carried over a reload by it. Left out: its key, such as `client_ip+path:sku`.
         optional name: Name,
@@ -340,5 +402,23 @@ table! {
         default header: bool = false,
         /// Share of the decisions that is kept for the admin API, the last 10,000 of each core; 0: none.
         default sample: Fraction = Fraction(1.0),
+    }
+}
+
+table! {
+    /// What is told of single requests, a JSON object a line.
+    FileAccessLog {
+        /// Where it goes: `"stdout"`, or `"file:PATH"`, from the folder of this file; a file is opened anew at SIGHUP. Left out: nowhere.
+        optional to: LogTarget,
+        /// Share of the requests that are let in, and of those whose clients left.
+        default sample: Fraction = Fraction(0.01),
+        /// Share of those that are refused.
+        default sample_refusals: Fraction = Fraction(0.001),
+        /// Of those that fail, so many a second are told of whatever the shares, by each worker.
+        default failures: Integer<0, 1_000_000> = Integer(100),
+        /// Whether the query is told: it may hold what is nobody's business.
+        default query: bool = false,
+        /// What is told of the client's address: `"full"`, `"network"` (24 bits of an IPv4 address, 48 of an IPv6 address) or `"none"`.
+        default client: ClientShown = ClientShown::Network,
     }
 }

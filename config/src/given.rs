@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::effective::Section;
+use crate::circuit::typed_keys;
+use crate::effective::{Section, budget_key};
 use crate::file::{FileConfig, FileJourney, FileTier, FileUpstream};
+use crate::objective::Stage;
 use crate::source::{Source, Span};
 
 /// Where an effective value comes from. `Display` as `checkout.toml:11`, `environment: FLOODGATE__…` or `default`.
@@ -85,6 +87,7 @@ impl Sources {
         add(Section::Latch, 0, file.latch.typed());
         add(Section::Once, 0, file.once.typed());
         add(Section::Explain, 0, file.explain.typed());
+        add(Section::AccessLog, 0, file.access_log.typed());
         sources
     }
 
@@ -99,24 +102,56 @@ impl Sources {
     }
 }
 
-/// With the keys that say how the number of permits is found in place of their table.
+/// With the keys that say how the number of permits is found in place of their table, and those of the retries.
 fn upstream_typed(upstream: &FileUpstream) -> Vec<(&'static str, Span)> {
     let mut typed = upstream.typed();
     let found = upstream.max_in_flight.typed();
     typed.retain(|(key, _)| *key != "max_in_flight" || found.is_empty());
     typed.extend(found);
+    typed.extend(upstream.retries.typed_below());
+    let circuit = upstream.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
 }
 
-/// With the two keys of the watermarks in place of the pair.
+/// With the keys of the watermarks and of the objective in place of their tables.
 fn tier_typed(tier: &FileTier) -> Vec<(&'static str, Span)> {
     let mut typed = tier.typed();
     typed.retain(|(key, _)| *key != "watermarks");
     for (key, span) in tier.watermarks.iter().flat_map(|pair| pair.typed()) {
-        let key = if key == "high" { "watermarks.high" } else { "watermarks.low" };
+        let key = match key {
+            "high" => "watermarks.high",
+            "low" => "watermarks.low",
+            _ => "watermarks.shadow",
+        };
         typed.push((key, span));
     }
+    let objective = &tier.objective;
+    for (key, span) in objective.typed() {
+        let key = match key {
+            "availability" => "objective.availability",
+            "latency" => "objective.latency",
+            "percentile" => "objective.percentile",
+            "window" => "objective.window",
+            _ => "objective.refusals",
+        };
+        typed.push((key, span));
+    }
+    for (key, span) in objective.budgets.typed() {
+        let stage = Stage::ALL.into_iter().find(|stage| stage.as_str() == key);
+        typed.extend(stage.map(|stage| (budget_key(stage), span)));
+    }
+    let circuit = tier.circuit.as_ref().and_then(|it| it.table());
+    inner_typed(&mut typed, circuit.map(|table| table.typed()));
     typed
+}
+
+/// The keys of the table `circuit`, if it is one, in its place.
+fn inner_typed(typed: &mut Vec<(&'static str, Span)>, circuit: Option<Vec<(&'static str, Span)>>) {
+    if let Some(circuit) = circuit {
+        typed.retain(|(key, _)| *key != "circuit");
+        typed.extend(typed_keys(circuit));
+    }
 }
 
 /// With the two keys that say which answer ends it.

@@ -57,16 +57,7 @@ impl Text for Identity {
         match kind {
             "header" => header(name).map(Self::Header),
             "cookie" => cookie(name).map(Self::Cookie),
-            _ => {
-                let legal = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
-                if (1..=LONGEST).contains(&name.len()) && name.bytes().all(legal) {
-                    return Ok(Self::Claim(name.to_owned()));
-                }
-                let message = format!("{} is no name of a claim", quote(name));
-                let suggestion =
-                    format!("1 to {LONGEST} printable characters, such as \"claim:sub\"");
-                Err(Complaint::new(message, suggestion))
-            }
+            _ => claim(name).map(Self::Claim),
         }
     }
 
@@ -188,6 +179,17 @@ pub(crate) fn kind_and_name<'t, const N: usize>(
         return Err(Complaint::new(format!("{} is of no known kind", quote(text)), suggestion));
     };
     Ok((kind, name))
+}
+
+/// The name of a claim at the top level of a token.
+pub(crate) fn claim(name: &str) -> Result<String, Complaint> {
+    let legal = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
+    if (1..=LONGEST).contains(&name.len()) && name.bytes().all(legal) {
+        return Ok(name.to_owned());
+    }
+    let message = format!("{} is no name of a claim", quote(name));
+    let suggestion = format!("1 to {LONGEST} printable characters, such as \"claim:sub\"");
+    Err(Complaint::new(message, suggestion))
 }
 
 /// The name of a cookie that is the application's.

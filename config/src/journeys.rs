@@ -7,6 +7,7 @@ use crate::file::{FileConfig, FileJourney};
 use crate::journey::{Identity, KeySource, Sticky};
 use crate::names::{Names, refer};
 use crate::problem::Report;
+use crate::retries::Retry;
 use crate::source::{Span, quote};
 use crate::tenants::beside;
 use crate::validate::{EVERYTHING_ELSE, name_or, narrow, span_of};
@@ -49,6 +50,9 @@ pub(crate) fn refer_back(config: &mut Config) {
         for (step, route) in journey.steps.iter().enumerate() {
             let Some(route) = config.routes.get_mut(*route) else { continue };
             route.journey = Some((index, step));
+            if step == journey.finish.step {
+                route.retry = Retry::Off;
+            }
             let upstream = config.upstreams.get_mut(route.upstream);
             if let Some(upstream) = upstream.filter(|_| journey.sticky != Sticky::Off) {
                 let permits = f64::from(upstream.limits.max_in_flight());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::journey::{Identity, header, kind_and_name};
+use crate::journey::{claim, header, kind_and_name};
 use crate::source::quote;
 use crate::suggest::nearest;
 use crate::value::{Complaint, Text};
@@ -93,12 +93,9 @@ impl Text for TenantSource {
 
     fn parse(text: &str) -> Result<Self, Complaint> {
         let (kind, name) = kind_and_name(text, ["claim", "header"], Self::FORM)?;
-        if kind == "header" {
-            return header(name).map(Self::Header);
-        }
-        match Identity::parse(text)? {
-            Identity::Claim(name) => Ok(Self::Claim(name)),
-            _ => Err(Complaint::new(format!("{} is no claim", quote(text)), Self::FORM)),
+        match kind {
+            "header" => header(name).map(Self::Header),
+            _ => claim(name).map(Self::Claim),
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::journey::{cookie, header, kind_and_name};
+use crate::journey::{claim, cookie, header, kind_and_name};
 use crate::pattern::Pattern;
 use crate::reader::Reader;
 use crate::sku::{not_in, query};
@@ -30,6 +30,8 @@ pub enum KeyPart {
     Query(String),
     /// The segment of the path, or its rest, with this name in the route's pattern.
     Path(String),
+    /// This claim at the top level of the verified bearer token.
+    Claim(String),
 }
 
 /// What requests are told apart by: 1 to 4 parts, no two the same.
@@ -51,25 +53,31 @@ pub(crate) struct TypedKey(pub(crate) Vec<Setting<KeyPart>>);
 
 // === impl KeyPart ===
 
+impl KeyPart {
+    /// The name of the claim, if it is one.
+    pub(crate) fn claim(&self) -> Option<&str> {
+        match self {
+            Self::Claim(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Text for KeyPart {
-    const FORM: &'static str =
-        "\"client_ip\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"path:NAME\"";
-    const PATTERN: Option<&'static str> = Some("^(client_ip|header:|cookie:|query:|path:)");
+    const FORM: &'static str = "\"client_ip\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"path:NAME\" or \"claim:NAME\"";
+    const PATTERN: Option<&'static str> = Some("^(client_ip|header:|cookie:|query:|path:|claim:)");
 
     fn parse(text: &str) -> Result<Self, Complaint> {
         if text == "client_ip" {
             return Ok(Self::ClientIp);
         }
-        if let Some(claim) = text.strip_prefix("claim:") {
-            let message = format!("the claim {} cannot be a key", quote(claim));
-            let suggestion = "take `header:NAME` or `cookie:NAME`, or the `rate` of a tenant, which goes by a claim";
-            return Err(Complaint::new(message, suggestion));
-        }
-        let (kind, name) = kind_and_name(text, ["header", "cookie", "query", "path"], Self::FORM)?;
+        let kinds = ["header", "cookie", "query", "path", "claim"];
+        let (kind, name) = kind_and_name(text, kinds, Self::FORM)?;
         match kind {
             "header" => header(name).map(Self::Header),
             "cookie" => cookie(name).map(Self::Cookie),
             "query" => query(name).map(Self::Query),
+            "claim" => claim(name).map(Self::Claim),
             _ => Ok(Self::Path(name.to_owned())),
         }
     }
@@ -87,6 +95,7 @@ impl fmt::Display for KeyPart {
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path(name) => write!(f, "path:{name}"),
+            Self::Claim(name) => write!(f, "claim:{name}"),
         }
     }
 }
@@ -132,6 +141,11 @@ impl Key {
     /// The parts, in the order in which they were typed.
     pub fn parts(&self) -> &[KeyPart] {
         &self.0
+    }
+
+    /// The names of the claims among them.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(KeyPart::claim)
     }
 
     /// Whether every part that is of the path has its place in `path`.
@@ -212,13 +226,29 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for text in ["client_ip", "header:x-user", "cookie:Sid", "query:q", "path:sku"] {
+        for text in [
+            "client_ip",
+            "header:x-user",
+            "cookie:Sid",
+            "query:q",
+            "path:sku",
+            "claim:https://a/id",
+        ] {
             assert_eq!(KeyPart::parse(text).map(|it| it.to_string()), Ok(text.to_owned()));
         }
         assert_eq!(KeyPart::parse("header:X-User"), Ok(KeyPart::Header("x-user".into())));
-        for text in ["", "ip", "client_ip:4", "path", "query:", "body:a", "header:x-floodgate-a"] {
+        for text in [
+            "",
+            "ip",
+            "client_ip:4",
+            "path",
+            "query:",
+            "body:a",
+            "header:x-floodgate-a",
+            "claim:",
+            "claim:a b",
+        ] {
             assert!(KeyPart::parse(text).is_err(), "{text}");
         }
-        assert!(KeyPart::parse("claim:sub").unwrap_err().message.contains("cannot be a key"));
     }
 }

@@ -22,8 +22,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod address;
 mod changes;
+mod circuit;
 mod config;
 mod derived;
 mod duration;
@@ -40,10 +42,12 @@ mod key;
 mod limits;
 mod load;
 mod names;
+mod objective;
 mod pattern;
 mod problem;
 mod rate;
 mod reader;
+mod retries;
 mod schema;
 mod size;
 mod sku;
@@ -56,11 +60,13 @@ mod value;
 mod warn;
 mod word;
 
+pub use access_log::{ClientShown, LogTarget};
 pub use address::{Cidr, ServerAddress};
 pub use changes::{Change, changes};
+pub use circuit::FailureKind;
 pub use config::{
-    Config, Explain, Finish, Isolate, Journey, Jwt, Latch, Limit, Once, Route, Server, Tenant,
-    Tier, Upstream,
+    AccessLog, Circuit, CircuitOverride, Config, Explain, Finish, Isolate, Journey, Jwt, Latch,
+    Limit, Once, Route, Server, Tenant, Tier, Upstream,
 };
 pub use derived::{TierFigures, UpstreamFigures};
 pub use explain::{EffectiveValue, Explanation, explain};
@@ -69,8 +75,10 @@ pub use journey::{Identity, KeySource, Sticky};
 pub use jwt::{Algorithm, TenantSource};
 pub use key::{Key, KeyPart, MissingKey};
 pub use load::{LoadError, Loaded, MAX_FILE, check, check_with, load, load_with, parse, unusable};
+pub use objective::{Objective, Stage};
 pub use pattern::{Pattern, Segment};
 pub use problem::{Problem, Problems, Severity};
+pub use retries::{Retries, Retry, RetryOn};
 pub use schema::schema;
 pub use sku::SkuSource;
 pub use source::Place;

@@ -8,10 +8,12 @@ use crate::config::{Config, Jwt, Tenant};
 use crate::file::{FileConfig, FileTenant};
 use crate::journey::{Identity, KeySource};
 use crate::jwt::{Algorithm, TenantSource};
+use crate::key::TypedKey;
 use crate::names::{Names, refer};
 use crate::problem::Report;
 use crate::source::{Span, quote};
 use crate::validate::{narrow, rate, span_of};
+use crate::value::Setting;
 
 /// The tenant of whoever is of no other.
 pub const NO_TENANT: &str = "none";
@@ -63,6 +65,27 @@ fn claims(file: &FileConfig) -> Vec<(String, Span, String)> {
         {
             let span = identity.span.unwrap_or(journey.span);
             claims.push((format!("journeys[{index}].identity"), span, name.clone()));
+        }
+    }
+    let mut of_key = |path: String, typed: &Option<Setting<TypedKey>>, table: Span| {
+        for part in typed.iter().flat_map(|typed| &typed.value.0) {
+            if let Some(name) = part.value.claim() {
+                let span = part.span.unwrap_or(table);
+                claims.push((format!("{path}.key"), span, name.to_owned()));
+            }
+        }
+    };
+    for (index, route) in file.routes.values().enumerate() {
+        for (limit, typed) in route.limits.values().enumerate() {
+            of_key(format!("routes[{index}].limits[{limit}]"), &typed.key, typed.span);
+        }
+        if let Some(typed) = &route.isolate {
+            of_key(format!("routes[{index}].isolate"), &typed.value.key, typed.value.span);
+        }
+    }
+    for (name, upstream) in file.upstreams.iter().flat_map(|upstreams| &upstreams.0) {
+        if let Some(typed) = &upstream.isolate {
+            of_key(format!("upstreams.{}.isolate", name.value), &typed.value.key, typed.value.span);
         }
     }
     claims
@@ -146,7 +169,7 @@ pub(crate) fn warn(file: &FileConfig, config: &Config, report: &mut Report<'_>) 
         && !is_required
     {
         let span = jwt.span.unwrap_or(file.span);
-        let suggestion = "`require_token` of a route, `server.tenant_from` or `identity` of a journey would need them";
+        let suggestion = "`require_token` of a route, `server.tenant_from`, `identity` of a journey or the key of a limit would need them";
         report.warning("jwt", span, "no token is ever verified", suggestion);
     }
     if let Some(jwt) = &config.jwt

@@ -7,23 +7,45 @@ use std::time::Duration;
 
 use floodgate_limiter::{Limits, Rate, TierId, TierLimits, Watermarks};
 
+use crate::access_log::access_log;
 use crate::address::ServerAddress;
+use crate::circuit::{circuits, tier_circuit};
 use crate::config::{Config, Explain, Latch, Once, Route, Server, Tier, Upstream};
 use crate::file::{Burst, FileConfig, FileRoute, FileServer, FileTier, FileUpstream};
 use crate::journeys::{journeys, refer_back};
 use crate::limits::{check_upstreams, isolate, limits};
 use crate::names::{Names, listed, refer};
+use crate::objective::{Promised, objective};
 use crate::problem::Report;
 use crate::rate::Ceiling;
+use crate::retries::Retry;
 use crate::source::Span;
 use crate::tenants::{jwt, tenants};
 use crate::value::{Complaint, Name, Setting};
 
 /// What a tier gets when its keys are left out, by its place; the last entry holds for all that follow.
 const TIER_DEFAULTS: [TierDefaults; 3] = [
-    TierDefaults { high: 0.95, low: 0.80, max_wait_ms: 500, deadline_s: 2 },
-    TierDefaults { high: 0.75, low: 0.55, max_wait_ms: 100, deadline_s: 3 },
-    TierDefaults { high: 0.60, low: 0.45, max_wait_ms: 50, deadline_s: 10 },
+    TierDefaults {
+        high: 0.95,
+        low: 0.80,
+        max_wait_ms: 500,
+        deadline_s: 2,
+        promised: promised(0.9999, 200),
+    },
+    TierDefaults {
+        high: 0.75,
+        low: 0.55,
+        max_wait_ms: 100,
+        deadline_s: 3,
+        promised: promised(0.999, 3_000),
+    },
+    TierDefaults {
+        high: 0.60,
+        low: 0.45,
+        max_wait_ms: 50,
+        deadline_s: 10,
+        promised: promised(0.99, 24 * 3_600_000),
+    },
 ];
 
 /// The name of the one route when none is typed.
@@ -35,6 +57,11 @@ struct TierDefaults {
     low: f64,
     max_wait_ms: u64,
     deadline_s: u64,
+    promised: Promised,
+}
+
+const fn promised(availability: f64, latency_ms: u64) -> Promised {
+    Promised { availability, latency: Duration::from_millis(latency_ms) }
 }
 
 /// The configuration that `file` means; `None` if the report has errors, which it then has all of.
@@ -65,6 +92,7 @@ pub(crate) fn validate(file: &FileConfig, report: &mut Report<'_>) -> Option<Con
         },
         once: Once { memory: file.once.memory.0, ttl: file.once.ttl.0 },
         explain: Explain { header: file.explain.header.value, sample: file.explain.sample.0 },
+        access_log: access_log(&file.access_log, report),
     };
     refer_back(&mut config);
     check_upstreams(file, &config, report);
@@ -163,8 +191,9 @@ fn tier(
         Some(pair) => (pair.high.as_ref()?.0, pair.low.as_ref()?.0, pair.value.span),
         None => (defaults.high, defaults.low, typed.span),
     };
+    let is_shadow = typed.watermarks.as_ref().is_some_and(|pair| pair.shadow.value);
     let watermarks = match Watermarks::new(high, low) {
-        Ok(watermarks) => watermarks,
+        Ok(watermarks) => watermarks.with_shadow(is_shadow),
         Err(error) => {
             let key = format!("{path}.watermarks");
             let suggestion = "`high` trips, `low` resets, such as { high = 0.95, low = 0.80 }";
@@ -179,7 +208,10 @@ fn tier(
         weight: NonZeroU32::new(narrow(typed.weight.0)).unwrap_or(NonZeroU32::MIN),
         guaranteed: typed.guaranteed.0,
         watermarks,
+        circuit: tier_circuit(&typed.circuit),
         rate: rate(&typed.rate, &typed.burst, path, report),
+        objective: objective(&typed.objective, defaults.promised, path, report)?,
+        rate_shadow: rate_shadow(&typed.rate, &typed.rate_shadow, path, report),
     })
 }
 
@@ -201,7 +233,9 @@ fn upstream(
 ) -> Option<Upstream> {
     let path = format!("upstreams.{name}");
     let rate = rate(&typed.rate, &typed.burst, &path, report);
+    let rate_shadow = rate_shadow(&typed.rate, &typed.rate_shadow, &path, report);
     let isolate = isolate(&typed.isolate, None, &path, report);
+    let retries = typed.retries.meant(&format!("{path}.retries"), report)?;
     let mut seen: HashMap<&ServerAddress, Span> = HashMap::new();
     for (index, server) in typed.servers.iter().flat_map(|servers| &servers.0).enumerate() {
         let key = format!("{path}.servers[{index}]");
@@ -214,6 +248,8 @@ fn upstream(
             report.collision(key, span, first, message, "leave one of them out");
         }
     }
+    let differ: Vec<_> = tiers.iter().map(|tier| (&tier.circuit, tier.deadline)).collect();
+    let (circuit, tier_circuits) = circuits(&typed.circuit, &differ, typed.span, &path, report);
     let guaranteed: Vec<f64> = tiers.iter().map(|tier| tier.guaranteed).collect();
     let tiers = tiers.iter().map(|tier| TierLimits {
         max_wait: tier.max_wait,
@@ -231,10 +267,14 @@ fn upstream(
             // What follows from the journeys is not known yet.
             reserved: 0,
             rate,
+            rate_shadow,
             connect_timeout: typed.connect_timeout.0,
             idle_timeout: typed.idle_timeout.0,
             max_upgraded: narrow(typed.max_upgraded.0),
+            retries,
             isolate,
+            circuit,
+            tier_circuits,
         }),
         Err(error) => {
             // The reader has checked every number, so only tiers that were refused above are missing here.
@@ -297,6 +337,7 @@ fn route(
     report: &mut Report<'_>,
 ) -> Option<Route> {
     let rate = rate(&typed.rate, &typed.burst, path, report);
+    let rate_shadow = rate_shadow(&typed.rate, &typed.rate_shadow, path, report);
     let tier = match &typed.tier {
         Some(tier) => refer(tier, "tier", tiers, format!("{path}.tier"), report),
         None => Some(tiers.len().saturating_sub(1)),
@@ -332,12 +373,14 @@ fn route(
         tier: TierId::new(u8::try_from(tier?).ok()?)?,
         upstream: upstream?,
         rate,
+        rate_shadow,
         max_body: typed.max_body.0,
         // What the journeys say is not known yet.
         journey: None,
         sku,
         once: typed.once.value,
         require_token: typed.require_token.value,
+        retry: if typed.once.value { Retry::Off } else { typed.retry.value },
         limits,
         isolate,
     })
@@ -365,6 +408,21 @@ pub(crate) fn rate(
             None
         }
     }
+}
+
+/// Whether a rate that is there is in the shadow.
+fn rate_shadow(
+    rate: &Option<Setting<Ceiling>>,
+    shadow: &Setting<bool>,
+    path: &str,
+    report: &mut Report<'_>,
+) -> bool {
+    if let (None, Some(span), true) = (rate, shadow.span, shadow.value) {
+        let suggestion = "add `rate = \"N/s\"` or leave `rate_shadow` out";
+        let message = "`rate_shadow` without `rate`";
+        report.error(format!("{path}.rate_shadow"), span, message, suggestion);
+    }
+    shadow.value
 }
 
 pub(crate) fn name_or(name: Option<&Setting<Name>>, default: impl FnOnce() -> String) -> String {

@@ -11,6 +11,7 @@ use crate::derived::{most_waiting, per_second, places};
 use crate::file::FileConfig;
 use crate::journeys;
 use crate::problem::Report;
+use crate::retries::Retry;
 use crate::tenants;
 
 /// Pairs of routes that are compared: enough for 2,000 routes in a few milliseconds.
@@ -69,6 +70,15 @@ fn upstreams(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let message = format!("no route leads to the upstream `{}`", name.value);
             report.warning(path.clone(), at, message, "add a route or leave it out");
         }
+        let circuit = typed.circuit.as_ref().and_then(|it| it.table());
+        if let Some(slow_after) = circuit.and_then(|it| it.slow_after.as_ref())
+            && slow_after.0 > longest_deadline(config)
+        {
+            let span = slow_after.span.unwrap_or(at);
+            let message = "`slow_after` is longer than any tier's deadline";
+            let key = format!("{path}.circuit.slow_after");
+            report.warning(key, span, message, "the deadline always comes first");
+        }
         if typed.connect_timeout.0 > longest_deadline(config) {
             let span = typed.connect_timeout.span.unwrap_or(at);
             let message = "`connect_timeout` is longer than any tier's deadline";
@@ -110,7 +120,11 @@ fn buffer(upstream: &Upstream, index: usize, config: &Config) -> Option<(String,
         return Some((message, format!("there are at most {connections} connections")));
     }
     let first = config.tiers.first()?;
-    let (high, first_places) = (first.watermarks.high(), places(&upstream.limits, 0));
+    let enforced = |tier: &Tier| match tier.watermarks.is_shadow() {
+        true => 1.0,
+        false => tier.watermarks.high(),
+    };
+    let (high, first_places) = (enforced(first), places(&upstream.limits, 0));
     if let Some(most) = most_of_first_tier(upstream, index, config, first)
         && most < f64::from(first_places)
     {
@@ -127,7 +141,7 @@ fn buffer(upstream: &Upstream, index: usize, config: &Config) -> Option<(String,
     for (index, pair) in tiers {
         let [higher, lower] = pair else { continue };
         let (above, below) = (places(&upstream.limits, index), places(&upstream.limits, index + 1));
-        if above == below && higher.watermarks.high() > lower.watermarks.high() {
+        if above == below && enforced(higher) > enforced(lower) {
             let message = format!(
                 "the buffer of the upstream `{name}` keeps no place for the tier `{}` from `{}`",
                 higher.name, lower.name
@@ -180,7 +194,9 @@ fn tiers(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
         let marks = typed.watermarks.as_ref().and_then(|it| it.span).unwrap_or(at);
         let high = tier.watermarks.high();
         let mut higher = config.tiers[..index].iter();
-        if let Some(higher) = higher.find(|higher| higher.watermarks.high() < high) {
+        if let Some(higher) =
+            higher.find(|it| it.watermarks.high() < high && !it.watermarks.is_shadow())
+        {
             let message = format!("`high` of the tier `{}` can never be reached", tier.name);
             let suggestion = format!(
                 "the higher tier `{}` has {}, which counts for those below it too",
@@ -249,6 +265,13 @@ fn routes(file: &FileConfig, config: &Config, report: &mut Report<'_>) {
             let span = typed.rate.as_ref().and_then(|rate| rate.span).unwrap_or(at);
             let message = format!("`rate` of the route `{}` can never be reached", route.name);
             report.warning(format!("{path}.rate"), span, message, suggestion);
+        }
+        // To type the default is to leave it out.
+        let is_told = |typed| typed != Retry::default() && typed != route.retry;
+        if let Some(span) = typed.retry.span.filter(|_| is_told(typed.retry.value)) {
+            let message = format!("nothing of the route `{}` is sent again", route.name);
+            let suggestion = "it buys, or finishes a journey: leave `retry` out, or \"off\"";
+            report.warning(format!("{path}.retry"), span, message, suggestion);
         }
         pairs += index;
         if pairs > PAIRS {

@@ -81,6 +81,24 @@ fn every_key_that_can_be_set_is_told_of() {
             "watermarks = { high = 0.95, low = 0 }",
             "tiers.l1.watermarks.low: 0.8 -> 0",
         ),
+        (
+            "[[tiers]]",
+            "",
+            "objective = { availability = 0.99 }",
+            "tiers.l1.objective.availability: 0.9999 -> 0.99",
+        ),
+        (
+            "[[tiers]]",
+            "",
+            "objective = { window = \"36h\" }",
+            "tiers.l1.objective.window: 30d -> 36h",
+        ),
+        (
+            "[[tiers]]",
+            "objective.budgets = { accept = \"10ms\", head = \"10ms\", decide = \"10ms\", connect = \"10ms\", first_byte = \"90ms\" }",
+            "objective.budgets = { accept = \"10ms\", head = \"10ms\", decide = \"10ms\", connect = \"10ms\", first_byte = \"90ms\", queue = \"50ms\", last_byte = \"10ms\" }",
+            "tiers.l1.objective.budgets.last_byte: 20ms -> 10ms",
+        ),
         ("[[tiers]]", "rate = \"9/m\"", "rate = \"8/h\"", "tiers.l1.rate: 9/m -> 8/h"),
         (
             "[[routes]]",
@@ -98,7 +116,17 @@ fn every_key_that_can_be_set_is_told_of() {
             "rate = \"9/s\"\nburst = 2",
             "routes.route-1.burst: 1 -> 2",
         ),
-        ("[[routes]]", "", "once = true", "routes.route-1.once: false -> true"),
+        ("[[routes]]\nretry = \"off\"", "", "once = true", "routes.route-1.once: false -> true"),
+        ("[[routes]]", "", "retry = \"unsent\"", "routes.route-1.retry: idempotent -> unsent"),
+        ("", "", "retries = { budget = 0.2 }", "upstreams.checkout.retries.budget: 0.1 -> 0.2"),
+        ("", "", "retries.min_per_second = 0", "upstreams.checkout.retries.min_per_second: 3 -> 0"),
+        ("", "", "retries.attempts = 0", "upstreams.checkout.retries.attempts: 1 -> 0"),
+        (
+            "",
+            "",
+            "retries.on = [\"503\"]",
+            "upstreams.checkout.retries.on: [\"connect\", \"broken\"] -> [\"503\"]",
+        ),
         ("[[routes]]", "", "sku = \"query:Id\"", "+ routes.route-1.sku: query:Id"),
         (
             "[[routes]]\npath = \"/{a}/{*b}\"",
@@ -114,6 +142,18 @@ fn every_key_that_can_be_set_is_told_of() {
         ("[once]", "", "ttl = \"1h\"", "once.ttl: 15m -> 1h"),
         ("[explain]", "", "header = true", "explain.header: false -> true"),
         ("[explain]", "", "sample = 0.01", "explain.sample: 1 -> 0.01"),
+        ("[access_log]", "", "to = \"stdout\"", "+ access_log.to: stdout"),
+        (
+            "[access_log]",
+            "to = \"file:/a\"",
+            "to = \"file:/b\"",
+            "access_log.to: file:/a -> file:/b",
+        ),
+        ("[access_log]", "", "sample = 1.0", "access_log.sample: 0.01 -> 1"),
+        ("[access_log]", "", "sample_refusals = 0.5", "access_log.sample_refusals: 0.001 -> 0.5"),
+        ("[access_log]", "", "failures = 0", "access_log.failures: 100 -> 0"),
+        ("[access_log]", "", "query = true", "access_log.query: false -> true"),
+        ("[access_log]", "", "client = \"full\"", "access_log.client: network -> full"),
         (
             JOURNEY,
             "",
@@ -121,7 +161,6 @@ fn every_key_that_can_be_set_is_told_of() {
             "journeys.sale.identity: device -> header:x-user",
         ),
         (JOURNEY, "", "sticky = \"stage\"", "journeys.sale.sticky: grant -> stage"),
-        (JOURNEY, "", "finish = { step = \"cart\" }", "journeys.sale.finish.step: pay -> cart"),
         (
             JOURNEY,
             "",
@@ -149,21 +188,38 @@ fn a_journey_is_told_of_by_its_name_and_its_steps_by_theirs() {
     assert_eq!(
         told_of(JOURNEY, &swapped),
         [
+            "routes.cart.retry: idempotent -> off",
+            "routes.pay.retry: off -> idempotent",
             r#"journeys.sale.steps: ["cart", "pay"] -> ["pay", "cart"]"#,
             "journeys.sale.finish.step: pay -> cart",
         ]
     );
     let lines = told_of(routes, JOURNEY);
-    assert_eq!(lines.len(), 12, "{lines:?}");
-    assert!(lines.iter().all(|line| line.starts_with("+ journeys.sale.")), "{lines:?}");
+    assert_eq!(lines.len(), 13, "{lines:?}");
+    assert_eq!(lines[0], "routes.pay.retry: idempotent -> off");
+    assert!(lines[1..].iter().all(|line| line.starts_with("+ journeys.sale.")), "{lines:?}");
 }
 
 #[test]
 fn a_rate_that_comes_or_goes_is_told_with_its_burst() {
     let with = "[[routes]]\nname = \"order\"\nrate = \"100/s\"\n";
     let without = "[[routes]]\nname = \"order\"\n";
-    assert_eq!(told_of(without, with), ["+ routes.order.rate: 100/s", "+ routes.order.burst: 10"]);
-    assert_eq!(told_of(with, without), ["- routes.order.rate: 100/s", "- routes.order.burst: 10"]);
+    assert_eq!(
+        told_of(without, with),
+        [
+            "+ routes.order.rate: 100/s",
+            "+ routes.order.burst: 10",
+            "+ routes.order.rate_shadow: false"
+        ]
+    );
+    assert_eq!(
+        told_of(with, without),
+        [
+            "- routes.order.rate: 100/s",
+            "- routes.order.burst: 10",
+            "- routes.order.rate_shadow: false"
+        ]
+    );
 }
 
 #[test]
@@ -204,10 +260,10 @@ fn an_upstream_that_comes_or_goes_is_told_key_by_key() {
     let routes = "[[routes]]\nupstream = \"checkout\"\n";
     let lines = told_of(routes, &format!("{spare}{routes}"));
     assert_eq!(lines.first().unwrap(), "+ upstreams.spare.servers: [\"h:1\"]");
-    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert_eq!(lines.len(), 19, "{lines:?}");
     let lines = told_of(&format!("{spare}{routes}"), routes);
     assert!(lines.iter().all(|line| line.starts_with("- upstreams.spare.")), "{lines:?}");
-    assert_eq!(lines.len(), 6);
+    assert_eq!(lines.len(), 19);
 }
 
 #[test]
@@ -230,7 +286,8 @@ fn a_changed_order_is_told_of_once() {
     assert!(order(&["a", "b", "c"], &["a", "c"]).is_empty());
     assert!(order(&["a", "b", "c"], &["a", "c", "x"]).is_empty());
     let tiers = |names: [&str; 2]| -> String {
-        let keys = "max_wait = \"1s\"\ndeadline = \"5s\"\nwatermarks = { high = 0.9, low = 0.5 }";
+        let keys = "max_wait = \"1s\"\ndeadline = \"5s\"\nwatermarks = { high = 0.9, low = 0.5 }\n\
+                    objective = { availability = 0.99, latency = \"1s\" }";
         names.map(|name| format!("[[tiers]]\nname = \"{name}\"\n{keys}\n")).concat()
             + "[[routes]]\ntier = \"x\"\n"
     };

@@ -104,6 +104,11 @@ fn an_override_means_what_the_same_value_in_the_file_means() {
             "\n[upstreams",
             "[latch]\nlow = 5\n[once]\nmemory = \"1MiB\"\n[explain]\nheader = true\n[upstreams",
         ),
+        (
+            &["FLOODGATE__ROUTES__ROUTE_2__RETRY=off"],
+            "path = \"/b\"",
+            "path = \"/b\"\nretry = \"off\"",
+        ),
         (&["FLOODGATE__ROUTES__ROUTE_2__PATH=/c"], "path = \"/b\"", "path = \"/c\""),
     ] {
         assert!(TEXT.contains(old), "{old}");

@@ -13,6 +13,7 @@ buffer = 1000
 watermarks = { high = 0.95, low = 0.8 }
 [[tiers]]
 max_wait = "100ms"
+objective.budgets.queue = "80ms"
 
 [[routes]]
 name = "order"
@@ -30,7 +31,9 @@ fn environment() -> Vec<(String, String)> {
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let variables = [
         ("FLOODGATE__UPSTREAMS__CHECKOUT__MAX_IN_FLIGHT", "32"),
+        ("FLOODGATE__UPSTREAMS__CHECKOUT__RETRIES__ON", "[\"connect\", \"503\"]"),
         ("FLOODGATE__TIERS__L1__WATERMARKS__HIGH", "0.9"),
+        ("FLOODGATE__TIERS__L1__OBJECTIVE__LATENCY", "150ms"),
         ("FLOODGATE__JOURNEYS__SALE__TTL", "60s"),
         ("FLOODGATE__LATCH__LOW", "5"),
         ("FLOODGATE_ADMIN_TOKEN", "hunter2"),
@@ -43,7 +46,7 @@ fn every_value_is_told_with_where_it_comes_from() {
     let loaded = check_with("sale.toml", TEXT, &environment()).unwrap();
     let explained = explain(&loaded, None);
     for (key, value, given) in [
-        ("server.listen", "127.0.0.1:8080", "sale.toml:15"),
+        ("server.listen", "127.0.0.1:8080", "sale.toml:16"),
         ("server.admin", "127.0.0.1:9090", "default"),
         ("upstreams.checkout.servers", "[\"127.0.0.1:9000\"]", "sale.toml:2"),
         (
@@ -52,18 +55,32 @@ fn every_value_is_told_with_where_it_comes_from() {
             "environment: FLOODGATE__UPSTREAMS__CHECKOUT__MAX_IN_FLIGHT",
         ),
         ("upstreams.checkout.buffer", "1000", "sale.toml:3"),
+        ("upstreams.checkout.retries.budget", "0.1", "default"),
+        (
+            "upstreams.checkout.retries.on",
+            "[\"connect\", \"503\"]",
+            "environment: FLOODGATE__UPSTREAMS__CHECKOUT__RETRIES__ON",
+        ),
+        ("routes.order.retry", "off", "default"),
         ("tiers.l1.max_wait", "500ms", "default"),
         ("tiers.l1.watermarks.high", "0.9", "environment: FLOODGATE__TIERS__L1__WATERMARKS__HIGH"),
         ("tiers.l1.watermarks.low", "0.8", "sale.toml:6"),
         ("tiers.l2.max_wait", "100ms", "sale.toml:8"),
         ("tiers.l2.watermarks.high", "0.75", "default"),
-        ("routes.order.rate", "5000/s", "sale.toml:12"),
+        (
+            "tiers.l1.objective.latency",
+            "150ms",
+            "environment: FLOODGATE__TIERS__L1__OBJECTIVE__LATENCY",
+        ),
+        ("tiers.l2.objective.latency", "3s", "default"),
+        ("tiers.l2.objective.budgets.queue", "80ms", "sale.toml:9"),
+        ("routes.order.rate", "5000/s", "sale.toml:13"),
         ("routes.order.burst", "500", "default"),
         ("routes.order.tier", "l2", "default"),
-        ("routes.order.once", "true", "sale.toml:13"),
-        ("journeys.sale.steps", "[\"order\"]", "sale.toml:18"),
+        ("routes.order.once", "true", "sale.toml:14"),
+        ("journeys.sale.steps", "[\"order\"]", "sale.toml:19"),
         ("journeys.sale.finish.step", "order", "default"),
-        ("journeys.sale.finish.status", "[200, 303]", "sale.toml:19"),
+        ("journeys.sale.finish.status", "[200, 303]", "sale.toml:20"),
         ("journeys.sale.ttl", "1m", "environment: FLOODGATE__JOURNEYS__SALE__TTL"),
         ("latch.low", "5", "environment: FLOODGATE__LATCH__LOW"),
     ] {
@@ -94,7 +111,7 @@ fn no_key_is_forgotten() {
         "rate = \"9/s\"\n\n[[tiers]]",
         &format!("rate = \"9/s\"\nmax_in_flight = {in_flight}\n\n[[tiers]]"),
     );
-    let more = "[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
+    let more = "[access_log]\nto = \"stdout\"\n[jwt]\nkeys = \"file:keys\"\nissuer = \"login\"\naudience = [\"shop\"]\n[tenants.acme]\nrate = \"9/s\"\n";
     let text = text.replace("[server]\n", "[server]\ntenant_from = \"claim:org\"\n") + more;
     let explained = explain(&check("sale.toml", &text).unwrap(), None);
     let schema = schema();
@@ -107,6 +124,11 @@ fn no_key_is_forgotten() {
         ),
         ("tiers.l2.", "/properties/tiers/items"),
         ("tiers.l2.watermarks.", "/properties/tiers/items/properties/watermarks"),
+        ("tiers.l2.objective.", "/properties/tiers/items/properties/objective"),
+        (
+            "tiers.l2.objective.budgets.",
+            "/properties/tiers/items/properties/objective/properties/budgets",
+        ),
         ("routes.order.", "/properties/routes/items"),
         ("journeys.sale.", "/properties/journeys/items"),
         ("journeys.sale.finish.", "/properties/journeys/items/properties/finish"),
@@ -115,6 +137,7 @@ fn no_key_is_forgotten() {
         ("latch.", "/properties/latch"),
         ("once.", "/properties/once"),
         ("explain.", "/properties/explain"),
+        ("access_log.", "/properties/access_log"),
     ];
     for (prefix, pointer) in tables {
         let properties = schema.pointer(&format!("{pointer}/properties")).unwrap();
@@ -157,10 +180,13 @@ fn an_explanation_reads_well() {
     let text = "[upstreams.checkout]\nservers = [\"127.0.0.1:9000\"]\nmax_in_flight = 0\n[[tiers]]\n[[tiers]]\nmax_wait = \"0ms\"\n";
     let explained = explain(&check("sale.toml", text).unwrap(), None).to_string();
     let lines: Vec<&str> = explained.lines().collect();
-    assert_eq!(lines[0], "server.listen                         0.0.0.0:8080        default");
+    assert_eq!(
+        lines[0],
+        "server.listen                              0.0.0.0:8080           default"
+    );
     assert_eq!(
         lines[15],
-        "upstreams.checkout.servers            [\"127.0.0.1:9000\"]  sale.toml:2"
+        "upstreams.checkout.servers                 [\"127.0.0.1:9000\"]     sale.toml:2"
     );
     let told = explained.split_once("\nupstream ").unwrap().1;
     assert_eq!(
@@ -189,7 +215,7 @@ fn an_explanation_comes_as_json_too() {
     let loaded = check_with("sale.toml", TEXT, &environment()).unwrap();
     let json = explain(&loaded, Some(Duration::from_millis(10))).to_json();
     assert_eq!(json["values"][0]["key"], "server.listen");
-    assert_eq!(json["values"][0]["given"], "sale.toml:15");
+    assert_eq!(json["values"][0]["given"], "sale.toml:16");
     assert_eq!(json["upstreams"][0]["per_second"], 3_200.0);
     assert_eq!(
         json["upstreams"][0]["tiers"][1],

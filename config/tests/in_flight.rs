@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::time::Duration;
+
 use floodgate_config::{Given, changes, check, check_with, explain, parse};
 use floodgate_limiter::{AdaptiveSettings, Algorithm};
 
@@ -75,6 +77,23 @@ fn it_is_explained_with_where_it_comes_from_and_overridden_from_the_environment(
     let live = check("x.toml", &text("{ max = 400, start = 9, shadow = false }")).unwrap();
     let words = "upstream x: 8 to 400 permits, found by gradient2 from 9 on";
     assert!(explain(&live, None).to_string().contains(words));
+}
+
+#[test]
+fn figures_go_by_the_permits_there_are_at_first() {
+    let more = "[[tiers]]\nname = \"l1\"\nguaranteed = 0.25\n[[routes]]\nname = \"pay\"\n\
+                [[journeys]]\nname = \"sale\"\nsteps = [\"pay\"]\nreserve = 0.5\nkeys = \"env:K\"\n";
+    let figures = |in_flight: &str| {
+        let loaded = check("x.toml", &(text(in_flight) + more)).unwrap();
+        let upstream = explain(&loaded, Some(Duration::from_millis(10))).upstreams.remove(0);
+        let tier = &upstream.tiers[0];
+        let kept = (upstream.permits, upstream.reserved, tier.guaranteed);
+        (kept, upstream.per_second.unwrap(), tier.served_in_time.unwrap())
+    };
+    let wanted = ((40, 20, 10), 4_000.0, 2_000.0);
+    assert_eq!(figures("40"), wanted);
+    assert_eq!(figures("{ max = 400, start = 40 }"), wanted);
+    assert_eq!(figures("{ max = 400, start = 40, shadow = false }"), wanted);
 }
 
 #[test]

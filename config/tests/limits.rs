@@ -28,11 +28,13 @@ fn the_example_means_what_its_comments_say() {
     let config = load(&path).unwrap().config;
     let limits = &config.routes[0].limits;
     let names: Vec<&str> = limits.iter().map(|limit| limit.name.as_str()).collect();
-    assert_eq!(names, ["client_ip", "client_ip+path:sku", "cookie:session"]);
+    assert_eq!(names, ["client_ip", "client_ip+path:sku", "claim:sub", "cookie:session"]);
     assert_eq!((limits[0].rate.count(), limits[0].rate.burst()), (10, 20));
     assert_eq!(limits[1].key.parts(), [KeyPart::ClientIp, KeyPart::Path("sku".into())]);
-    assert_eq!((limits[2].missing, limits[2].shadow), (MissingKey::Pass, true));
+    assert_eq!((limits[3].missing, limits[3].shadow), (MissingKey::Pass, true));
     assert_eq!((limits[0].missing, limits[0].shadow), (MissingKey::ClientIp, false));
+    assert_eq!(limits[2].key.parts(), [KeyPart::Claim("sub".into())]);
+    assert_eq!(config.claims(), ["sub"]);
     assert_eq!(config.routes[1].limits[1].max_keys, 1_000_000);
     let isolate = config.upstreams[0].isolate.as_ref().unwrap();
     assert_eq!((isolate.key.to_string().as_str(), isolate.share), ("path:sku", 0.3));
@@ -59,7 +61,9 @@ fn what_is_wrong_with_a_key_is_told() {
         ("key = [\"client_ip\", \"client_ip\"]", "is in the key twice"),
         ("key = []", "is empty"),
         ("key = 5", "expected \"client_ip\""),
-        ("key = \"claim:sub\"", "cannot be a key"),
+        ("key = \"claim:\"", "is no name of a claim"),
+        ("key = \"claim:sub\"", "the claim `sub` is verified by nobody"),
+        ("key = \"clam:sub\"", "did you mean `claim:sub`?"),
         ("key = \"header:x-floodgate-id\"", "the gateway's own"),
         ("key = \"cookie:floodgate-device\"", "the gateway's own"),
         ("key = [\"client_ip\", \"query:a\", \"query:b\", \"query:c\", \"query:d\"]", "at most 4"),

@@ -15,12 +15,13 @@ use serde_json::Value;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 6] = [
     include_str!("../examples/checkout.toml"),
     include_str!("../examples/full.toml"),
     include_str!("../examples/journeys.toml"),
     include_str!("../examples/adaptive.toml"),
     include_str!("../examples/limits.toml"),
+    include_str!("../examples/objectives.toml"),
 ];
 
 /// Pieces that are likely to mean something where they land.

@@ -52,10 +52,13 @@ fn the_schema_accepts_every_example() {
     for name in [
         "adaptive.toml",
         "checkout.toml",
+        "circuits.toml",
         "full.toml",
         "journeys.toml",
         "limits.toml",
         "minimal.toml",
+        "objectives.toml",
+        "retries.toml",
         "shares.toml",
         "tenants.toml",
     ] {

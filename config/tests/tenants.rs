@@ -62,15 +62,31 @@ fn what_is_left_out_limits_nothing() {
 fn a_claim_that_nobody_verifies_is_refused_wherever_it_is_asked_for() {
     let journey = "[[routes]]\nname = \"cart\"\n[[journeys]]\nname = \"sale\"\nidentity = \"claim:sub\"\nsteps = [\"cart\"]\n";
     let tenants = "[tenants.a]\n";
-    for (server, more) in
-        [("", journey), (FROM, tenants), ("", "[[routes]]\nrequire_token = true\n")]
-    {
+    let limit = "[[routes]]\nlimits = [{ key = [\"client_ip\", \"claim:uid\"], rate = \"1/s\" }]\n";
+    let isolate = "isolate = { key = \"claim:uid\", share = 0.5 }\n";
+    let of_route = format!("[[routes]]\n{isolate}");
+    let of_upstream = format!(
+        "[upstreams.other]\nservers = [\"127.0.0.1:9001\"]\n{isolate}[[routes]]\nupstream = \"shop\"\n"
+    );
+    for (server, more) in [
+        ("", journey),
+        (FROM, tenants),
+        ("", "[[routes]]\nrequire_token = true\n"),
+        ("", limit),
+        ("", &of_route),
+        ("", &of_upstream),
+    ] {
         let problems = problems(server, more);
         assert!(problems.contains("[jwt]"), "{problems}");
         with(server, &format!("{JWT}{more}"));
     }
     let config = with(FROM, &format!("{JWT}{tenants}{journey}"));
     assert_eq!(config.claims(), ["org", "sub"]);
+    for more in [limit, &of_route, &of_upstream] {
+        let told = warnings("", &format!("{JWT}{more}"));
+        assert_eq!(with("", &format!("{JWT}{more}")).claims(), ["uid"], "{told}");
+        assert!(!told.contains("no token is ever verified"), "{told}");
+    }
 }
 
 #[test]

@@ -26,10 +26,14 @@ fn every_example_loads_without_a_warning() {
     for name in [
         "adaptive.toml",
         "checkout.toml",
+        "deadlines.toml",
         "full.toml",
+        "isolate.toml",
         "journeys.toml",
         "limits.toml",
         "minimal.toml",
+        "objectives.toml",
+        "retries.toml",
         "shares.toml",
         "tenants.toml",
     ] {
@@ -120,6 +124,7 @@ fn what_is_left_out_is_what_the_full_example_says() {
     let server = Server { tenant_from: None, ..full.server };
     assert_eq!((least.server, least.latch), (server, full.latch));
     assert_eq!((least.once, least.explain), (full.once, full.explain));
+    assert_eq!(least.access_log, full.access_log);
     assert!(least.journeys.is_empty() && least.jwt.is_none() && least.tenants.is_empty());
 }
 
@@ -201,4 +206,24 @@ fn trusted_proxies_are_networks() {
     };
     assert!(trusted("10.9.8.7") && trusted("::1") && trusted("::ffff:10.0.0.1"));
     assert!(!trusted("11.0.0.1") && !trusted("::2"));
+}
+
+#[test]
+fn watermarks_and_rates_have_a_shadow_of_their_own() {
+    let config = parse(
+        "text",
+        "[upstreams.x]\nservers = [\"127.0.0.1:9000\"]\nbuffer = 100\nrate = \"9/s\"\nrate_shadow = true\n\
+         [[tiers]]\nwatermarks = { high = 0.5, low = 0.2, shadow = true }\nrate = \"9/s\"\n\
+         [[tiers]]\nwatermarks = { high = 0.9, low = 0.2 }\n\
+         [[routes]]\nrate = \"9/s\"\nrate_shadow = true\n",
+    )
+    .unwrap();
+    let shadows = [0, 1].map(|tier: usize| config.tiers[tier].watermarks.is_shadow());
+    assert_eq!(shadows, [true, false]);
+    assert_eq!(config.upstreams[0].limits.tiers()[0].watermarks, config.tiers[0].watermarks);
+    assert!(config.upstreams[0].rate_shadow && config.routes[0].rate_shadow);
+    assert!(!config.tiers[0].rate_shadow, "not unless it is said");
+    let wrong = "[upstreams.x]\nservers = [\"127.0.0.1:9000\"]\n[[routes]]\nrate_shadow = true\n";
+    let told = parse("text", wrong).unwrap_err().to_string();
+    assert!(told.contains("`rate_shadow` without `rate`"), "{told}");
 }

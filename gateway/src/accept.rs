@@ -28,6 +28,7 @@ pub(crate) fn run(
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    shared.machine.workers[index].is_here();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -42,6 +43,7 @@ pub(crate) fn run(
 }
 
 async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
+    let _watched = worker.shared.machine.workers[worker.index].listening.watch(&listener);
     // When a failure was last told of: once a second.
     let mut told = None;
     loop {
@@ -53,6 +55,7 @@ async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
                         socket,
                         peer,
                         slot,
+                        clock::now(),
                     ));
                 }
             }
@@ -72,8 +75,11 @@ async fn turn(worker: Rc<Worker>) {
     let begun = Instant::now();
     let mut tick = tokio::time::interval(wheel::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let lag = &worker.shared.machine.workers[worker.index].lag;
     loop {
+        // When it was to come, not when it came.
         let now = tick.tick().await;
+        lag.note(now.elapsed(), now.saturating_duration_since(begun));
         worker.wheel.turn(now.saturating_duration_since(begun));
         worker.date.turn(SystemTime::now());
         if worker.index == 0 {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_limiter::{Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
+use floodgate_limiter::{Call, Class, Decision, Gcra, Permit, Rank, Ticket, TierId, Timestamp};
 
 use crate::clock;
 use crate::journey::Part;
-use crate::keyed::{Asked, Held};
+use crate::keyed::{Asked, Held, Rule};
+use crate::probes::Waiting;
 use crate::reason::Reason;
 use crate::snapshot::{Route, Snapshot};
 use crate::tenant::{Tenancy, TenantHeld};
@@ -17,6 +18,9 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) struct Admitted {
     permit: Option<Permit>,
+    tier: TierId,
+    /// What its tier's circuit is told by, once.
+    call: Option<Call>,
     /// That of its tenant's share, given back after it.
     tenants: Option<Box<TenantHeld>>,
     /// That of its keys' shares, given back with it.
@@ -27,9 +31,17 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 pub(crate) enum Turn {
     /// When its ticket is called.
-    Later(Ticket, Held),
+    Later(Ticket, Pending),
     /// At once.
     Now(Admitted),
+}
+
+/// What a request has, or needs, while it waits.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    held: Held,
+    upstream: Arc<Upstream>,
+    tier: TierId,
 }
 
 /// Whether a request of `route`, which is this `part` of its journey, would be refused at `now` whatever
@@ -42,18 +54,35 @@ pub(crate) fn look(
     route: &Route,
     part: Part,
     tenancy: &mut Tenancy,
-    asked: Option<&mut Asked<'_>>,
+    mut asked: Option<&mut Asked<'_>>,
     now: Timestamp,
 ) -> Result<(), Reason> {
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let upstream = &snapshot.upstreams[route.upstream];
+    let limiter = &upstream.limiter;
     let class = class(snapshot, route, part, *tenancy);
     limiter.check(class)?;
-    snapshot.tenants.look(tenancy, route.upstream, class.tier, now)?;
-    if let (Some(keyed), Some(asked)) = (&route.keyed, asked) {
+    if let Some(circuits) = &upstream.circuits {
+        circuits.look(class.tier, now)?;
+    }
+    if let (true, Some(asked)) = (snapshot.has_shadow_breakers, &mut asked)
+        && limiter.would_refuse(class)
+    {
+        asked.seen.note_shadow(Rule::Watermark);
+    }
+    snapshot.tenants.look(tenancy, route.upstream, class, now)?;
+    if let (Some(keyed), Some(asked)) = (&route.keyed, &mut asked) {
         keyed.look(asked, now)?;
     }
-    for rate in rates(snapshot, route, class.tier).into_iter().flatten() {
-        rate.peek(now).map_err(|_| Reason::Rate)?;
+    for ceiling in ceilings(snapshot, route, class.tier).into_iter().flatten() {
+        match ceiling.rate.peek(now) {
+            Ok(()) => {}
+            Err(_) if ceiling.is_shadow => {
+                if let Some(asked) = &mut asked {
+                    asked.seen.note_shadow(ceiling.rule);
+                }
+            }
+            Err(_) => return Err(Reason::Rate),
+        }
     }
     if let (Part::Entry { standing, .. }, Some((journey, _))) = (part, route.journey) {
         let entry = &snapshot.journeys[journey].entry;
@@ -68,10 +97,13 @@ pub(crate) fn look(
 ///
 /// # Errors
 /// The reason to refuse it with.
-pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route) -> Result<(), Reason> {
+pub(crate) fn look_ahead(snapshot: &Snapshot, route: &Route, now: Timestamp) -> Result<(), Reason> {
     let rank = if route.journey.is_some() { Rank::new(u8::MAX) } else { Rank::ORDINARY };
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
-    Ok(limiter.check(Class { tier: route.tier, rank })?)
+    let upstream = &snapshot.upstreams[route.upstream];
+    upstream.limiter.check(Class { tier: route.tier, rank })?;
+    // Of its own tier: to be served in a lower one, it has to say whose it is.
+    let circuits = upstream.circuits.as_ref().filter(|_| snapshot.tenants.iter().len() == 0);
+    circuits.map_or(Ok(()), |circuits| circuits.look(route.tier, now))
 }
 
 /// What a request of `route` that is this `part` of its journey, and of this tenancy, is to the limiter.
@@ -127,16 +159,21 @@ pub(crate) fn ask(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Turn, Reason> {
-    let limiter = &snapshot.upstreams[route.upstream].limiter;
+    let upstream = &snapshot.upstreams[route.upstream];
+    let limiter = &upstream.limiter;
     let class = class(snapshot, route, part, tenancy);
     let held = match (&route.keyed, &asked) {
         (Some(keyed), Some(asked)) => keyed.hold(asked)?,
         _ => Held::default(),
     };
     let turn = match limiter.acquire(class, now, deadline) {
-        Decision::Admit(permit) => Turn::Now(Admitted::new(permit, held)),
+        Decision::Admit(permit) => {
+            Turn::Now(Admitted::new(upstream, class.tier, permit, held, now)?)
+        }
         Decision::Reject(rejection) => return Err(rejection.into()),
-        Decision::Wait(ticket) => Turn::Later(ticket, held),
+        Decision::Wait(ticket) => {
+            Turn::Later(ticket, Pending { held, upstream: Arc::clone(upstream), tier: class.tier })
+        }
     };
     // Last, since what is consumed is not given back: with a place in the buffer as with a permit, for
     // a rate that is only used by those who come through would be lost while the upstream stalls. If one
@@ -162,35 +199,94 @@ pub(crate) fn take(
         keyed.take(asked, now)?;
     }
     let tier = snapshot.tenants.tier(tenancy, route.tier);
-    let mut rates = rates(snapshot, route, tier).into_iter().flatten();
-    rates.try_for_each(|rate| rate.take(now)).map_err(|_| Reason::Rate)
+    for ceiling in ceilings(snapshot, route, tier).into_iter().flatten() {
+        // What one in the shadow would refuse was counted when it was looked at.
+        if ceiling.rate.take(now).is_err() && !ceiling.is_shadow {
+            return Err(Reason::Rate);
+        }
+    }
+    Ok(())
 }
 
-/// Waits until the ticket is called or expires.
+/// Waits until the ticket is called or expires. What waits for an upstream, given by its number, tracers may see.
 ///
 /// # Errors
 /// The reason to refuse with. Dropping the future gives the place up.
-pub(crate) async fn wait(mut ticket: Ticket, held: Held) -> Result<Admitted, Reason> {
+pub(crate) async fn wait(
+    mut ticket: Ticket,
+    pending: Pending,
+    seen: bool,
+) -> Result<Admitted, Reason> {
+    // Where the ticket lies no other does, as long as it waits.
+    let place = (&raw const ticket).addr();
+    let Pending { held, upstream, tier } = pending;
+    let waiting = seen.then(|| Waiting::begin(place, upstream.number, tier));
     let expires = clock::instant(ticket.expires());
     let result = match tokio::time::timeout_at(expires, &mut ticket).await {
         Ok(result) => result,
         Err(_) => ticket.expire(clock::now()),
     };
-    Ok(Admitted::new(result?, held))
+    let result = result.map_err(Reason::from);
+    if let Some(waiting) = waiting {
+        waiting.end(result.as_ref().err().copied());
+    }
+    // Rather than to be one more that is sent to what has failed meanwhile.
+    Admitted::new(&upstream, tier, result?, held, clock::now())
 }
 
-/// The rates that a request of this route, served in this tier, has to keep to.
-fn rates<'a>(snapshot: &'a Snapshot, route: &'a Route, tier: TierId) -> [Option<&'a Arc<Gcra>>; 3] {
+/// A rate that requests have to keep to.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling<'a> {
+    rate: &'a Gcra,
+    rule: Rule,
+    /// Nobody is refused by it.
+    is_shadow: bool,
+}
+
+/// Those of a request of this route, served in this tier.
+#[inline]
+fn ceilings<'a>(
+    snapshot: &'a Snapshot,
+    route: &'a Route,
+    tier: TierId,
+) -> [Option<Ceiling<'a>>; 3] {
     let tier = &snapshot.tiers[tier.index()];
     let upstream = &snapshot.upstreams[route.upstream];
-    [route.rate.as_ref(), tier.rate.as_ref(), upstream.rate.as_ref()]
+    [
+        (&route.rate, Rule::RouteRate, route.rate_shadow),
+        (&tier.rate, Rule::TierRate, tier.rate_shadow),
+        (&upstream.rate, Rule::UpstreamRate, upstream.rate_shadow),
+    ]
+    .map(|(rate, rule, is_shadow)| Some(Ceiling { rate: rate.as_ref()?, rule, is_shadow }))
 }
 
 // === impl Admitted ===
 
 impl Admitted {
-    const fn new(permit: Permit, held: Held) -> Self {
-        Self { permit: Some(permit), tenants: None, _held: held }
+    /// It has its permit at `now`, and goes on unless a circuit does not admit it.
+    fn new(
+        upstream: &Upstream,
+        tier: TierId,
+        permit: Permit,
+        held: Held,
+        now: Timestamp,
+    ) -> Result<Self, Reason> {
+        let permit = Some(permit);
+        let mut admitted = Self { permit, tier, call: None, tenants: None, _held: held };
+        if let Some(circuits) = &upstream.circuits {
+            admitted.call = circuits.enter(tier, now)?;
+        }
+        Ok(admitted)
+    }
+
+    /// Of which tier it is, and what that one's circuit is to be told by.
+    pub(crate) fn take_call(&mut self) -> (TierId, Option<Call>) {
+        (self.tier, self.call.take())
+    }
+
+    /// In which tier it is served.
+    pub(crate) const fn tier(&self) -> TierId {
+        self.tier
     }
 
     /// With one of its tenant's own, which is given back after it.
@@ -201,9 +297,14 @@ impl Admitted {
 
     /// The upstream has done what it was asked for, or taken too long over it. Dropped without this,
     /// the permit says nothing of how long the upstream takes.
-    pub(crate) fn served(mut self, now: Timestamp) {
+    pub(crate) fn served(self, now: Timestamp) {
+        self.served_idle(Duration::ZERO, now);
+    }
+
+    /// The same, where the upstream waited so long for the client to read.
+    pub(crate) fn served_idle(mut self, idle: Duration, now: Timestamp) {
         if let Some(permit) = self.permit.take() {
-            permit.release(now);
+            permit.release_idle(idle, now);
         }
         if let Some(held) = self.tenants.take() {
             held.served(now);

@@ -77,6 +77,7 @@ impl Calendars {
                 let wait = snapshot.tenants.wait(tenancy, now);
                 wait.map_or_else(|| self.soon(), |wait| wait.min(LONGEST_EXACT))
             }
+            (Reason::CircuitOpen, _) => return self.tell_of_circuit(snapshot, route, refused, now),
             (Reason::InProgress | Reason::TokenUnchecked, _) | (_, Part::Holder { .. }) => {
                 self.soon()
             }
@@ -84,7 +85,7 @@ impl Calendars {
                 told.saturating_since(now)
             }
             (_, Part::Entry { customer, .. }) => {
-                return self.tell_newcomer(snapshot, route, customer, now);
+                return self.tell_newcomer(snapshot, route, customer, Duration::ZERO, now);
             }
             _ => {
                 let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
@@ -95,18 +96,48 @@ impl Calendars {
         Told { wait: Some(wait), device: None }
     }
 
-    /// Books for a customer who would begin a journey, and remembers what that one is told.
+    /// Not before the first probes are let in, and then as many at a time as ever.
+    fn tell_of_circuit(
+        &self,
+        snapshot: &Snapshot,
+        route: &Route,
+        refused: Refused,
+        now: Timestamp,
+    ) -> Told {
+        let tier = snapshot.tenants.tier(refused.tenancy, route.tier);
+        let circuits = snapshot.upstreams[route.upstream].circuits.as_ref();
+        let opens_in = circuits.map_or(Duration::ZERO, |circuits| circuits.opens_in(tier, now));
+        let wait = match refused.part {
+            Part::Holder { .. } => opens_in + self.soon(),
+            Part::Entry { standing: Standing::Early { told }, .. } => {
+                told.saturating_since(now).max(opens_in)
+            }
+            Part::Entry { customer, .. } => {
+                return self.tell_newcomer(snapshot, route, customer, opens_in, now);
+            }
+            _ => {
+                let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
+                let at = self.book(&self.upstreams, route.upstream, calls_per_s, now);
+                opens_in + at.saturating_since(now)
+            }
+        };
+        Told { wait: Some(wait.min(LONGEST_EXACT)), device: None }
+    }
+
+    /// Books for a customer who would begin a journey, from `after` on, and remembers what that one is told.
     fn tell_newcomer(
         &self,
         snapshot: &Snapshot,
         route: &Route,
         customer: Option<u64>,
+        after: Duration,
         now: Timestamp,
     ) -> Told {
         let Some((index, _)) = route.journey else { return Told::default() };
         let journey = &snapshot.journeys[index];
         let calls_per_s = snapshot.upstreams[route.upstream].capacity.per_s();
         let at = self.book(&self.entries, index, calls_per_s / journey.steps, now);
+        let at = (at + after).min(now + LONGEST_EXACT);
         let mut device = None;
         let customer = customer.or_else(|| {
             let (customer, introduced) = journey.introduce()?;

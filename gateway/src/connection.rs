@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use floodgate_limiter::Timestamp;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,6 +15,7 @@ use hyper::service::service_fn;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::closing;
 use crate::connections::ConnectionSlot;
 use crate::direct::{Answered, Direct};
@@ -38,19 +40,21 @@ pub(crate) const HYPER_IDLE: Duration = Duration::from_millis(100);
 const OWN_MAX_HEADERS: usize = 100;
 
 /// Serves a connection to its end. What only some connections need has boxes of its own: most wait at
-/// the turnstile, and there each shall take little memory.
+/// the turnstile, and there each shall take little memory. It was `accepted` then.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     socket: TcpStream,
     peer: SocketAddr,
     _slot: ConnectionSlot,
+    accepted: Timestamp,
 ) {
+    let waited = clock::now().as_nanos().saturating_sub(accepted.as_nanos());
     let alarm = worker.wheel.alarm();
     // An IPv4 client on a dual-stack listener is an IPv4 client.
     let address = peer.ip().to_canonical();
     let mut peer = Known::Address(address);
     let mut socket = socket;
-    let mut turnstile = Turnstile::new(address);
+    let mut turnstile = Turnstile::new(address, waited);
     let mut activity = Activity::new(&worker);
     loop {
         let exit = std::future::poll_fn(|cx| {
@@ -236,7 +240,67 @@ impl Drop for Activity<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use floodgate_config::Stage;
+    use tokio::runtime::{Builder, LocalOptions};
+
     use super::*;
+    use crate::open_keys::OpenKeys;
+    use crate::shared::Shared;
+    use crate::snapshot::Snapshot;
+
+    /// A server that answers one request.
+    fn server() -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut came = [0; 1024];
+            while !came.windows(4).any(|four| four == b"\r\n\r\n") {
+                assert_ne!(stream.read(&mut came).unwrap(), 0);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        address
+    }
+
+    /// The stages behind this one are made slow in `tests/objectives.rs`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this time is what is measured")]
+    fn a_worker_that_is_slow_to_come_to_a_connection_is_to_blame() {
+        const BUSY: Duration = Duration::from_millis(900);
+        let text = format!(
+            "[upstreams.x]\nservers = [\"{}\"]\n[[tiers]]\nobjective.latency = \"400ms\"\n",
+            server()
+        );
+        let config = floodgate_config::parse("test", &text).unwrap();
+        let snapshot = Snapshot::compile(config, OpenKeys::default(), None, 1, clock::now());
+        let shared = Shared::new(snapshot, 1, 10);
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap();
+        let told = Arc::clone(&shared);
+        runtime.block_on(async move {
+            let worker = Worker::new(0, Arc::clone(&shared));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let (socket, peer) = listener.accept().await.unwrap();
+            let slot = shared.connections.take(peer.ip()).unwrap();
+            let served = tokio::task::spawn_local(serve(worker, socket, peer, slot, clock::now()));
+            // Its thread has something else to do.
+            std::thread::sleep(BUSY);
+            served.await.unwrap();
+        });
+        let violations = told.violations.last(10);
+        let [violation] = violations.as_slice() else { panic!("{violations:?}") };
+        assert_eq!(violation.blame.stage, Stage::Accept, "{violation:?}");
+        assert!(u128::from(violation.took[0]) >= BUSY.as_nanos(), "{violation:?}");
+    }
 
     fn size_of_future<A, B, C, D, E, F: Future>(
         _: impl FnOnce(A, B, C, D, E) -> F,

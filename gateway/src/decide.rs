@@ -9,6 +9,8 @@ use crate::classify::{HeadView, classify};
 use crate::deadline::Deadline;
 use crate::journey::Part;
 use crate::keyed::{Asked, Limited, Seen};
+use crate::percent;
+use crate::probes;
 use crate::purchase;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
@@ -77,6 +79,7 @@ pub(crate) fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refused> {
     let Some(index) = classify(snapshot, head.line) else {
+        probes::decide(worker.index, None, Some(Reason::NoRoute));
         return Err(Refused::unrouted(Reason::NoRoute));
     };
     let (mut part, mut tenancy) = (Part::None, Tenancy::NONE);
@@ -94,6 +97,7 @@ pub(crate) fn decide(
     });
     let Asked { seen, limited, .. } = asked;
     let generation = snapshot.generation;
+    probes::decide(worker.index, Some(index), looked.err());
     match looked {
         Ok(()) => Ok(Decided { route: index, generation, part, tenancy, seen, deadline }),
         Err(reason) => Err(Refused { route: Some(index), reason, part, tenancy, seen, limited }),
@@ -134,7 +138,7 @@ fn look(
     let token = match route.reads_token {
         true => {
             // Whom nothing could help costs no signature.
-            admission::look_ahead(snapshot, route)?;
+            admission::look_ahead(snapshot, route, now)?;
             worker.token(snapshot, head.fields, now)?
         }
         false => None,
@@ -165,7 +169,11 @@ fn look(
     {
         snapshot.stocks.look(&sku, now)?;
     }
-    admission::look(snapshot, route, *part, tenancy, Some(asked), now).map(|()| false)
+    // What the keys are looked for in has the token.
+    let mut by_token = Asked { head, ..*asked };
+    let looked = admission::look(snapshot, route, *part, tenancy, Some(&mut by_token), now);
+    (asked.seen, asked.limited) = (by_token.seen, by_token.limited);
+    looked.map(|()| false)
 }
 
 /// Whether a path has one spelling only: nothing encoded that need not be (RFC 3986 §6.2.2.2), no encoded
@@ -182,10 +190,7 @@ fn has_one_spelling(path: &[u8]) -> bool {
             },
             b'\\' => return false,
             b'%' => {
-                let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-                let Some(decoded) = digit(0).zip(digit(1)).map(|(a, b)| (a * 16 + b) as u8) else {
-                    return false;
-                };
+                let Some(decoded) = percent::octet(behind) else { return false };
                 if decoded.is_ascii_alphanumeric() || b"-._~/\\%".contains(&decoded) {
                     return false;
                 }

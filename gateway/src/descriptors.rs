@@ -86,6 +86,15 @@ fn raise_descriptors() -> u64 {
     }
 }
 
+/// The most descriptors that the process may have open.
+#[expect(unsafe_code, reason = "one system call on a plain struct that lives on the stack")]
+pub(crate) fn limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit for the whole call.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (result == 0).then_some(limit.rlim_cur)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use floodgate_config::Stage;
 use floodgate_limiter::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
@@ -21,14 +22,18 @@ use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::access_log::Entry;
 use crate::admission::{self, Turn};
+use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::decide::Refused;
 use crate::exchange::Exchange;
-use crate::http1::Framing;
+use crate::fields::Fields;
+use crate::http1::{self, Framing, HeadLimits};
 use crate::inlet::MAX_AHEAD;
 use crate::journey::Part;
+use crate::keyed::Seen;
 use crate::outbound::{Outgoing, reuse};
 use crate::plain::PlainHead;
 use crate::proxy::Client;
@@ -36,6 +41,7 @@ use crate::reason::Reason;
 use crate::response_body::ResponseBody;
 use crate::service::{self, refuse};
 use crate::snapshot::Snapshot;
+use crate::stages::Before;
 use crate::tenant::Tenancy;
 use crate::turnstile::{self, Passage};
 use crate::worker::SnapshotRef;
@@ -50,8 +56,12 @@ pub(crate) struct Direct {
     route: usize,
     /// When it arrived.
     at: Timestamp,
+    /// What was spent before that.
+    before: Before,
     /// How long its answer is worth waiting for.
     said: Deadline,
+    /// What was found about it, which is nothing of keys.
+    seen: Seen,
     head: PlainHead,
     /// Where it ends.
     end: usize,
@@ -102,8 +112,9 @@ impl Direct {
         }
         let stripped = &worker.shared.stripped[worker.index];
         let head = PlainHead::of(&passage.bytes[..pass.head], peer, &snapshot.via[1], stripped)?;
-        let (route, at, body) = (decided.route, pass.at, pass.head);
-        Some(Self { snapshot, route, at, said: decided.deadline, head, end, body })
+        let (route, at, before, body) = (decided.route, pass.at, pass.before, pass.head);
+        let (said, seen) = (decided.deadline, decided.seen);
+        Some(Self { snapshot, route, at, before, said, seen, head, end, body })
     }
 
     /// To the upstream and back. It stands at the beginning of `bytes`, from which it is taken unless somebody else
@@ -116,13 +127,17 @@ impl Direct {
     ) -> Answered {
         // As much as may be kept of the requests behind it.
         let room = MAX_AHEAD.saturating_sub(bytes.len() - self.end);
+        client.worker.count_seen(&self.snapshot, Some(self.route), self.seen);
         let mut exchange = Exchange::begin(
             client.clone(),
             &self.snapshot,
             Some(self.route),
             Tenancy::NONE,
+            self.before,
             self.at,
         );
+        exchange.set_trace(self.head.trace);
+        exchange.set_entry(self.entry(client, bytes));
         let mut ahead = BytesMut::new();
         let answer = {
             let mut answer = std::pin::pin!(self.answer(&mut exchange, bytes));
@@ -145,6 +160,8 @@ impl Direct {
         let Some(written) = written else {
             return Answered::Elsewhere(Box::new((response, exchange)));
         };
+        exchange.answer(response.status());
+        exchange.pass(response.body().here().map_or(0, <[u8]>::len));
         reuse(response.into_parts().0.headers);
         bytes.advance(self.end);
         if bytes.is_empty() {
@@ -152,6 +169,21 @@ impl Direct {
             *bytes = BytesMut::new();
         }
         Answered::Here(written)
+    }
+
+    /// What the access log may tell of it. It parses the head once more, which is nothing beside the rest.
+    fn entry(&self, client: &Client, bytes: &[u8]) -> Option<Box<Entry>> {
+        self.snapshot.config.access_log.to.as_ref()?;
+        let server = &self.snapshot.config.server;
+        let limits = HeadLimits { bytes: server.max_head, headers: server.max_headers };
+        let read = http1::read(bytes, limits, |head, fields| {
+            let (query, peer) = (head.query, client.peer.address);
+            let line = Line { method: head.method, path: head.path };
+            let fields = Fields::Parsed(fields);
+            let view = HeadView { line, query, fields, peer, token: None, body: 0 };
+            Entry::of(&client.worker, &self.snapshot, view)
+        });
+        read.ok()??
     }
 
     /// The answer, and memory to write it into.
@@ -162,8 +194,10 @@ impl Direct {
     ) -> (Response<ResponseBody>, Vec<u8>) {
         let snapshot: &Snapshot = &self.snapshot;
         let route = &snapshot.routes[self.route];
+        let upstream = &snapshot.upstreams[route.upstream];
         let deadline = self.at + self.said.left;
         exchange.count_deadline(self.said);
+        exchange.stages().enter(Stage::Queue, clock::now());
         let turn = match admission::ask(
             snapshot,
             route,
@@ -174,8 +208,8 @@ impl Direct {
             deadline,
         ) {
             Ok(Turn::Now(admitted)) => Ok((admitted, self.at)),
-            Ok(Turn::Later(ticket, held)) => {
-                let turn = Box::pin(admission::wait(ticket, held)).await;
+            Ok(Turn::Later(ticket, pending)) => {
+                let turn = Box::pin(admission::wait(ticket, pending, true)).await;
                 turn.map(|admitted| (admitted, clock::now()))
             }
             Err(reason) => Err(reason),
@@ -188,11 +222,11 @@ impl Direct {
             }
         };
         exchange.admit(None, now);
-        let upstream = &snapshot.upstreams[route.upstream];
         let left = deadline.saturating_since(now);
         let head = std::mem::take(&mut self.head);
         let mut outgoing = Outgoing::plain(head, &bytes[self.body..self.end], left);
         outgoing.hurries = self.said.is_shorter;
+        outgoing.retry = route.retry;
         let sent =
             service::send(exchange, upstream, &mut outgoing, None, admitted, now, deadline).await;
         let answer = sent.unwrap_or_else(|reason| self.refusal(exchange, reason, clock::now()));

@@ -1,22 +1,27 @@
 //! To the upstream and back: choose a server, send, pass the answer on, give the connection back.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use floodgate_limiter::Timestamp;
+use floodgate_config::Stage;
+use floodgate_limiter::{TierId, Timestamp};
 use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::admission::Admitted;
+use crate::circuits::Ending;
 use crate::clock;
+use crate::exchange::Exchange;
 use crate::outbound::{Answer, BodyReader, NoAnswer, Outgoing, SendError};
-use crate::pool::{Lease, Pool};
+use crate::pool::Lease;
+use crate::probes;
 use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
+use crate::retry::{Tries, Why};
 use crate::upstream::Upstream;
 
 /// What came back.
@@ -39,7 +44,24 @@ pub(crate) struct UpstreamBody {
     held: Option<Held>,
     /// What of the request is still to be sent.
     outgoing: Option<Box<Outgoing>>,
+    /// When the last piece was given out, if the next has not been asked for yet.
+    given: Option<Timestamp>,
+    /// How long the upstream had more than the client took.
+    idle: Duration,
     due: Instant,
+    /// Whose fault it is if it breaks off.
+    fault: Break,
+}
+
+/// Why an answer broke off in the middle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    /// Its request did, before all of that was sent.
+    Client,
+    /// It did not come to its end by its deadline, which was the client's own or not.
+    Late { is_own: bool },
+    /// Its server.
+    Server,
 }
 
 /// Given back when the last byte has come, or when the body is dropped before.
@@ -53,6 +75,18 @@ struct Held {
     keeps_alive: bool,
     /// The upstream, if the deadline is the client's own: that it passes says that it takes longer, not how long.
     hurries: Option<Arc<Upstream>>,
+    status: StatusCode,
+    /// Until the head of the answer.
+    took: Duration,
+}
+
+/// Why there is no answer.
+struct Unanswered {
+    reason: Reason,
+    /// What the circuits are told, if it is not the client's doing.
+    ending: Option<Ending>,
+    /// With whom it was, if it was with anybody.
+    lease: Option<Lease>,
 }
 
 /// Why one attempt failed.
@@ -71,24 +105,29 @@ enum Failure {
 /// The reason to answer with instead: what the client did wrong, `upstream_error` or
 /// `upstream_timeout`.
 pub(crate) async fn forward(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
     fault: Option<&Fault>,
-    admitted: Admitted,
+    mut admitted: Admitted,
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Forwarded, Reason> {
     let due = clock::instant(deadline);
     let is_delayed = || fault.is_some_and(Fault::is_delayed);
-    let (mut answer, lease) =
-        match send(pool, upstream, outgoing, now, due).await {
+    let (mut answer, mut lease) =
+        match send(exchange, upstream, outgoing, admitted.tier(), now, due).await {
             Ok(answered) => answered,
-            Err(reason) => {
+            Err(unanswered) => {
+                let reason = unanswered.reason;
                 let is_late = reason == Reason::UpstreamTimeout;
                 let spoiled = fault.and_then(|fault| {
                     if is_late { fault.reason_at_deadline() } else { fault.reason() }
                 });
+                let is_own = is_late && outgoing.hurries;
+                if spoiled.is_none() && !is_delayed() && !is_own {
+                    unanswered.judge(upstream, &mut admitted, now);
+                }
                 if is_late && spoiled.is_none() && !is_delayed() {
                     let now = clock::now();
                     match outgoing.hurries {
@@ -99,25 +138,41 @@ pub(crate) async fn forward(
                 return Err(spoiled.unwrap_or(reason));
             }
         };
-    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let status = answer.head.status;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        // What nobody asked for is not an answer.
+        let ending = if outgoing.may_switch { Ending::Answered(status) } else { Ending::Broken };
+        let head = clock::now();
+        lease.judge(&mut admitted, ending, head.saturating_since(now), head);
         return Ok(Forwarded::Switched(answer, lease));
     }
     let keeps_alive = answer.keeps_alive;
     let is_measured = !is_delayed();
     let hurries = outgoing.hurries.then(|| Arc::clone(upstream));
-    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries };
+    let head = clock::now();
+    let took = if is_measured { head.saturating_since(now) } else { Duration::ZERO };
+    let mut held = Held { lease, admitted, is_measured, keeps_alive, hurries, status, took };
     if let Some(bytes) = answer.body.take_whole(&mut answer.behind) {
         // What is left then is no answer to anything.
         held.keeps_alive &= outgoing.is_sent() && answer.behind.is_empty();
-        let now = clock::now();
-        held.end(now);
+        held.end(Duration::ZERO, head);
         let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
-        return Ok(Forwarded::Whole(response, now));
+        return Ok(Forwarded::Whole(response, head));
     }
+    exchange.stages().enter(Stage::LastByte, head);
     held.lease.connection.put_back(answer.behind);
     let outgoing = (!outgoing.is_sent()).then(|| Box::new(std::mem::take(outgoing)));
     let reader = answer.body;
-    let mut body = Box::new(UpstreamBody { reader, ahead: None, held: Some(held), outgoing, due });
+    let mut body = Box::new(UpstreamBody {
+        reader,
+        ahead: None,
+        held: Some(held),
+        outgoing,
+        due,
+        given: None,
+        idle: Duration::ZERO,
+        fault: Break::Server,
+    });
     Ok(match std::future::poll_fn(|cx| Poll::Ready(body.take_if_whole(cx))).await {
         Some(bytes) => {
             let response = Response::from_parts(answer.head, ResponseBody::full(bytes));
@@ -130,54 +185,124 @@ pub(crate) async fn forward(
     })
 }
 
-/// Sends until a server has answered or nothing is left to try: another server after a refused
-/// connection, a fresh connection after a stale one, and no request twice that may have been seen.
+/// Sends until a server has answered well or no other may be asked.
 async fn send(
-    pool: &Rc<Pool>,
+    exchange: &Exchange,
     upstream: &Arc<Upstream>,
     outgoing: &mut Outgoing,
+    tier: TierId,
     now: Timestamp,
     due: Instant,
-) -> Result<(Box<Answer>, Lease), Reason> {
-    let mut lease = obtain(pool, upstream, Some(now), due).await?;
-    loop {
-        match attempt(&mut lease, outgoing, due).await {
-            Ok(answer) => return Ok((answer, lease)),
-            Err(Failure::Late) => return Err(Reason::UpstreamTimeout),
-            Err(Failure::NoAnswer(why)) if lease.reused => {
-                if !outgoing.rewind(matches!(why, NoAnswer::Silence)) {
-                    return Err(Reason::UpstreamError);
+) -> Result<(Box<Answer>, Lease), Unanswered> {
+    let mut tries = Tries::new(upstream, outgoing.retry);
+    let mut lease = obtain(exchange, &mut tries, outgoing, tier, Some(now), due).await?;
+    let mut asked = now;
+    // What there is to say if no other server has a better answer.
+    let mut poor = None;
+    let failed = loop {
+        probes::forward(upstream.number, lease.server().id, lease.reused);
+        // The one place where it is known how a server has done that another one is asked after.
+        let failed = match attempt(&mut lease, outgoing, due).await {
+            Ok(answer) => {
+                let status = answer.head.status;
+                let goes_on = outgoing.is_sent()
+                    && tries.is_poor(status)
+                    && tries.again(Why::Status, lease.server(), outgoing, clock::now());
+                if !goes_on {
+                    if let Some((poor, lease)) = poor {
+                        give_up(poor, lease);
+                    }
+                    return Ok((answer, lease));
                 }
-                lease = obtain(pool, upstream, None, due).await?;
+                lease.judge_server(Ending::Answered(status), asked);
+                poor = Some((answer, lease));
+                Unanswered::neutral(Reason::UpstreamError)
             }
-            Err(Failure::Client | Failure::NoAnswer(_)) => return Err(Reason::UpstreamError),
+            Err(Failure::Late) => {
+                return Err(Unanswered::by(Reason::UpstreamTimeout, Ending::Timeout, lease));
+            }
+            Err(Failure::Client) => return Err(Unanswered::neutral(Reason::UpstreamError)),
+            Err(Failure::NoAnswer(how)) => {
+                let is_stale = lease.reused && matches!(how, NoAnswer::Silence);
+                let why = if is_stale { Why::Stale } else { Why::Broken };
+                if !tries.again(why, lease.server(), outgoing, clock::now()) {
+                    break Unanswered::by(Reason::UpstreamError, Ending::Broken, lease);
+                }
+                // That a kept connection had been closed says nothing of its server.
+                if !is_stale {
+                    lease.judge_server(Ending::Broken, asked);
+                }
+                Unanswered::without(Reason::UpstreamError, Ending::Broken)
+            }
+        };
+        asked = clock::now();
+        outgoing.rewind(due.saturating_duration_since(Instant::now()));
+        match obtain(exchange, &mut tries, outgoing, tier, None, due).await {
+            Ok(next) => lease = next,
+            Err(late) if late.reason == Reason::UpstreamTimeout => return Err(late),
+            Err(_) => break failed,
         }
+    };
+    let Some((answer, lease)) = poor else { return Err(failed) };
+    failed.judge_server(asked);
+    // As it was when that answer came.
+    outgoing.set_sent();
+    exchange.ask(lease.server());
+    Ok((answer, lease))
+}
+
+/// An answer that nobody gets: its connection may carry the next request if all of it is here.
+fn give_up(mut answer: Box<Answer>, lease: Lease) {
+    let is_whole = answer.body.take_whole(&mut answer.behind).is_some();
+    if is_whole && answer.keeps_alive && answer.behind.is_empty() {
+        lease.give_back(clock::now());
     }
 }
 
-/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh,
-/// trying every server once.
+/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh.
 async fn obtain(
-    pool: &Rc<Pool>,
-    upstream: &Arc<Upstream>,
+    exchange: &Exchange,
+    tries: &mut Tries<'_>,
+    outgoing: &Outgoing,
+    tier: TierId,
     pooled: Option<Timestamp>,
     due: Instant,
-) -> Result<Lease, Reason> {
-    let mut tried = Vec::new();
+) -> Result<Lease, Unanswered> {
+    let upstream = tries.upstream();
+    let pool = &exchange.client().worker.pool;
+    let stages = exchange.stages();
+    let mut nobody = Unanswered::neutral(Reason::CircuitOpen);
     let mut now = pooled.unwrap_or_else(clock::now);
+    stages.enter(Stage::Connect, now);
     loop {
-        let server = upstream.choose(&tried, now).ok_or(Reason::UpstreamError)?;
+        let Some(server) = tries.server(now) else { return Err(nobody) };
+        exchange.ask(server);
+        let mut visit = upstream.visit(server, tier, now);
         if pooled.is_some()
-            && let Some(lease) = pool.take(upstream, server, now)
+            && let Some(lease) = pool.take(upstream, &mut visit, now)
         {
+            stages.skip_to(Stage::FirstByte);
             return Ok(lease);
         }
-        match Box::pin(tokio::time::timeout_at(due, pool.connect(upstream, server))).await {
-            Ok(Ok(lease)) => return Ok(lease),
-            Ok(Err(_)) => tried.push(server.id),
-            Err(_) => return Err(Reason::UpstreamTimeout),
-        }
+        let Some(visit) = visit else {
+            // Others were faster to be its probes.
+            tries.pass_over(server);
+            continue;
+        };
+        let connect = pool.connect(upstream, visit);
+        let connected = Box::pin(tokio::time::timeout_at(due, connect)).await;
         now = clock::now();
+        // Of a failure the server has been told.
+        nobody = Unanswered::without(Reason::UpstreamError, Ending::Connect);
+        match connected {
+            Ok(Ok(lease)) => {
+                stages.enter(Stage::FirstByte, now);
+                return Ok(lease);
+            }
+            Ok(Err(_)) if tries.again(Why::Connect, server, outgoing, now) => {}
+            Ok(Err(_)) => return Err(nobody),
+            Err(_) => return Err(Unanswered::without(Reason::UpstreamTimeout, Ending::Timeout)),
+        }
     }
 }
 
@@ -208,30 +333,81 @@ async fn attempt(
     .await
 }
 
+// === impl Unanswered ===
+
+impl Unanswered {
+    fn by(reason: Reason, ending: Ending, lease: Lease) -> Self {
+        Self { reason, ending: Some(ending), lease: Some(lease) }
+    }
+
+    /// With a server that has been told already, or with none.
+    const fn without(reason: Reason, ending: Ending) -> Self {
+        Self { reason, ending: Some(ending), lease: None }
+    }
+
+    /// It says nothing of anybody.
+    const fn neutral(reason: Reason) -> Self {
+        Self { reason, ending: None, lease: None }
+    }
+
+    /// Tells the circuit of the server that was asked at `asked`, where another one's answer is given.
+    fn judge_server(self, asked: Timestamp) {
+        if let (Some(ending), Some(mut lease)) = (self.ending, self.lease) {
+            lease.judge_server(ending, asked);
+        }
+    }
+
+    /// Tells the circuits what became of what was `admitted` and asked at `asked`.
+    fn judge(self, upstream: &Upstream, admitted: &mut Admitted, asked: Timestamp) {
+        let Some(ending) = self.ending else { return };
+        let now = clock::now();
+        let took = now.saturating_since(asked);
+        match (self.lease, &upstream.circuits) {
+            (Some(mut lease), _) => lease.judge(admitted, ending, took, now),
+            (None, Some(circuits)) => {
+                let (tier, call) = admitted.take_call();
+                circuits.judge(tier, call, None, (ending, took), now);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
 // === impl Held ===
 
 impl Held {
+    /// Tells the circuits how it ended. What the client made slow says nothing unless it went well.
+    fn judge(&mut self, ending: Ending, now: Timestamp) {
+        if self.is_measured || matches!(ending, Ending::Answered(_)) {
+            self.lease.judge(&mut self.admitted, ending, self.took, now);
+        }
+    }
+
     /// The upstream has done what it was asked for, or taken too long over it.
-    fn settle(self, now: Timestamp) -> Lease {
+    fn settle(self, idle: Duration, now: Timestamp) -> Lease {
         if self.is_measured {
-            self.admitted.served(now);
+            self.admitted.served_idle(idle, now);
         }
         self.lease
     }
 
     /// It is over before the last byte is here.
-    fn give_up(mut self, now: Timestamp) {
+    fn give_up(mut self, idle: Duration, now: Timestamp) {
         match self.hurries.take() {
-            None => drop(self.settle(now)),
+            None => {
+                self.judge(Ending::Timeout, now);
+                drop(self.settle(idle, now));
+            }
             Some(upstream) if self.is_measured => self.admitted.given_up(now, &upstream),
             Some(_) => {}
         }
     }
 
     /// The last byte is here: the connection may serve the next request, the permit the next waiter.
-    fn end(self, now: Timestamp) {
+    fn end(mut self, idle: Duration, now: Timestamp) {
+        self.judge(Ending::Answered(self.status), now);
         let keeps_alive = self.keeps_alive;
-        let lease = self.settle(now);
+        let lease = self.settle(idle, now);
         if keeps_alive {
             lease.give_back(now);
         }
@@ -280,14 +456,26 @@ impl UpstreamBody {
                 }
                 Poll::Ready(Err(SendError::Client)) => {
                     self.held = None;
+                    self.fault = Break::Client;
                     return Poll::Ready(Some(Err("the request broke off".into())));
                 }
             }
         }
         let polled = self.reader.poll_frame(connection, cx);
+        if polled.is_ready() {
+            // It was here already: the time since the piece before is the client's. A client that is faster than the upstream comes
+            // first, and waits.
+            let now = clock::now();
+            if let Some(given) = self.given.replace(now) {
+                self.idle += now.saturating_since(given);
+            }
+        } else {
+            self.given = None;
+        }
         if polled.is_pending() && connection.poll_deadline(cx, self.due).is_ready() {
             if let Some(held) = self.held.take() {
-                held.give_up(clock::now());
+                self.fault = Break::Late { is_own: held.hurries.is_some() };
+                held.give_up(self.idle, clock::now());
             }
             return Poll::Ready(Some(Err(Reason::UpstreamTimeout.as_str().into())));
         }
@@ -299,7 +487,9 @@ impl UpstreamBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.held = None;
+                if let Some(mut held) = self.held.take() {
+                    held.judge(Ending::Broken, clock::now());
+                }
                 Poll::Ready(Some(Err(error.into())))
             }
             None => {
@@ -335,6 +525,16 @@ impl UpstreamBody {
         }
     }
 
+    /// How long the upstream had more than the client took, as far as it is known.
+    pub(crate) const fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Why it broke off, if it did.
+    pub(crate) const fn fault(&self) -> Break {
+        self.fault
+    }
+
     /// Nothing more comes.
     pub(crate) fn is_end_stream(&self) -> bool {
         self.held.is_none() && self.ahead.is_none()
@@ -353,7 +553,7 @@ impl UpstreamBody {
     fn end(&mut self) {
         if let Some(mut held) = self.held.take() {
             held.keeps_alive &= self.outgoing.is_none();
-            held.end(clock::now());
+            held.end(self.idle, clock::now());
         }
     }
 }

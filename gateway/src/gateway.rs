@@ -10,6 +10,7 @@ use floodgate_config::Config;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
+use crate::access_log::AccessLog;
 use crate::admin::{Admin, Tokens};
 use crate::control::{Control, Start, Watch};
 use crate::grant::keys;
@@ -21,6 +22,8 @@ use crate::{accept, clock, descriptors, listener, worker};
 
 /// How often a drain looks whether everything is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// Longest time to write what is left of the access log at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A gateway that is running.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ impl Gateway {
         metrics::counter!(names::CONFIG_RELOADS, "result" => "applied").increment(1);
         let shared = Shared::new(snapshot, cores, max_connections);
         let (stop, stopped) = watch::channel(false);
+        AccessLog::begin(&shared);
         let mut threads = Vec::new();
         for (index, listener) in listeners.into_iter().enumerate() {
             let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
@@ -114,8 +118,9 @@ impl Gateway {
         &self.control
     }
 
-    /// Has the configuration file read now, changed or not.
+    /// Has the configuration file read now, changed or not, and the access log's opened anew.
     pub fn reload(&self) {
+        self.shared.access_log.reopen();
         self.watch.reload();
     }
 
@@ -153,6 +158,7 @@ impl Gateway {
                 tracing::error!("a thread had panicked");
             }
         }
+        self.shared.access_log.finish(LAST_LINES);
     }
 }
 

@@ -177,6 +177,17 @@ pub(crate) fn write_end(out: &mut Vec<u8>, left: Duration) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Says anew in the head that ends at `end` how long its answer is worth waiting for; where it ends then.
+pub(crate) fn rewrite_end(out: &mut Vec<u8>, end: usize, left: Duration) -> usize {
+    let fields = out[..end].strip_suffix(b"\r\n\r\n").unwrap_or_default();
+    let begin = fields.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut anew = Vec::new();
+    write_end(&mut anew, left);
+    let new_end = begin + anew.len();
+    out.splice(begin..end, anew);
+    new_end
+}
+
 /// Where a request comes from, as it is said of a stranger who asked for `host`, and by whose hands it goes.
 pub(crate) fn write_provenance(
     out: &mut Vec<u8>,

@@ -6,14 +6,15 @@
 //! ```text
 //! accept ─────> turnstile ─> classify ─> admission ────> forward ───────> observe
 //! accept        turnstile    decide      request_body    service          exchange
-//! worker        verdict      classify    admission       forward          metrics
+//! worker        verdict      classify    admission       forward, retry   metrics
 //! connections   refusals     fields      (limiter)       upstream, pool   explain
 //! connection    http1        journey     come_back       headers
 //! wheel         inlet, link  grant       capacity        outbound
-//! closing                    stock       respond         response_body
+//! closing                    stock       respond         response_body    stages, objective
 //!                            purchase                    tunnel
 //!                            client_address
-//!                            permits, memory, keyed, deadline
+//!                            permits, memory, keyed, deadline              machine
+//!                            circuits
 //! ```
 //!
 //! What is live is a `snapshot`, all cores share it in `shared`, [`control`] changes it, `admin` shows it, and
@@ -25,11 +26,13 @@ pub mod demo;
 pub mod gateway;
 
 mod accept;
+mod access_log;
 mod admin;
 mod admission;
 mod alone;
 mod base64url;
 mod capacity;
+mod circuits;
 mod classify;
 mod client_address;
 mod clock;
@@ -57,14 +60,18 @@ mod jwt;
 mod keyed;
 mod link;
 mod listener;
+mod machine;
 mod memory;
 mod metrics;
+mod objective;
 mod open_keys;
 mod outbound;
+mod percent;
 mod permits;
 mod places;
 mod plain;
 mod pool;
+mod probes;
 mod proxy;
 mod purchase;
 mod reason;
@@ -72,10 +79,12 @@ mod refusals;
 mod request_body;
 mod respond;
 mod response_body;
+mod retry;
 mod service;
 mod shadow;
 mod shared;
 mod snapshot;
+mod stages;
 mod stock;
 mod stripped;
 mod tenant;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::decide::Decided;
 use crate::http1::Framing;
 use crate::reason::Reason;
+use crate::stages::Before;
 use crate::tunnel::Tunnel;
 use crate::verdict::Pass;
 
@@ -20,6 +21,8 @@ pub(crate) struct Link {
     fault: Cell<Option<Reason>>,
     /// When the present request arrived.
     arrived: Cell<Timestamp>,
+    /// What was spent before that.
+    before: Cell<Before>,
     /// What the turnstile decided about it.
     decided: Cell<Option<Decided>>,
     /// The connection ends with the present answer.
@@ -74,6 +77,7 @@ impl Link {
         self.busy.set(true);
         self.fault.set(None);
         self.arrived.set(pass.at);
+        self.before.set(pass.before);
         self.decided.set(pass.decided);
         self.last.set(pass.is_last);
         self.whole.set(pass.framing == Framing::Length(0));
@@ -104,6 +108,11 @@ impl Link {
     /// When the present request arrived.
     pub(crate) fn arrived(&self) -> Timestamp {
         self.arrived.get()
+    }
+
+    /// What was spent before the present request had arrived.
+    pub(crate) fn before(&self) -> Before {
+        self.before.get()
     }
 
     /// What the turnstile has decided about the present request, if it has, in this generation.

@@ -15,6 +15,7 @@ const NO_LIMIT: u64 = 1 << 60;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     used: AtomicU64,
+    resident: AtomicU64,
     limit: AtomicU64,
 }
 
@@ -36,6 +37,11 @@ impl Memory {
         self.used.load(Relaxed)
     }
 
+    /// Bytes that are resident, pages of files among them: what other tools call RSS.
+    pub(crate) fn resident(&self) -> u64 {
+        self.resident.load(Relaxed)
+    }
+
     /// Bytes that may be in use; `None`: as many as there are.
     pub(crate) fn limit(&self) -> Option<u64> {
         Some(self.limit.load(Relaxed)).filter(|&limit| limit > 0)
@@ -51,7 +57,8 @@ impl Memory {
         let group = kernel.group_limit();
         let limit = [configured, group].into_iter().flatten().min().unwrap_or(0);
         self.limit.store(limit, Relaxed);
-        if let Some(used) = kernel.used() {
+        if let Some((resident, used)) = kernel.used() {
+            self.resident.store(resident, Relaxed);
             self.used.store(used, Relaxed);
         }
     }
@@ -65,12 +72,13 @@ impl Kernel {
         Self { process: "/proc/self".into(), groups: "/sys/fs/cgroup".into(), page: page_size() }
     }
 
-    /// Bytes of this process that are resident and of no file.
-    fn used(&self) -> Option<u64> {
+    /// Bytes of this process that are resident, and of these those of no file.
+    fn used(&self) -> Option<(u64, u64)> {
         let text = fs::read_to_string(self.process.join("statm")).ok()?;
         let mut pages = text.split_whitespace().skip(1).map(str::parse::<u64>);
         let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
-        Some(resident.saturating_sub(shared).saturating_mul(self.page))
+        let bytes = |pages: u64| pages.saturating_mul(self.page);
+        Some((bytes(resident), bytes(resident.saturating_sub(shared))))
     }
 
     /// The least limit of the group of this process and of those that it is in.
@@ -166,6 +174,7 @@ mod tests {
         assert_eq!(memory.pressure(), 0.0);
         memory.look(&kernel, None);
         assert_eq!((memory.used(), memory.limit()), (200 * 4_096, Some(1_638_400)));
+        assert_eq!(memory.resident(), 300 * 4_096);
         assert_eq!(memory.pressure(), 0.5);
         memory.look(&kernel, Some(1_024_000));
         assert_eq!(memory.pressure(), 0.8);
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn this_process_uses_some() {
-        let used = Kernel::new().used().unwrap();
-        assert!((100_000..1 << 40).contains(&used), "{used}");
+        let (resident, used) = Kernel::new().used().unwrap();
+        assert!((100_000..1 << 40).contains(&used) && used <= resident, "{used} {resident}");
     }
 }

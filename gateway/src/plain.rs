@@ -5,6 +5,7 @@ use http::header::HeaderValue;
 
 use crate::grant::cookie;
 use crate::headers::{self, Peer};
+use crate::objective::TraceId;
 use crate::stripped::Stripped;
 use crate::tenant::TenantField;
 
@@ -18,8 +19,10 @@ const MAX_FIELDS: usize = 64;
 pub(crate) struct PlainHead {
     /// Request line and fields.
     pub bytes: Vec<u8>,
-    /// The method changes nothing (RFC 9110 §9.2.1).
-    pub is_safe: bool,
+    /// The method can be repeated (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    /// The trace that it belongs to.
+    pub trace: TraceId,
 }
 
 // === impl PlainHead ===
@@ -38,9 +41,9 @@ impl PlainHead {
         let mut request = httparse::Request::new(&mut []);
         request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
         let (method, target) = request.method.zip(request.path)?;
-        let is_safe = match method {
-            "GET" => true,
-            "POST" | "PUT" | "PATCH" | "DELETE" => false,
+        let is_idempotent = match method {
+            "GET" | "PUT" | "DELETE" => true,
+            "POST" | "PATCH" => false,
             _ => return None,
         };
         if !target.starts_with('/') {
@@ -50,17 +53,20 @@ impl PlainHead {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        let mut host = None;
+        // Counted when it is certain that it is plain: who it is left to counts, too.
+        let taken_off = Stripped::default();
+        let (mut host, mut trace) = (None, TraceId::default());
         for field in request.headers {
             let begin = out.len();
             out.extend_from_slice(field.name.as_bytes());
             out[begin..].make_ascii_lowercase();
             match &out[begin..] {
                 b"host" => host = Some(field.value),
+                b"traceparent" => trace = TraceId::of(field.value),
                 b"connection" if !field.value.eq_ignore_ascii_case(b"keep-alive") => return None,
                 b"cookie" if cookie::may_have_ours(field.value) => return None,
                 b"max-forwards" | b"upgrade" | b"grpc-timeout" => return None,
-                name if !is_passed_on(name, stripped) => {
+                name if !is_passed_on(name, &taken_off) => {
                     out.truncate(begin);
                     continue;
                 }
@@ -70,8 +76,9 @@ impl PlainHead {
             out.extend_from_slice(field.value);
             out.extend_from_slice(b"\r\n");
         }
+        stripped.add(&taken_off);
         headers::write_provenance(&mut out, peer, host, via);
-        Some(Self { bytes: out, is_safe })
+        Some(Self { bytes: out, is_idempotent, trace })
     }
 }
 
@@ -153,6 +160,17 @@ mod tests {
                 let head = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
                 assert_eq!(plain(&head).unwrap(), by_table(&head));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_off_is_counted_only_if_the_head_is_plain() {
+        let stripped = Stripped::default();
+        for (end, counts) in [("upgrade: websocket\r\n", [0; 4]), ("", [1, 0, 0, 1])] {
+            let head =
+                format!("GET / HTTP/1.1\r\nhost: a\r\nx-tier: l1\r\nx-floodgate-a: b\r\n{end}\r\n");
+            let plain = PlainHead::of(head.as_bytes(), &peer(), &VIA[1], &stripped);
+            assert_eq!((plain.is_some(), stripped.counts()), (end.is_empty(), counts));
         }
     }
 

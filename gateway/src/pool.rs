@@ -13,6 +13,8 @@ use std::time::Duration;
 use floodgate_limiter::Timestamp;
 use tokio::net::TcpStream;
 
+use crate::admission::Admitted;
+use crate::circuits::Ending;
 use crate::clock;
 use crate::outbound::Connection;
 use crate::upstream::{Server, Upstream, Visit};
@@ -48,19 +50,26 @@ struct Attempt<'a> {
     upstream: &'a Upstream,
     server: &'a Server,
     began: Timestamp,
-    over: bool,
+    /// Gone when it is over.
+    visit: Option<Visit>,
 }
 
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    fn failed(&self, error: &io::Error) {
+    fn failed(&self, visit: &mut Visit, error: &io::Error) {
         // Our own lack of descriptors or ports is no fault of the server's.
         let is_ours =
             matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL));
         if is_ours {
             tracing::debug!(%error, "no connection can be made");
-        } else if self.server.refused(self.began, clock::now()) {
+            return;
+        }
+        let now = clock::now();
+        if let Some(circuits) = &self.upstream.circuits {
+            circuits.judge_server(visit, Ending::Connect, Duration::ZERO, now);
+        }
+        if self.server.refused(self.began, now) {
             let (upstream, server) = (&self.upstream.name, &self.server.address);
             tracing::warn!(upstream, %server, %error, "server refuses connections, left out for a while");
         }
@@ -71,8 +80,10 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         // A client that leaves at once says nothing of the server.
         let long = (self.upstream.connect_timeout / 2).min(LONG_CONNECT);
-        if !self.over && clock::now().saturating_since(self.began) >= long {
-            self.failed(&io::ErrorKind::TimedOut.into());
+        if let Some(mut visit) = self.visit.take()
+            && clock::now().saturating_since(self.began) >= long
+        {
+            self.failed(&mut visit, &io::ErrorKind::TimedOut.into());
         }
     }
 }
@@ -80,21 +91,22 @@ impl Drop for Attempt<'_> {
 // === impl Pool ===
 
 impl Pool {
-    /// An idle connection to `server` that is still good.
+    /// An idle connection to the server of this visit that is still good; with it the visit is gone.
     pub(crate) fn take(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
-        server: &Arc<Server>,
+        visit: &mut Option<Visit>,
         now: Timestamp,
     ) -> Option<Lease> {
+        let server = visit.as_ref()?.server().id;
         loop {
             let Idle { connection, until } =
-                self.0.borrow_mut().get_mut(server.id).and_then(Vec::pop)?;
+                self.0.borrow_mut().get_mut(server).and_then(Vec::pop)?;
             if now < until && connection.is_usable() {
                 return Some(Lease {
                     connection,
                     upstream: Arc::clone(upstream),
-                    visit: server.visit(),
+                    visit: visit.take()?,
                     pool: Rc::clone(self),
                     reused: true,
                 });
@@ -102,17 +114,17 @@ impl Pool {
         }
     }
 
-    /// A new connection to `server`, which is judged by the outcome.
+    /// A new connection to the server of `visit`, which is judged by the outcome.
     ///
     /// # Errors
     /// It could not be made within the upstream's `connect_timeout`.
     pub(crate) async fn connect(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
-        server: &Arc<Server>,
+        visit: Visit,
     ) -> io::Result<Lease> {
-        let visit = server.visit();
-        let mut attempt = Attempt { upstream, server, began: clock::now(), over: false };
+        let server = &Arc::clone(visit.server());
+        let mut attempt = Attempt { upstream, server, began: clock::now(), visit: Some(visit) };
         let connect = async {
             let stream = TcpStream::connect(server.resolve().await?).await?;
             stream.set_nodelay(true)?;
@@ -120,17 +132,20 @@ impl Pool {
         };
         let result = tokio::time::timeout(upstream.connect_timeout, connect).await;
         let result = result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        attempt.over = true;
+        let visit = attempt.visit.take();
         match result {
             Ok(connection) => {
                 if server.connected() {
                     tracing::info!(upstream = upstream.name, server = %server.address, "server takes connections again");
                 }
+                let visit = visit.ok_or(io::ErrorKind::Other)?;
                 let (upstream, pool) = (Arc::clone(upstream), Rc::clone(self));
                 Ok(Lease { connection, upstream, visit, pool, reused: false })
             }
             Err(error) => {
-                attempt.failed(&error);
+                if let Some(mut visit) = visit {
+                    attempt.failed(&mut visit, &error);
+                }
                 Err(error)
             }
         }
@@ -159,6 +174,33 @@ impl Pool {
 // === impl Lease ===
 
 impl Lease {
+    /// Whom the request is with.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        self.visit.server()
+    }
+
+    /// What was `admitted` has ended so at `now`, after it took so long until the head of its answer: tells the circuits.
+    pub(crate) fn judge(
+        &mut self,
+        admitted: &mut Admitted,
+        ending: Ending,
+        took: Duration,
+        now: Timestamp,
+    ) {
+        if let Some(circuits) = &self.upstream.circuits {
+            let (tier, call) = admitted.take_call();
+            circuits.judge(tier, call, Some(&mut self.visit), (ending, took), now);
+        }
+    }
+
+    /// So ended what was asked at `asked`, and another server is asked next: tells the circuit of this one.
+    pub(crate) fn judge_server(&mut self, ending: Ending, asked: Timestamp) {
+        if let Some(circuits) = &self.upstream.circuits {
+            let now = clock::now();
+            circuits.judge_server(&mut self.visit, ending, now.saturating_since(asked), now);
+        }
+    }
+
     /// Back into the pool at `now`: the connection stands between two requests.
     pub(crate) fn give_back(self, now: Timestamp) {
         self.pool.put(self.visit.server(), self.connection, &self.upstream, now);

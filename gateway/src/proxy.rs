@@ -7,13 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use floodgate_config::Stage;
 use floodgate_limiter::{Ticket, Timestamp};
-use http::header::EXPECT;
+use http::header::{EXPECT, HeaderName};
 use http::{Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::admission::{self, Admitted, Turn};
+use crate::access_log::Entry;
+use crate::admission::{self, Admitted, Pending, Turn};
 use crate::alone;
 use crate::classify::{HeadView, Line};
 use crate::clock;
@@ -25,8 +27,9 @@ use crate::fields::Fields;
 use crate::headers::{self, Peer};
 use crate::journey::{Given, Going, Part};
 use crate::jwt::Verified;
-use crate::keyed::{Asked, Held, Limited};
+use crate::keyed::{Asked, Limited};
 use crate::link::Link;
+use crate::objective::TraceId;
 use crate::purchase::{self, Attempt, Purchase, Receipt};
 use crate::reason::Reason;
 use crate::request_body::ReadAhead;
@@ -35,8 +38,12 @@ use crate::response_body::ResponseBody;
 use crate::service::{self, Errand, Go, finish, refuse};
 use crate::shadow::{Opinion, Shadow};
 use crate::snapshot::Snapshot;
+use crate::stages::ASKS_FOR_TIMING;
 use crate::stock::Sku;
 use crate::worker::{SnapshotRef, Worker};
+
+/// Names the trace that a request belongs to (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a connection gives to each of its requests.
 #[derive(Clone, Debug)]
@@ -136,8 +143,17 @@ impl Arrival {
             Ok(decided) => (Some(decided.route), decided.seen, decided.tenancy),
             Err(refused) => (refused.route, refused.seen, refused.tenancy),
         };
-        client.worker.count_keys(&snapshot, route, seen);
-        let exchange = Exchange::begin(client, &snapshot, route, tenancy, now);
+        client.worker.count_seen(&snapshot, route, seen);
+        let before = client.link.before();
+        let mut exchange = Exchange::begin(client, &snapshot, route, tenancy, before, now);
+        if let (Ok(_), Some(trace)) = (&decided, head.headers.get(TRACEPARENT)) {
+            exchange.set_trace(TraceId::of(trace.as_bytes()));
+        }
+        let entry = {
+            let Client { worker, peer, .. } = exchange.client();
+            Entry::of(worker, &snapshot, self::view(&head, peer.address, None, 0))
+        };
+        exchange.set_entry(entry);
         let (body, token, limited) = (Some(body), None, None);
         Self { exchange, snapshot, head, body, decided, token, limited, opinion, now }
     }
@@ -291,6 +307,7 @@ impl Arrival {
             *canary = self.snapshot.stocks.claim(sku, now)?;
             watched = Some(&*sku).filter(|_| canary.is_none());
         }
+        self.exchange.stages().enter(Stage::Queue, clock::now());
         let snapshot = &*self.snapshot;
         let route = &snapshot.routes[index];
         let share = snapshot.tenants.share(tenancy, route.upstream);
@@ -312,10 +329,10 @@ impl Arrival {
         self.limited = asked.and_then(|asked| asked.limited);
         let (admitted, now) = match turn? {
             Turn::Now(admitted) => (admitted, now),
-            Turn::Later(ticket, held) => {
+            Turn::Later(ticket, pending) => {
                 let place = share.map(|share| share.take_place()).transpose()?;
                 let _waiting = self.exchange.client().link.wait();
-                let admitted = Box::pin(wait(snapshot, ticket, held, watched)).await?;
+                let admitted = Box::pin(wait(snapshot, ticket, pending, watched)).await?;
                 drop(place);
                 (admitted, clock::now())
             }
@@ -402,6 +419,11 @@ impl Arrival {
         Ok((ahead, Some(begun), clock::now()))
     }
 
+    /// Whether its answer is to say where its time went.
+    pub(crate) fn asks_for_timing(&self) -> bool {
+        self.snapshot.trusts(self.peer()) && self.head.headers.contains_key(ASKS_FOR_TIMING)
+    }
+
     fn has_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_end_stream())
     }
@@ -426,13 +448,13 @@ impl Arrival {
 async fn wait(
     snapshot: &Snapshot,
     ticket: Ticket,
-    held: Held,
+    pending: Pending,
     watched: Option<&Sku>,
 ) -> Result<Admitted, Reason> {
-    let Some(sku) = watched else { return admission::wait(ticket, held).await };
+    let Some(sku) = watched else { return admission::wait(ticket, pending, true).await };
     tokio::select! {
         biased;
-        admitted = admission::wait(ticket, held) => admitted,
+        admitted = admission::wait(ticket, pending, true) => admitted,
         reason = snapshot.stocks.gone(sku, clock::now) => Err(reason),
     }
 }

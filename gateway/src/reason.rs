@@ -18,7 +18,9 @@ macro_rules! reasons {
 
             /// The string that stands for it everywhere.
             pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                // Looked up, not branched to: what follows would be copied for each.
+                const TEXTS: &[&str] = &[$($text,)*];
+                TEXTS[self as usize]
             }
 
             const fn code(self) -> u16 {
@@ -40,6 +42,8 @@ reasons! {
     BufferFull = 503 "buffer_full",
     /// The grant is spent: it has made as many calls as it is good for, or the origin has ended it.
     CallLimit = 429 "call_limit",
+    /// The upstream, or what this tier asks of it, fails or is slow: the circuit is open.
+    CircuitOpen = 503 "circuit_open",
     /// `max_in_flight = 0`: the operator closed the upstream.
     Closed = 503 "closed",
     /// The deadline cannot be met, or passed before the upstream was asked.
@@ -122,6 +126,12 @@ impl Reason {
                 self,
                 Self::InProgress | Self::KeyLimit | Self::ReservedOut | Self::TenantLimit
             )
+    }
+
+    /// Whether it says that the gateway or what is behind it could not serve a good request: that counts against the
+    /// availability of its tier. A key that holds all of its share has only itself to blame.
+    pub(crate) const fn is_unavailability(self) -> bool {
+        self.code() >= 502 && self.code() <= 504 && !matches!(self, Self::KeyShare)
     }
 
     /// Whether the connection ends with the answer: where the next request would begin is unknown, or

@@ -93,14 +93,26 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         match &mut this.kind {
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Full(bytes) => {
+                let bytes = bytes.take();
+                if let (Some(exchange), Some(bytes)) = (&this.exchange, &bytes) {
+                    exchange.pass(bytes.len());
+                }
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Kind::Upstream(body) => {
                 let polled = body.poll_frame(cx);
                 let ended = body.is_end_stream();
                 if let Some(exchange) = &mut this.exchange {
+                    if let Poll::Ready(Some(Ok(frame))) = &polled {
+                        exchange.pass(frame.data_ref().map_or(0, Bytes::len));
+                    }
                     match &polled {
-                        Poll::Ready(Some(Err(_))) => exchange.cut(),
-                        Poll::Ready(_) if ended => exchange.complete(clock::now()),
+                        Poll::Ready(Some(Err(_))) => exchange.cut(body.fault()),
+                        Poll::Ready(_) if ended => {
+                            exchange.set_idle(body.idle());
+                            exchange.complete(clock::now());
+                        }
                         _ => {}
                     }
                 }

@@ -22,6 +22,7 @@ use crate::request_body::{Fault, ReadAhead, RequestBody};
 use crate::respond;
 use crate::response_body::ResponseBody;
 use crate::snapshot::Snapshot;
+use crate::stages::SERVER_TIMING;
 use crate::stock::{Canary, Said, Sku};
 use crate::tunnel::Tunnel;
 use crate::upstream::Upstream;
@@ -74,6 +75,7 @@ pub(crate) fn finish(
     if response.headers().contains_key(CONNECTION) {
         client.link.set_last();
     }
+    exchange.answer(response.status());
     response.map(|body| body.keep(exchange))
 }
 
@@ -84,6 +86,8 @@ pub(crate) async fn run(
     mut case: Option<Box<Case>>,
 ) -> Response<ResponseBody> {
     let Go { route, ahead, admitted, errand, now: asked, deadline, is_own } = go;
+    // The table of its fields is used for the answer.
+    let asks_for_timing = arrival.asks_for_timing();
     let mut answer = pass(arrival, route, ahead, admitted, asked, deadline, is_own).await;
     let mut receipt = None;
     if errand.as_ref().is_some_and(|errand| errand.purchase.is_some()) {
@@ -102,6 +106,9 @@ pub(crate) async fn run(
     };
     if let Some(errand) = errand {
         errand.answered(arrival, &mut response, is_upstreams, receipt, asked);
+    }
+    if asks_for_timing && let Some(timing) = arrival.exchange.stages().server_timing(clock::now()) {
+        response.headers_mut().append(SERVER_TIMING, timing);
     }
     if let Some(case) = case {
         case.tell(worker, snapshot, Outcome::Admitted, None, response.headers_mut());
@@ -211,6 +218,7 @@ async fn pass(
         Outgoing::new(head, &hop, body)
     };
     outgoing.hurries = is_own;
+    outgoing.retry = route.retry;
     let fault = fault.as_deref();
     let sent = send(exchange, upstream, &mut outgoing, fault, admitted, now, deadline).await;
     outgoing.discard();
@@ -230,17 +238,19 @@ pub(crate) async fn send(
     now: Timestamp,
     deadline: Timestamp,
 ) -> Result<Response<ResponseBody>, Reason> {
-    let client = exchange.client();
-    let pool = &client.worker.pool;
+    upstream.retries.budget.admitted(exchange.client().worker.index);
     let may_switch = outgoing.may_switch;
-    let forwarded =
-        match forward::forward(pool, upstream, outgoing, fault, admitted, now, deadline).await {
-            Ok(Forwarded::Switched(answer, lease)) if may_switch => {
-                Tunnel::open(&client.link, upstream, *answer, lease)
-                    .map(|response| Forwarded::Whole(response, clock::now()))
-            }
-            forwarded => forwarded,
-        };
+    let forwarded = match forward::forward(
+        exchange, upstream, outgoing, fault, admitted, now, deadline,
+    )
+    .await
+    {
+        Ok(Forwarded::Switched(answer, lease)) if may_switch => {
+            Tunnel::open(&exchange.client().link, upstream, *answer, lease)
+                .map(|response| Forwarded::Whole(response, clock::now()))
+        }
+        forwarded => forwarded,
+    };
     if fault.is_some_and(Fault::is_delayed) {
         exchange.set_delayed();
     }

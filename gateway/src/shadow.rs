@@ -94,12 +94,12 @@ impl Shadow {
                 shard.admitted.increment();
                 return Opinion::Admitted(admitted, service);
             }
-            Ok(Turn::Later(ticket, held)) => {
+            Ok(Turn::Later(ticket, pending)) => {
                 let shadow = Arc::clone(this);
                 tokio::task::spawn_local(async move {
                     let route = &shadow.snapshot.routes[index];
                     let shard = route.stats.shard(core);
-                    match admission::wait(ticket, held).await {
+                    match admission::wait(ticket, pending, false).await {
                         Ok(admitted) => {
                             shard.admitted.increment();
                             hold(admitted, service).await;

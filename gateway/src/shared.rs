@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::access_log::AccessLog;
 use crate::connections::Connections;
 use crate::explain::Decisions;
+use crate::machine::Machine;
 use crate::memory::Memory;
+use crate::objective::{History, Violations};
 use crate::shadow::Shadow;
 use crate::snapshot::Snapshot;
 use crate::stripped::Stripped;
@@ -21,8 +24,16 @@ pub(crate) struct Shared {
     pub shadow: ArcSwapOption<Shadow>,
     /// The last decisions, for the operator.
     pub decisions: Decisions,
+    /// The last requests that were not served as promised, for the operator too.
+    pub violations: Violations,
+    /// What was counted in the past.
+    pub history: History,
     /// How full the memory of the process is.
     pub memory: Memory,
+    /// What the kernel tells of the process.
+    pub machine: Machine,
+    /// What became of the lines of the access log.
+    pub access_log: AccessLog,
     /// Refuse what comes, finish what is there.
     pub draining: AtomicBool,
     /// Who is connected.
@@ -51,7 +62,11 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             shadow: ArcSwapOption::empty(),
             decisions: Decisions::new(cores),
+            violations: Violations::new(cores),
+            history: History::default(),
             memory: Memory::default(),
+            machine: Machine::new(cores),
+            access_log: AccessLog::default(),
             draining: AtomicBool::new(false),
             connections: Connections::new(max_connections, client_limit),
             active: (0..cores).map(|_| Active::default()).collect(),

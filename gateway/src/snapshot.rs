@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floodgate_config::{Config, Identity, Sticky, TenantSource};
+use floodgate_config::{Config, Identity, Retry, Sticky, TenantSource};
 use floodgate_limiter::{Gcra, Rate, TierId, Timestamp};
 use http::{HeaderValue, StatusCode};
 
@@ -16,6 +16,7 @@ use crate::journey::Journey;
 use crate::jwt::Jwt;
 use crate::keyed::{Keyed, Shares};
 use crate::metrics::{RouteStats, TierStats};
+use crate::objective::Promise;
 use crate::open_keys::OpenKeys;
 use crate::purchase::{self, Purchases};
 use crate::reason::Reason;
@@ -47,6 +48,8 @@ pub(crate) struct Snapshot {
     pub shares: Vec<Option<Arc<Shares>>>,
     /// In the order of the file.
     pub journeys: Vec<Journey>,
+    /// Whether the breaker of any tier is in the shadow.
+    pub has_shadow_breakers: bool,
     /// A path may have one spelling only: something goes by it that must not be evaded by another.
     pub one_spelling: bool,
     /// How tokens are verified.
@@ -78,6 +81,8 @@ pub(crate) struct Route {
     pub name: String,
     /// Its rate.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// What is bounded per key, if something is.
     pub keyed: Option<Box<Keyed>>,
     /// Its counters.
@@ -90,6 +95,8 @@ pub(crate) struct Route {
     pub upstream: usize,
     /// Longest request body in bytes.
     pub max_body: u64,
+    /// Which of its requests are sent again.
+    pub retry: Retry,
     /// Index of its journey, and which step of that it is.
     pub journey: Option<(usize, usize)>,
     /// What its decisions are kept under.
@@ -105,8 +112,12 @@ pub(crate) struct Tier {
     pub deadline: Duration,
     /// Its rate over all routes.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Its latencies.
     pub stats: Arc<TierStats>,
+    /// What its customers are promised.
+    pub promise: Arc<Promise>,
 }
 
 // === impl Snapshot ===
@@ -131,7 +142,8 @@ impl Snapshot {
             config.tiers.iter().map(|tier| earlier(&tier.name)).collect();
         let upstreams = config.upstreams.iter().map(|meant| {
             let old = old.upstreams.get(meant.name.as_str());
-            Arc::new(Upstream::compile(meant, old.map(|old| old.as_ref()), &from, now))
+            let old = old.map(|old| old.as_ref());
+            Arc::new(Upstream::compile(meant, &config.tiers, old, &from, cores, now))
         });
         let shares: Vec<Option<Arc<Shares>>> = config
             .upstreams
@@ -147,8 +159,10 @@ impl Snapshot {
                 name: meant.name.clone(),
                 deadline: meant.deadline,
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+                rate_shadow: meant.rate_shadow,
                 stats: old
                     .map_or_else(|| Arc::new(TierStats::new(cores)), |old| Arc::clone(&old.stats)),
+                promise: Arc::new(Promise::new(&meant.name, &meant.objective)),
             }
         });
         let mut retired = old.stats;
@@ -164,11 +178,13 @@ impl Snapshot {
                 keyed: Keyed::compile(&config, meant, shares, limits, cores, now),
                 name: meant.name.clone(),
                 rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
+                rate_shadow: meant.rate_shadow,
                 stats: stats.unwrap_or_else(|| Arc::new(RouteStats::new(cores))),
                 reads_token: reads_token(&config, meant),
                 tier: meant.tier,
                 upstream: meant.upstream,
                 max_body: meant.max_body,
+                retry: meant.retry,
                 journey: meant.journey,
                 names: Arc::new(RouteNames {
                     route: meant.name.clone(),
@@ -193,6 +209,7 @@ impl Snapshot {
             generation: previous.map_or(1, |p| p.generation + 1),
             routes: routes.collect(),
             shares: shares.clone(),
+            has_shadow_breakers: config.tiers.iter().any(|tier| tier.watermarks.is_shadow()),
             one_spelling: has_one_spelling(&config),
             journeys: journeys.collect(),
             stocks: Stocks::carry(&config.latch, previous.map(|p| &p.stocks)),
@@ -226,10 +243,14 @@ impl Snapshot {
     /// when a window of its own is over.
     pub(crate) fn tick(&self, now: Timestamp) {
         for upstream in &self.upstreams {
+            if let Some(circuits) = &upstream.circuits {
+                circuits.tick(now);
+            }
             upstream.find_permits(now);
+            upstream.retries.budget.tick(now);
         }
         for journey in &self.journeys {
-            journey.tick(&self.upstreams, now);
+            journey.tick(&self.upstreams, &self.tenants, now);
         }
         self.tenants.tick(&self.upstreams, now);
     }
@@ -315,10 +336,15 @@ impl<'a> Old<'a> {
     }
 }
 
-/// Whether something is bound to paths that customers would evade: grants, limits and shares of keys.
+/// Whether something is bound to paths that one customer would evade: grants, tokens, limits and shares of keys. The rate of
+/// a route is no such thing: it is everybody's, and who spells its path otherwise comes under those of another
+/// route, of its tier and of the upstream. For that alone nobody's careless `//` is refused.
 fn has_one_spelling(config: &Config) -> bool {
+    let is_bound = |meant: &floodgate_config::Route| {
+        meant.require_token || !meant.limits.is_empty() || meant.isolate.is_some()
+    };
     config.journeys.iter().any(|meant| meant.sticky == Sticky::Grant)
-        || config.routes.iter().any(|meant| !meant.limits.is_empty() || meant.isolate.is_some())
+        || config.routes.iter().any(is_bound)
         || config.upstreams.iter().any(|meant| meant.isolate.is_some())
 }
 
@@ -326,7 +352,11 @@ fn has_one_spelling(config: &Config) -> bool {
 fn reads_token(config: &Config, route: &floodgate_config::Route) -> bool {
     let journey = route.journey.map(|(journey, _)| &config.journeys[journey]);
     let identity = journey.filter(|it| it.sticky == Sticky::Grant).map(|it| &it.identity);
+    let isolates = [&route.isolate, &config.upstreams[route.upstream].isolate];
+    let keys = isolates.into_iter().flatten().map(|isolate| &isolate.key);
+    let mut keys = keys.chain(route.limits.iter().map(|limit| &limit.key));
     route.require_token
+        || keys.any(|key| key.claims().next().is_some())
         || matches!(identity, Some(Identity::Claim(_)))
         || (!config.tenants.is_empty()
             && matches!(config.server.tenant_from, Some(TenantSource::Claim(_))))
@@ -391,9 +421,38 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_again_stays_counted_over_a_change() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let compile = |keys: &str, previous: Option<&Snapshot>| {
+            let config = config(&["a"], keys);
+            Snapshot::compile(config, OpenKeys::default(), previous, 1, at(1))
+        };
+        let keys = "retries = { budget = 0.0, min_per_second = 1 }";
+        let first = compile(keys, None);
+        let budget = &first.upstreams[0].retries.budget;
+        assert!(budget.take(at(1)) && !budget.take(at(1)));
+        let same = compile(keys, Some(&first));
+        assert!(!same.upstreams[0].retries.budget.take(at(1)));
+        let more = compile("retries = { budget = 1.0, attempts = 2 }", Some(&same));
+        let upstream = &more.upstreams[0];
+        (0..2).for_each(|_| upstream.retries.budget.admitted(0));
+        assert_eq!((upstream.attempts, upstream.retries.status(at(1)).retries), (2, 1));
+        assert!(upstream.retries.budget.take(at(1)));
+    }
+
+    #[test]
     fn paths_have_one_spelling_where_anything_goes_by_them() {
         let has = |isolate| has_one_spelling(&config(&["a"], isolate));
         assert!(!has(""));
         assert!(has("isolate = { key = \"path:sku\", share = 0.3 }"));
+        let route = |keys| {
+            let text = format!(
+                "[upstreams.a]\nservers = [\"127.0.0.1:1\"]\n[jwt]\nkeys = \"env:K\"\n[[routes]]\n{keys}\n"
+            );
+            has_one_spelling(&floodgate_config::parse("test", &text).unwrap())
+        };
+        assert!(route("require_token = true"));
+        assert!(route("limits = [{ key = \"client_ip\", rate = \"1/s\" }]"));
+        assert!(!route("rate = \"1/s\""));
     }
 }

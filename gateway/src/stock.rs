@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::classify::HeadView;
 use crate::clock;
+use crate::percent;
 use crate::reason::Reason;
 
 /// What the upstream says is left, a number.
@@ -254,16 +255,15 @@ impl Sku {
     fn read(text: &[u8], has_plus: bool) -> Option<Self> {
         let mut name = [0; MAX_NAME];
         let mut len = 0;
-        let mut rest = text;
-        while let Some((&byte, behind)) = rest.split_first() {
-            let decoded = (byte == b'%').then(|| behind.get(..2).and_then(hex)).flatten();
-            rest = if decoded.is_some() { &behind[2..] } else { behind };
-            *name.get_mut(len)? =
-                decoded.unwrap_or(if has_plus && byte == b'+' { b' ' } else { byte });
-            len += 1;
-        }
-        let digest = digest(&name[..len]);
-        (len > 0 && std::str::from_utf8(&name[..len]).is_ok()).then_some(Self { digest, len, name })
+        percent::pieces(text, has_plus, |piece| {
+            if let Some(room) = name.get_mut(len..len + piece.len()) {
+                room.copy_from_slice(piece);
+            }
+            len += piece.len();
+        });
+        let read = name.get(..len)?;
+        let digest = digest(read);
+        (len > 0 && std::str::from_utf8(read).is_ok()).then_some(Self { digest, len, name })
     }
 
     /// Stands for the name in tables; not the same in another process.
@@ -280,11 +280,6 @@ impl Sku {
 fn digest(name: &[u8]) -> u64 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
     SEED.get_or_init(RandomState::new).hash_one(name)
-}
-
-fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(digits[at]).to_digit(16);
-    Some((digit(0)? * 16 + digit(1)?) as u8)
 }
 
 const fn reason(stock: Stock) -> Reason {

@@ -28,6 +28,17 @@ impl Stripped {
         self.0[at].increment();
     }
 
+    /// What was counted elsewhere.
+    pub(crate) fn add(&self, other: &Self) {
+        for (own, other) in self.0.iter().zip(&other.0) {
+            // Not a write for nothing.
+            match other.value() {
+                0 => {}
+                count => own.add(count),
+            }
+        }
+    }
+
     /// How often, in the order of [`Stripped::FIELDS`].
     pub(crate) fn counts(&self) -> [u64; Self::FIELDS.len()] {
         std::array::from_fn(|at| self.0[at].value())

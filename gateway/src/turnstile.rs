@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use floodgate_limiter::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::reason::Reason;
@@ -64,6 +65,10 @@ pub(crate) struct Turnstile {
     has_moved: bool,
     /// No head has come yet: a new connection has to speak as fast as one that has begun to.
     is_fresh: bool,
+    /// How long the connection waited until its worker came to it, in nanoseconds.
+    accept: u64,
+    /// When the head that is `searched` began.
+    began: Timestamp,
 }
 
 /// What a connection waits for, each with a limit of its own.
@@ -82,6 +87,10 @@ enum Awaited {
 }
 
 /// How a connection leaves the turnstile.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation of each request that is let in"
+)]
 #[derive(Debug)]
 pub(crate) enum Exit {
     /// It ends, once the client has read what it was sent.
@@ -115,8 +124,8 @@ enum Came<'a> {
 enum Next {
     /// Nothing, or what has to wait until the answers are written.
     Later,
-    /// An incomplete head.
-    More,
+    /// An incomplete head, looked at then.
+    More(Timestamp),
     /// A request that goes on.
     Pass(Pass),
 }
@@ -129,8 +138,8 @@ pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 // === impl Turnstile ===
 
 impl Turnstile {
-    /// In front of the first byte of a connection of `peer`.
-    pub(crate) fn new(peer: IpAddr) -> Self {
+    /// In front of the first byte of a connection of `peer`, for which its worker took `accept` nanoseconds.
+    pub(crate) fn new(peer: IpAddr, accept: u64) -> Self {
         Self {
             peer,
             pending: BytesMut::new(),
@@ -141,6 +150,8 @@ impl Turnstile {
             awaited: None,
             has_moved: false,
             is_fresh: true,
+            accept,
+            began: Timestamp::default(),
         }
     }
 
@@ -237,11 +248,20 @@ impl Turnstile {
         let rest = came.rest(used);
         match next {
             Next::Later => self.put_back(rest),
-            Next::More => {
+            Next::More(now) => {
+                if used > 0 || self.searched == 0 {
+                    self.began = now;
+                }
                 self.searched = rest.len();
                 self.pending = rest;
             }
-            Next::Pass(pass) => {
+            Next::Pass(mut pass) => {
+                if used == 0 && self.searched > 0 {
+                    pass.before.head = pass.at.as_nanos().saturating_sub(self.began.as_nanos());
+                }
+                if self.is_fresh {
+                    pass.before.accept = self.accept;
+                }
                 self.is_fresh = false;
                 return Some(Passage { bytes: rest, pass, peer: self.peer });
             }
@@ -263,14 +283,14 @@ impl Turnstile {
         while used < bytes.len() && answers.len() < GATHER {
             let moment = moment.get_or_insert_with(|| Moment::now(worker, self.peer));
             let turned = match moment.judge(worker, &bytes[used..]) {
-                Verdict::Incomplete => return (used, Next::More),
+                Verdict::Incomplete => return (used, Next::More(moment.at())),
                 Verdict::Pass(pass) => return (used, Next::Pass(pass)),
                 Verdict::Refuse(turned) => turned,
             };
             self.is_fresh = false;
             self.awaited = None;
             self.is_last = turned.is_last;
-            moment.refuse(worker, &turned, answers);
+            moment.refuse(worker, &turned, &bytes[used..], answers);
             if turned.is_last {
                 return (bytes.len(), Next::Later);
             }
@@ -348,7 +368,8 @@ impl Turnstile {
             Awaited::Head => {
                 let turned = Turned::malformed(&self.pending, Reason::RequestTimeout);
                 scratch.answers.clear();
-                Moment::now(worker, self.peer).refuse(worker, &turned, &mut scratch.answers);
+                let moment = Moment::now(worker, self.peer);
+                moment.refuse(worker, &turned, &self.pending, &mut scratch.answers);
                 self.pending = BytesMut::new();
                 self.is_last = true;
                 self.send(socket, &scratch.answers, cx)?;

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use floodgate_config::ServerAddress;
-use floodgate_limiter::{Gcra, Limiter, Timestamp};
+use floodgate_config::{RetryOn, ServerAddress};
+use floodgate_limiter::{
+    Call, Circuit, CircuitSettings, Entered, Gcra, Limiter, TierId, Timestamp,
+};
 use http::HeaderValue;
 
 use crate::capacity::Capacity;
+use crate::circuits::{self, Circuits};
 use crate::permits::Permits;
 use crate::places::{Place, Places};
+use crate::retry::Retries;
 use crate::snapshot::carried_rate;
 
 /// How long a server is left out after its first refused connection; doubles with each in a row.
@@ -35,6 +39,8 @@ pub(crate) struct Upstream {
     pub permits: Arc<Permits>,
     /// Its ceiling over all routes.
     pub rate: Option<Arc<Gcra>>,
+    /// Whether that only counts what it would refuse.
+    pub rate_shadow: bool,
     /// Where it answers.
     pub servers: Vec<Arc<Server>>,
     /// Turns the choice among equally busy servers.
@@ -53,6 +59,14 @@ pub(crate) struct Upstream {
     pub max_upgraded: u32,
     /// How many requests it can take.
     pub capacity: Arc<Capacity>,
+    /// What is left to be sent again.
+    pub retries: Arc<Retries>,
+    /// How often one request is sent again.
+    pub attempts: u32,
+    /// After which failures.
+    pub retry_on: Vec<RetryOn>,
+    /// Whether it, or part of it, is taken for broken; nothing if nobody wants to know.
+    pub circuits: Option<Circuits>,
 }
 
 /// One server of an upstream.
@@ -69,20 +83,30 @@ pub(crate) struct Server {
     ejected_at: AtomicU64,
     /// Not chosen before this moment (nanoseconds of the limiter's clock).
     out_until: AtomicU64,
+    /// Whether it is taken for broken. Refused connections leave it out at once and softly, so that somebody else is asked; this
+    /// goes by all that became of its calls, and nothing but probes gets past it.
+    pub circuit: Arc<Circuit>,
 }
 
 /// A request that is with a server.
 #[derive(Debug)]
-pub(crate) struct Visit(Arc<Server>);
+pub(crate) struct Visit {
+    server: Arc<Server>,
+    tier: TierId,
+    /// What becomes of it counts, until it is told or the visit is over.
+    call: Option<Call>,
+}
 
 // === impl Upstream ===
 
 impl Upstream {
-    /// As `meant`, with the state that `old` has, whose tiers stood where `from` says.
+    /// As `meant`, with the state that `old` has, whose tiers stood where `from` says, for `cores` cores.
     pub(crate) fn compile(
         meant: &floodgate_config::Upstream,
+        tiers: &[floodgate_config::Tier],
         old: Option<&Self>,
         from: &[Option<usize>],
+        cores: usize,
         now: Timestamp,
     ) -> Self {
         let limits = meant.limits.clone().reserved(meant.reserved);
@@ -97,13 +121,18 @@ impl Upstream {
             old.and_then(|old| old.servers.iter().find(|server| server.address == *address))
                 .map_or_else(|| Arc::new(Server::new(address.clone())), Arc::clone)
         };
+        let servers: Vec<_> = meant.servers.iter().map(server).collect();
+        let circuits = old.and_then(|old| old.circuits.as_ref());
+        let circuits = Circuits::compile(meant, tiers, &servers, circuits, from, now);
         Self {
             name: meant.name.clone(),
             number: old.map_or_else(|| NEXT_NUMBER.fetch_add(1, Relaxed), |old| old.number),
             limiter,
             permits,
             rate: carried_rate(meant.rate, old.and_then(|old| old.rate.as_ref()), now),
-            servers: meant.servers.iter().map(server).collect(),
+            rate_shadow: meant.rate_shadow,
+            servers,
+            circuits,
             turn: AtomicUsize::new(0),
             connect_timeout: meant.connect_timeout,
             pool_size: meant.limits.max_in_flight() as usize,
@@ -115,13 +144,17 @@ impl Upstream {
                 || Arc::new(Capacity::assumed(meant.limits.max_in_flight())),
                 |old| Arc::clone(&old.capacity),
             ),
+            retries: Retries::carry(&meant.retries, old.map(|old| &old.retries), cores, now),
+            attempts: meant.retries.attempts,
+            retry_on: meant.retries.on.clone(),
         }
     }
 
     /// Finds out how many permits there are to be, where that is wanted. Often.
     pub(crate) fn find_permits(&self, now: Timestamp) {
-        // Where no server takes connections, what comes back says nothing of how many are right.
-        let frozen = self.servers.iter().all(|server| server.is_ejected(now));
+        // Where no server takes connections, or a circuit is not closed, what comes back says nothing of how many are right.
+        let frozen = self.servers.iter().all(|server| server.is_ejected(now))
+            || self.circuits.as_ref().is_some_and(Circuits::is_alarmed);
         self.permits.tick(&self.limiter, frozen, now);
     }
 
@@ -155,8 +188,8 @@ impl Upstream {
             .unwrap_or_else(|| HeaderValue::from_static("upstream"))
     }
 
-    /// The least busy server that takes connections and was not `tried`; if none takes any, the one
-    /// that is tried again soonest. `None` when all were tried.
+    /// The least busy server that takes connections, whose circuit admits and that was not `tried`; if none takes any, the one
+    /// that is tried again soonest. `None` when all were tried, or no circuit of the others admits.
     pub(crate) fn choose(&self, tried: &[usize], now: Timestamp) -> Option<&Arc<Server>> {
         if let ([only], []) = (self.servers.as_slice(), tried) {
             return Some(only);
@@ -166,10 +199,27 @@ impl Upstream {
         (0..self.servers.len())
             .map(|at| &self.servers[(at + turn) % count])
             .filter(|server| !tried.contains(&server.id))
+            .filter(|server| self.circuits.is_none() || !server.circuit.refuses(now))
             .min_by_key(|server| {
                 let out = server.is_ejected(now).then(|| server.out_until.load(Relaxed));
                 (out, server.in_flight())
             })
+    }
+
+    /// A request of `tier` goes to `server` at `now`, unless its circuit does not admit it.
+    pub(crate) fn visit(
+        &self,
+        server: &Arc<Server>,
+        tier: TierId,
+        now: Timestamp,
+    ) -> Option<Visit> {
+        let call = match self.circuits.as_ref().map(|_| server.circuit.enter(now)) {
+            None | Some(Entered::Unseen) => None,
+            Some(Entered::In(call)) => Some(call),
+            Some(Entered::Refused) => return None,
+        };
+        server.in_flight.fetch_add(1, Relaxed);
+        Some(Visit { server: Arc::clone(server), tier, call })
     }
 }
 
@@ -185,6 +235,7 @@ impl Server {
             failures: AtomicU32::new(0),
             ejected_at: AtomicU64::new(0),
             out_until: AtomicU64::new(0),
+            circuit: circuits::new(CircuitSettings::default()),
         }
     }
 
@@ -233,12 +284,6 @@ impl Server {
                 .ok_or_else(|| std::io::Error::other("the name has no address")),
         }
     }
-
-    /// Counts a request in.
-    pub(crate) fn visit(self: &Arc<Self>) -> Visit {
-        self.in_flight.fetch_add(1, Relaxed);
-        Visit(Arc::clone(self))
-    }
 }
 
 // === impl Visit ===
@@ -246,12 +291,27 @@ impl Server {
 impl Visit {
     /// Whom the request is with.
     pub(crate) fn server(&self) -> &Arc<Server> {
-        &self.0
+        &self.server
+    }
+
+    /// Of which tier it is.
+    pub(crate) const fn tier(&self) -> TierId {
+        self.tier
+    }
+
+    /// Whether it is to find out whether the server's circuit may be closed.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::is_probe)
+    }
+
+    /// What its server's circuit is to be told by, once.
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        self.call.take()
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.server.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use floodgate_limiter::Timestamp;
 
+use crate::access_log::{self, tell_refused};
 use crate::classify::{HeadView, Line};
 use crate::clock;
 use crate::closing::MAX_DISCARD;
@@ -18,6 +19,7 @@ use crate::http1::{self, Framing, Head, HeadLimits};
 use crate::reason::Reason;
 use crate::refusals::Refusal;
 use crate::shadow::Shadow;
+use crate::stages::Before;
 use crate::worker::{SnapshotRef, Worker};
 
 /// Under which rules and when bytes are looked at: once for all that came together.
@@ -51,6 +53,8 @@ pub(crate) struct Pass {
     pub is_last: bool,
     /// When it arrived.
     pub at: Timestamp,
+    /// What was spent before that.
+    pub before: Before,
     /// What was decided about it, if anything was.
     pub decided: Option<Decided>,
 }
@@ -76,6 +80,11 @@ impl Moment {
         Self { snapshot: worker.snapshot(), now: clock::now(), peer }
     }
 
+    /// When that is.
+    pub(crate) const fn at(&self) -> Timestamp {
+        self.now
+    }
+
     /// Looks at the request at the front of `bytes`; nothing is counted yet.
     pub(crate) fn judge<'a>(&self, worker: &Worker, bytes: &'a [u8]) -> Verdict<'a> {
         let server = &self.snapshot.config.server;
@@ -99,6 +108,7 @@ impl Moment {
             framing: head.framing,
             is_last: head.is_last,
             at: self.now,
+            before: Before::default(),
             decided: None,
         };
         let Framing::Length(body) = head.framing else { return Verdict::Pass(pass) };
@@ -126,14 +136,21 @@ impl Moment {
         })
     }
 
-    /// Turns a request away: counts it, and appends the answer to `answers`.
-    pub(crate) fn refuse(&self, worker: &Worker, turned: &Turned<'_>, answers: &mut Vec<u8>) {
+    /// Turns the request away that `bytes` begin with: counts it, and appends the answer to `answers`.
+    pub(crate) fn refuse(
+        &self,
+        worker: &Worker,
+        turned: &Turned<'_>,
+        bytes: &[u8],
+        answers: &mut Vec<u8>,
+    ) {
+        let begin = answers.len();
         let reason = turned.refused.reason;
         let route = turned.refused.route.map(|route| &self.snapshot.routes[route]);
         let stats = route.map_or(&self.snapshot.unmatched, |route| &route.stats);
         stats.shard(worker.index).turn_away(reason);
         worker.count_refused(&self.snapshot, turned.refused);
-        worker.count_keys(&self.snapshot, turned.refused.route, turned.refused.seen);
+        worker.count_seen(&self.snapshot, turned.refused.route, turned.refused.seen);
         if let (Some(line), Some(shadow)) = (turned.line, worker.shadow()) {
             Shadow::arrive(&shadow, worker.index, line, self.now).differ();
         }
@@ -142,6 +159,12 @@ impl Moment {
             self.write_with_decision(worker, turned, &told, answers);
         } else {
             self.write(worker, turned, &told, b"", answers);
+        }
+        if access_log::picks_refusal(worker, &self.snapshot) {
+            let total = clock::now().saturating_since(self.now).as_nanos() as u64;
+            let asked = (self.peer, bytes);
+            let answer = &answers[begin..];
+            tell_refused(worker, &self.snapshot, &turned.refused, asked, answer, total);
         }
     }
 

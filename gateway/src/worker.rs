@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwapAny, ArcSwapOption, Cache};
 use floodgate_limiter::{RefusedKeys, Sampler, Timestamp};
 
+use crate::access_log::Picker;
 use crate::clock;
 use crate::come_back::{Calendars, Told};
 use crate::date::Date;
@@ -54,6 +55,8 @@ pub(crate) struct Worker {
     pub refused_keys: RefusedKeys,
     /// Picks the requests whose keys are counted.
     pub sampler: Sampler,
+    /// Picks the requests that the access log tells of.
+    pub picker: Picker,
     /// Lines of a refusal that are not ready-made, in memory that is kept.
     pub lines: RefCell<Vec<u8>>,
     cache: RefCell<SnapshotCache>,
@@ -86,6 +89,7 @@ impl Worker {
             lines: RefCell::default(),
             refused_keys: RefusedKeys::new(),
             sampler: Sampler::new(index as u32 + 1),
+            picker: Picker::new(seed),
             date: Date::new(SystemTime::now()),
             levels: Levels::default(),
             shadow: RefCell::new(Cache::new(SharedShadow(Arc::clone(&shared)))),
@@ -179,9 +183,15 @@ impl Worker {
         snapshot.tenants.count(self.index, tenancy, route.tier, reason);
     }
 
-    /// Counts what was seen of the keys of a request of `route`.
-    pub(crate) fn count_keys(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
-        if let Some(keyed) = route.and_then(|route| snapshot.routes[route].keyed.as_deref()) {
+    /// Counts what was seen of the keys of a request of `route`, and what rules in the shadow say of it.
+    #[inline]
+    pub(crate) fn count_seen(&self, snapshot: &Snapshot, route: Option<usize>, seen: Seen) {
+        let Some(route) = route.filter(|_| !seen.is_nothing()) else { return };
+        let route = &snapshot.routes[route];
+        for rule in seen.in_shadow() {
+            route.stats.shard(self.index).would_refuse[rule.index()].increment();
+        }
+        if let Some(keyed) = &route.keyed {
             keyed.count(self.index, seen);
         }
     }

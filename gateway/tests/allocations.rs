@@ -369,6 +369,19 @@ fn a_refused_request_that_says_how_it_was_decided_upon_costs_no_allocation_eithe
 }
 
 #[test]
+fn a_refused_request_that_the_access_log_tells_of_costs_no_allocation_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("access.log");
+    let log = format!("[access_log]\nto = \"file:{}\"\nsample_refusals = 1.0", to.display());
+    alone_with(&format!("{log}\n{ROUTES}"), |gateway| {
+        cost_nothing(gateway, &REFUSED);
+        let traced = "GET /closed HTTP/1.1\r\nhost: a\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n";
+        cost_nothing(gateway, &[(traced, 1)]);
+    });
+    assert!(std::fs::metadata(to).unwrap().len() > 100_000);
+}
+
+#[test]
 fn a_served_request_costs_a_bounded_number_of_allocations() {
     alone(|gateway| {
         let wire = "GET /open HTTP/1.1\r\nhost: a\r\n\r\n";

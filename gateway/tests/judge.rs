@@ -220,5 +220,6 @@ fn journeys(gateway: &Running) -> JourneyPlan {
         bots: None,
         max_live: 1_000,
         carry: Vec::new(),
+        headers: Vec::new(),
     }
 }

@@ -212,6 +212,7 @@ impl Adaptive {
     fn learn(&mut self, measured: &Measured, seen: &Seen, now: Timestamp) {
         let was_settled = self.baseline.is_settled();
         let is_light = measured.in_flight < self.limit / 2.0;
+        let known = self.baseline.least();
         let verdict = self.baseline.observe(measured, is_light);
         let newest = if was_settled { (measured.services / SMOOTHING).min(0.5) } else { 1.0 };
         self.latency += newest * (measured.latency - self.latency);
@@ -226,6 +227,10 @@ impl Adaptive {
             self.rests = Some(Rests::Sounding);
             self.end_sounding(verdict, before, now);
             return;
+        }
+        if verdict == Some(Verdict::Upstream) && self.is_news(known) {
+            // A fall that came by itself was maybe short: the queue of before was still going. It had better be confirmed.
+            (self.sounded_at, self.sound_after) = (now, SOUNDING_EVERY[0]);
         }
         if is_light {
             // The hour before a sale: what is learnt in it need not be sounded in the first seconds.
@@ -285,7 +290,7 @@ impl Adaptive {
 
     fn end_sounding(&mut self, verdict: Option<Verdict>, before: f64, now: Timestamp) {
         self.sounded_at = now;
-        let is_news = (self.baseline.least() - before).abs() > 0.15 * before;
+        let is_news = self.is_news(before);
         let [soon, late] = SOUNDING_EVERY;
         self.sound_after = match verdict {
             Some(Verdict::Queue) => {
@@ -297,6 +302,11 @@ impl Adaptive {
             Some(Verdict::Upstream) if is_news => soon,
             Some(Verdict::Upstream) | None => (self.sound_after * 2).clamp(soon, late),
         };
+    }
+
+    /// Whether the unloaded latency is another than it was `before`.
+    fn is_news(&self, before: f64) -> bool {
+        (self.baseline.least() - before).abs() > 0.15 * before
     }
 
     fn move_to(&mut self, limit: f64, why: Why, now: Timestamp) {

@@ -14,10 +14,10 @@ use crate::gate::{Floors, Gate};
 use crate::limits::Limits;
 use crate::permit::Given;
 use crate::rejection::Rejection;
+use crate::shares::Shares;
 use crate::slab::{Entry, Slab, State};
-use crate::tier::{MAX_TIERS, Tier, TierId};
+use crate::tier::{MAX_TIERS, Marks, Tier, TierId};
 use crate::timestamp::{Timestamp, saturating_nanos};
-use crate::watermarks::Watermarks;
 use crate::word::Limit;
 
 /// What a weight of 1 moves a tier's pass on by when it is served.
@@ -51,6 +51,8 @@ pub(crate) struct Buffer {
     capacity: u32,
     /// Whether anything is guaranteed to any tier.
     has_guarantees: bool,
+    /// Whether the breaker of any tier is in the shadow.
+    has_shadows: bool,
     queue_delay_target: Duration,
     trip_spacing: Duration,
     /// Pass of the lower tier that was served last: where one that begins to wait joins.
@@ -70,6 +72,7 @@ impl Buffer {
             preferred: 0,
             capacity: 0,
             has_guarantees: false,
+            has_shadows: false,
             queue_delay_target: Duration::ZERO,
             trip_spacing: Duration::ZERO,
             pass: 0,
@@ -88,23 +91,17 @@ impl Buffer {
         self.capacity = limits.buffer();
         self.slab.reserve(self.capacity);
         self.has_guarantees = limits.has_guarantees();
+        self.has_shadows = limits.tiers().iter().any(|tier| tier.watermarks.is_shadow());
         self.queue_delay_target = limits.delay_target();
         self.trip_spacing = limits.spacing();
 
         let mut old: Vec<Option<Tier>> =
             std::mem::take(&mut self.tiers).into_iter().map(Some).collect();
-        let mut watermarks: Option<Watermarks> = None;
+        let mut higher = Marks::default();
         for (index, &tier_limits) in limits.tiers().iter().enumerate() {
-            let effective = watermarks
-                .map_or(tier_limits.watermarks, |higher| higher.lower_of(tier_limits.watermarks));
-            watermarks = Some(effective);
-            let new = Tier::new(
-                tier_limits,
-                effective,
-                limits.guarantee(index),
-                self.capacity,
-                self.pass,
-            );
+            let guarantee = limits.guarantee(index);
+            let new = Tier::new(tier_limits, higher, guarantee, self.capacity, self.pass);
+            higher = higher.and(tier_limits.watermarks);
             let earlier = from.get(index).copied().flatten();
             let carried = earlier.and_then(|earlier| old.get_mut(earlier)?.take());
             self.tiers.push(match carried {
@@ -244,7 +241,8 @@ impl Buffer {
     }
 
     /// Brings pressures, breakers and estimates up to `now`.
-    pub(crate) fn refresh(&mut self, now: Timestamp, service: Service) {
+    pub(crate) fn refresh(&mut self, now: Timestamp, service: Service, shares: &Shares) {
+        self.see_owed(shares);
         // The time that the newest has to wait for the others: with one waiter left there is no delay, however slow the
         // upstream, or shedding would empty the buffer and leave the upstream idle (as CoDel, RFC 8289, never drops the
         // last packet).
@@ -284,6 +282,9 @@ impl Buffer {
             let end = if index + 1 == self.tiers.len() { MAX_TIERS } else { index + 1 };
             if self.is_unbuffered(index) {
                 (index..end).for_each(|bit| gate.unbuffer(bit));
+            }
+            if self.has_shadows && self.would_refuse(index) {
+                (index..end).for_each(|bit| gate.would_refuse(bit));
             }
             for (rank, rejection) in self.refusals(index, service).enumerate() {
                 for bit in index..end {
@@ -376,12 +377,26 @@ impl Buffer {
         .then_some(Rejection::QueueTimeout)
     }
 
+    /// Whether the breakers would refuse the ordinary rank of tier `index` if none of them were in the shadow.
+    fn would_refuse(&self, index: usize) -> bool {
+        let tier = &self.tiers[index];
+        let at_or_above = &self.tiers[..=index];
+        let is_above_mark = at_or_above.iter().any(Tier::is_meant_to_hold)
+            || self.waiting >= tier.meant_places.max(1);
+        let is_guaranteed =
+            tier.queue.len() < tier.guarantee.places && !tier.is_pressed_from_outside();
+        let has_no_place = is_above_mark && self.newest_below(index, Rank::ORDINARY).is_none();
+        (at_or_above.iter().any(Tier::is_meant_to_shed) || has_no_place) && !is_guaranteed
+    }
+
     /// Whether tier `index` is to let a newcomer of `rank` in only in the place of another.
     fn is_blocked(&self, index: usize, rank: Rank) -> bool {
         let tier = &self.tiers[index];
         // At least 1: where there are no places, a newcomer may still find a permit.
-        let is_above_mark =
-            (tier.is_held() && !rank.is_preferred()) || self.waiting >= tier.places.max(1);
+        // What is in the shadow itself is held by who is above it: those are not to be refused before it.
+        let is_held =
+            tier.is_held() || (tier.is_shadow() && self.tiers[..index].iter().any(Tier::is_held));
+        let is_above_mark = (is_held && !rank.is_preferred()) || self.waiting >= tier.places.max(1);
         (is_above_mark && !self.is_guaranteed_a_place(index)) || self.is_full(index)
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     service_nanos: AtomicU64,
     ranked: AtomicU64,
     ranked_wait_nanos: AtomicU64,
+    /// Written where there was idleness only, so it may lie beyond the line.
+    idle_nanos: AtomicU64,
 }
 
 /// From this rank on a request counts as ranked in the [`Totals`].
@@ -56,6 +58,7 @@ impl Counters {
             service_nanos: zero(),
             ranked: zero(),
             ranked_wait_nanos: zero(),
+            idle_nanos: zero(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Counters {
             service_nanos: read(&self.service_nanos),
             ranked: read(&self.ranked),
             ranked_wait_nanos: read(&self.ranked_wait_nanos),
+            idle_nanos: read(&self.idle_nanos),
             limit: self.limit().all(),
         }
     }
@@ -113,6 +117,11 @@ impl Counters {
         }
         self.services.fetch_add(1, Ordering::Relaxed);
         self.service_nanos.fetch_add(service, Ordering::Relaxed);
+    }
+
+    /// Counts for how much of a service the upstream had nothing to do.
+    pub(crate) fn idle(&self, idle: Duration) {
+        self.idle_nanos.fetch_add(saturating_nanos(idle), Ordering::Relaxed);
     }
 
     /// Counts a permit that one of `rank` got after `wait`.

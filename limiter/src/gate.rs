@@ -1,13 +1,13 @@
 //! The gate word: what is refused right now, tier by tier, in one load.
 //!
 //! ```text
-//!  33        32       31..24      23..16   15..8        7..0
-//! +----------+--------+------------+------+-------------+-----------+
-//! | draining | closed | unbuffered | late | buffer full | watermark |
-//! +----------+--------+------------+------+-------------+-----------+
+//!  41..34   33         32       31..24       23..16 15..8         7..0
+//! +--------+----------+--------+------------+------+-------------+-----------+
+//! | shadow | draining | closed | unbuffered | late | buffer full | watermark |
+//! +--------+----------+--------+------------+------+-------------+-----------+
 //! ```
 //!
-//! One bit per tier in each mask, for its ordinary rank. A higher rank that finds its tier refused looks at a second
+//! One bit per tier in each mask, for its ordinary rank; those of the shadow refuse nobody. A higher rank that finds its tier refused looks at a second
 //! word, which has two numbers per tier: the lowest rank that there is room for, and the lowest that is let in.
 //!
 //! ```text
@@ -30,6 +30,7 @@ const LATE: u32 = 16;
 const UNBUFFERED: u32 = 24;
 const CLOSED: u64 = 1 << 32;
 const DRAINING: u64 = 1 << 33;
+const SHADOW: u32 = 34;
 /// The bits of tier 0 that refuse whether or not a permit is free.
 const REFUSED: u64 = 1 | 1 << BUFFER_FULL | 1 << LATE;
 
@@ -67,6 +68,16 @@ impl Gate {
     /// `tier` never waits: without a free permit it is refused at once.
     pub(crate) const fn unbuffer(&mut self, tier: usize) {
         self.0 |= 1 << UNBUFFERED << tier;
+    }
+
+    /// The breakers would refuse `tier` if none of them were in the shadow.
+    pub(crate) const fn would_refuse(&mut self, tier: usize) {
+        self.0 |= 1 << SHADOW << tier;
+    }
+
+    /// Whether they would.
+    pub(crate) const fn is_refused_in_shadow(self, tier: TierId) -> bool {
+        self.0 >> SHADOW >> tier.index() & 1 != 0
     }
 
     /// Why the ordinary rank of `tier` is refused, if it is.
@@ -185,6 +196,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_shadow_refuses_nobody() {
+        let mut gate = Gate::default();
+        (0..8).for_each(|tier| gate.would_refuse(tier));
+        for tier in (0..8).filter_map(TierId::new) {
+            assert_eq!(gate.rejection(tier), None);
+            assert!(gate.is_refused_in_shadow(tier) && !gate.is_unbuffered(tier));
+        }
+        assert_eq!(gate.refused(), Refused { at_all: 0, for_capacity: 0 });
+        assert!(!gate.is_shut());
     }
 
     #[test]

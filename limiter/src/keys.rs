@@ -86,13 +86,16 @@ impl Keys {
 
     /// The same keys with another rate from `now` on: who owed so many requests owes as many, at most a burst. Whoever
     /// still asks the former ones is told by the former rate, and accounted for here.
+    ///
+    /// Of many more keys than before each is moved, which takes milliseconds for each ten thousand; whoever asks meanwhile
+    /// waits for two thousand of them at most.
     #[must_use]
     pub fn changed(&self, rate: Rate, max_keys: usize, now: Timestamp) -> Self {
         let max_keys = max_keys.max(1);
-        self.table.set_max_keys(max_keys);
+        let quota = self.quota.changed(rate, now);
         Self {
-            table: Arc::clone(&self.table),
-            quota: self.quota.changed(rate, now),
+            table: self.table.with_max_keys(max_keys, &quota, quota::nanos(now)),
+            quota,
             max_keys,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
         }

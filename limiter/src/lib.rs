@@ -27,6 +27,7 @@ mod breaker;
 mod buffer;
 mod calendar;
 mod chain;
+mod circuit;
 mod class;
 mod control;
 mod counters;
@@ -50,6 +51,7 @@ mod permit;
 mod queue;
 mod rate;
 mod rejection;
+mod retries;
 mod returns;
 mod shares;
 mod slab;
@@ -68,6 +70,10 @@ pub use adaptive::{
     Seen as AdaptiveSeen, Why,
 };
 pub use calendar::Calendar;
+pub use circuit::{
+    Call, CallCounts, CallOutcome, Circuit, CircuitCause, CircuitError, CircuitSettings,
+    CircuitState, CircuitStatus, Entered, Opened, RampStatus, Transitions,
+};
 pub use class::{Class, MAX_RANKS, Rank};
 pub use entry::{Begun, Entry, EntrySettings, EntryStatus, Load};
 pub use gate::Refused;
@@ -86,6 +92,7 @@ pub use once::{Begin, Claim, Follow, Followed, MAX_FOLLOWERS, Once, OnceSettings
 pub use permit::Permit;
 pub use rate::{Rate, RateError};
 pub use rejection::Rejection;
+pub use retries::{RetryBudget, RetryLimits, RetryLimitsError, RetryStatus};
 pub use returns::{Returns, Standing};
 pub use status::{Status, TierStatus, Totals};
 pub use stock::{Seen, Stock};

@@ -101,6 +101,15 @@ impl Limiter {
         self.refusal(self.read_gate(), class.into()).map_or(Ok(()), Err)
     }
 
+    /// Whether breakers in the shadow would refuse `class` right now: one load, of the word that [`check`](Self::check) loads. Always
+    /// no where none is in the shadow; of those above the ordinary rank too, since breakers let them pass.
+    #[must_use]
+    #[inline]
+    pub fn would_refuse(&self, class: impl Into<Class>) -> bool {
+        let class = class.into();
+        !class.rank.is_preferred() && self.read_gate().is_refused_in_shadow(class.tier)
+    }
+
     /// Which tiers are refused right now, their ordinary rank. One load: all of it is of the same moment.
     #[must_use]
     pub fn refused(&self) -> Refused {
@@ -225,7 +234,7 @@ impl Limiter {
             return Decision::Reject(Rejection::Closed);
         }
         // Time alone can let a breaker reset.
-        buffer.refresh(now, service);
+        buffer.refresh(now, service, &self.shares);
         let (tier, rank) = (buffer.index_of(class.tier), class.rank);
         let displaced = loop {
             let Err(word) = self.take_free(rank) else {
@@ -348,7 +357,7 @@ impl Limiter {
     /// Brings the buffer up to `now`, and what is read without the lock up to the buffer.
     pub(crate) fn publish(&self, buffer: &mut Buffer, now: Timestamp) {
         let service = self.counters.service();
-        buffer.refresh(now, service);
+        buffer.refresh(now, service, &self.shares);
         // Relaxed: the words stand for themselves, nothing else is read on the strength of them. Written only on change:
         // a write takes the line from every core that reads it.
         let write = |word: &AtomicU64, new| {

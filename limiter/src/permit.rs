@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::limiter::Limiter;
 use crate::shares::Share;
@@ -36,6 +37,17 @@ impl Permit {
             let service = now.saturating_since(self.given.since());
             limiter.give_back(self.given.share(), Some(service), now);
         }
+    }
+
+    /// The same, where for `idle` of the time the upstream had nothing to do: whoever reads its answer did not. As long as that the permit
+    /// was not another's, so estimates of waits count it; what an upstream can serve at once is not told by it.
+    pub fn release_idle(self, idle: Duration, now: Timestamp) {
+        if let Some(limiter) = &self.limiter
+            && !idle.is_zero()
+        {
+            limiter.counters.idle(idle.min(now.saturating_since(self.given.since())));
+        }
+        self.release(now);
     }
 
     /// The same, where the time it was held says nothing of the upstream: the customer left, or nothing was asked.

@@ -41,8 +41,10 @@ pub struct TierStatus {
     /// How many of those in flight are its own; `None`: nothing is guaranteed to any tier, so nobody counts. Those that were
     /// in flight before anything was are not among them.
     pub in_flight: Option<u32>,
-    /// Whether its breaker is open, that is, sheds.
+    /// Whether its breaker is open, that is, sheds, or would if it were not in the shadow.
     pub open: bool,
+    /// Whether its breaker is in the shadow, where it refuses nobody.
+    pub shadow: bool,
     /// How often its breaker has tripped.
     pub trips: u64,
     /// Its pressure, 0..1.
@@ -63,6 +65,8 @@ pub struct Totals {
     pub ranked: u64,
     /// The sum of their waits, which are 0 for those that found a permit free.
     pub ranked_wait_nanos: u64,
+    /// How much of `service_nanos` the upstream was idle in, and waited for those who had the permits.
+    pub idle_nanos: u64,
     /// Up to how many permits are given; not a sum.
     pub limit: u32,
 }

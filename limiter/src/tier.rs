@@ -26,14 +26,18 @@ pub struct TierId(u8);
 #[derive(Debug)]
 pub(crate) struct Tier {
     pub(crate) limits: TierLimits,
-    /// Its own, or a higher tier's where that is the lower: a higher tier is never refused before a lower one.
+    /// Its own, or a higher tier's where that is the lower and not in the shadow: a higher tier is never refused before a lower one.
     pub(crate) watermarks: Watermarks,
     /// It may enter while fewer than this wait in all.
     pub(crate) places: u32,
+    /// The same if no breaker were in the shadow.
+    pub(crate) meant_places: u32,
     /// What it gets whoever else is there.
     pub(crate) guarantee: Guarantee,
     /// Where those of it that are in flight are counted, if they are.
     pub(crate) counter: u8,
+    /// How many of the permits that it is guaranteed it did not have when that was last looked at.
+    pub(crate) owed: u32,
     pub(crate) queue: Queue,
     /// Where it stands in the order of service among the lower tiers: the least is next.
     pub(crate) pass: u64,
@@ -43,6 +47,26 @@ pub(crate) struct Tier {
     pub(crate) pressure: f64,
     /// Expected wait of an ordinary newcomer.
     pub(crate) estimate: Duration,
+}
+
+/// The lowest watermarks of a tier and of those above it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    /// Of those that are not in the shadow.
+    enforced: Option<Watermarks>,
+    /// Of all.
+    meant: Option<Watermarks>,
+}
+
+impl Marks {
+    /// With those of the next tier.
+    pub(crate) fn and(self, own: Watermarks) -> Self {
+        let enforced = match own.is_shadow() {
+            true => self.enforced,
+            false => Some(own.lowered_to(self.enforced)),
+        };
+        Self { enforced, meant: Some(own.lowered_to(self.meant)) }
+    }
 }
 
 impl TierId {
@@ -60,21 +84,25 @@ impl TierId {
 }
 
 impl Tier {
-    /// One that nobody has waited in, in a buffer of `capacity`.
+    /// One that nobody has waited in, below tiers with these marks, in a buffer of `capacity`.
     pub(crate) fn new(
         limits: TierLimits,
-        watermarks: Watermarks,
+        higher: Marks,
         guarantee: Guarantee,
         capacity: u32,
         pass: u64,
     ) -> Self {
+        let Marks { enforced, meant } = higher.and(limits.watermarks);
+        let filled = |marks: Option<Watermarks>| marks.map_or(capacity, |it| places(it, capacity));
         Self {
             limits,
-            watermarks,
-            places: places(watermarks, capacity),
+            watermarks: limits.watermarks.lowered_to(higher.enforced),
+            places: filled(enforced),
+            meant_places: filled(meant),
             // Who never waits is handed nothing.
             guarantee: if limits.max_wait.is_zero() { Guarantee::NONE } else { guarantee },
             counter: u8::MAX,
+            owed: 0,
             queue: Queue::EMPTY,
             pass,
             breaker: Breaker::new(),
@@ -86,8 +114,8 @@ impl Tier {
 
     /// The same with what `earlier` has of waiters and of history.
     pub(crate) fn carry(self, earlier: Self) -> Self {
-        let Self { limits, watermarks, places, guarantee, .. } = self;
-        Self { limits, watermarks, places, guarantee, ..earlier }
+        let Self { limits, watermarks, places, meant_places, guarantee, .. } = self;
+        Self { limits, watermarks, places, meant_places, guarantee, ..earlier }
     }
 
     /// Takes over the pressure of the buffer and one from outside, as of `now`.
@@ -111,17 +139,32 @@ impl Tier {
         self.breaker.observe(counted, self.watermarks, now, trip_spacing);
     }
 
+    /// Whether its breaker refuses nobody.
+    pub(crate) const fn is_shadow(&self) -> bool {
+        self.watermarks.is_shadow()
+    }
+
     /// Whether the pressure from outside is too high for this tier.
     pub(crate) const fn is_pressed_from_outside(&self) -> bool {
         self.is_pressed_from_outside
     }
 
     pub(crate) fn is_shedding(&self) -> bool {
-        self.breaker.state() == BreakerState::Shedding
+        !self.is_shadow() && self.is_meant_to_shed()
     }
 
     /// Whether one is let in only for one that leaves.
     pub(crate) fn is_held(&self) -> bool {
+        !self.is_shadow() && self.is_meant_to_hold()
+    }
+
+    /// Whether it sheds, or would if it were not in the shadow.
+    pub(crate) fn is_meant_to_shed(&self) -> bool {
+        self.breaker.state() == BreakerState::Shedding
+    }
+
+    /// Whether it is held, or would be.
+    pub(crate) fn is_meant_to_hold(&self) -> bool {
         self.breaker.state() == BreakerState::Holding && self.pressure >= self.watermarks.high()
     }
 
@@ -132,6 +175,7 @@ impl Tier {
             guaranteed: self.guarantee.permits,
             in_flight: None,
             open: self.breaker.state() != BreakerState::Closed,
+            shadow: self.is_shadow(),
             trips: self.breaker.trips(),
             pressure: self.pressure,
             estimated_wait: self.estimate,

@@ -10,6 +10,7 @@ use std::fmt;
 pub struct Watermarks {
     high: f64,
     low: f64,
+    shadow: bool,
 }
 
 impl Watermarks {
@@ -28,7 +29,20 @@ impl Watermarks {
         if low >= high {
             return Err(WatermarksError::LowNotBelowHigh { high, low });
         }
-        Ok(Self { high, low })
+        Ok(Self { high, low, shadow: false })
+    }
+
+    /// The same, whose breaker refuses nobody if it `is_shadow`: it trips and resets, which is seen, and that is all. Not
+    /// unless told.
+    #[must_use]
+    pub const fn with_shadow(self, is_shadow: bool) -> Self {
+        Self { shadow: is_shadow, ..self }
+    }
+
+    /// Whether its breaker refuses nobody.
+    #[must_use]
+    pub const fn is_shadow(self) -> bool {
+        self.shadow
     }
 
     /// The pressure that trips the breaker.
@@ -43,9 +57,10 @@ impl Watermarks {
         self.low
     }
 
-    /// The lower of the two at each end.
-    pub(crate) fn lower_of(self, other: Self) -> Self {
-        Self { high: self.high.min(other.high), low: self.low.min(other.low) }
+    /// These, or the `higher` tier's at each end where that is lower.
+    pub(crate) fn lowered_to(self, higher: Option<Self>) -> Self {
+        let Some(higher) = higher else { return self };
+        Self { high: self.high.min(higher.high), low: self.low.min(higher.low), ..self }
     }
 }
 

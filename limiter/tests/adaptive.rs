@@ -14,7 +14,9 @@ const LAWS: [Algorithm; 4] =
     [Algorithm::Aimd, Algorithm::Gradient2, Algorithm::Vegas, Algorithm::WaterLevel];
 
 /// Runs of each kind; without optimisation each takes its time.
-const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 5 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 25 };
+/// The same, of those that take longer.
+const FEW_SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 5 };
 
 /// Upstreams that serve so many at once, with a mean service time in milliseconds.
 const UPSTREAMS: [(u32, f64); 3] = [(40, 50.0), (200, 50.0), (64, 20.0)];
@@ -37,6 +39,19 @@ impl Drop for Wrong {
     }
 }
 
+/// Median, the 99th of a hundred, and the largest.
+fn spread(values: &mut [f64]) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    let last = values.len() - 1;
+    [values[last / 2], values[last * 99 / 100], values[last]]
+}
+
+/// Seconds of several runs as the README has them.
+fn seconds(values: &mut [f64]) -> String {
+    let [median, _, most] = spread(values);
+    format!("{median:.1}, at most {most:.1} s")
+}
+
 fn settings(algorithm: Algorithm, start: u32) -> AdaptiveSettings {
     AdaptiveSettings::new(algorithm, 4, 2_000, start).unwrap()
 }
@@ -52,6 +67,7 @@ fn find(algorithm: Algorithm, (servers, millis): (u32, f64), start: u32, seed: u
 fn from_a_seed_within_twice_it_is_found_within_five_seconds_and_kept() {
     let mut wrong = Wrong::default();
     for algorithm in LAWS {
+        let (mut afters, mut offs, mut deviations, mut least) = (vec![], vec![], vec![], f64::MAX);
         for upstream @ (servers, _) in UPSTREAMS {
             for start in [servers / 2, servers, servers * 2] {
                 for seed in 1..=SEEDS {
@@ -59,27 +75,36 @@ fn from_a_seed_within_twice_it_is_found_within_five_seconds_and_kept() {
                     let (mean, deviation) = run.mean_and_deviation(10.0, 40.0);
                     let off = mean / f64::from(servers) - 1.0;
                     let served = run.served(10.0, 40.0) / run.upstream_capacity();
-                    println!(
-                        "{:<12} {servers:>4} from {start:>4}: {after:>5.1} s, {:>+5.1} % ± {:>4.1} %, serves {:>5.1} %",
-                        algorithm.as_str(),
-                        off * 100.0,
-                        deviation / mean * 100.0,
-                        served * 100.0
-                    );
-                    // Its first steps are of a fifth and of a third, and may go past the band a few times.
-                    let soon = if algorithm == Algorithm::WaterLevel { 15.0 } else { 5.0 };
-                    wrong.unless(after <= soon, || {
-                        format!("{algorithm:?} {servers} from {start}: {after} s")
+                    afters.push(after);
+                    offs.push(off * 100.0);
+                    deviations.push(deviation / mean * 100.0);
+                    least = least.min(served);
+                    // One run in a hundred takes noise for news once.
+                    wrong.unless(after <= 10.0, || {
+                        format!("{algorithm:?} {servers} from {start}, {seed}: {after} s")
                     });
                     wrong.unless(off.abs() <= 0.15, || {
-                        format!("{algorithm:?} {servers} from {start}: {off}")
+                        format!("{algorithm:?} {servers} from {start}, {seed}: {off}")
                     });
                     wrong.unless(served >= 0.9, || {
-                        format!("{algorithm:?} {servers} from {start}: serves {served}")
+                        format!("{algorithm:?} {servers} from {start}, {seed}: serves {served}")
                     });
                 }
             }
         }
+        let late = afters.iter().filter(|&&after| after > 5.0).count();
+        wrong.unless(late * 100 <= afters.len(), || format!("{algorithm:?}: {late} too late"));
+        let [median, most_of_them, most] = spread(&mut afters);
+        let [_, _, highest] = spread(&mut offs);
+        println!(
+            "{:<12} seed: {median:.1} s, 99 % {most_of_them:.1} s, at most {most:.1} s, {late} of {} over 5 s; \
+             stays at {:+.0} to {highest:+.0} %, ±{:.1}; serves {:.1} % at least",
+            algorithm.as_str(),
+            afters.len(),
+            offs[0],
+            spread(&mut deviations)[0],
+            least * 100.0
+        );
     }
 }
 
@@ -87,15 +112,19 @@ fn from_a_seed_within_twice_it_is_found_within_five_seconds_and_kept() {
 fn without_a_seed_it_is_found_within_twenty_seconds() {
     let mut wrong = Wrong::default();
     for algorithm in LAWS {
+        let mut afters = vec![];
         for upstream @ (servers, _) in UPSTREAMS {
             for start in [8, servers * 10] {
-                let (after, _) = find(algorithm, upstream, start, 7);
-                println!("{:<12} {servers:>4} from {start:>4}: {after:>5.1} s", algorithm.as_str());
-                wrong.unless(after <= 20.0, || {
-                    format!("{algorithm:?} {servers} from {start}: {after} s")
-                });
+                for seed in 7..7 + FEW_SEEDS {
+                    let (after, _) = find(algorithm, upstream, start, seed);
+                    afters.push(after);
+                    wrong.unless(after <= 20.0, || {
+                        format!("{algorithm:?} {servers} from {start}, {seed}: {after} s")
+                    });
+                }
             }
         }
+        println!("{:<12} no seed: {}", algorithm.as_str(), seconds(&mut afters));
     }
 }
 
@@ -103,28 +132,34 @@ fn without_a_seed_it_is_found_within_twenty_seconds() {
 fn an_upstream_three_times_as_slow_and_back_is_no_overload() {
     let mut wrong = Wrong::default();
     for algorithm in LAWS {
+        let (mut slows, mut backs, mut lowest) = (vec![], vec![], f64::MAX);
         for (servers, millis) in UPSTREAMS {
-            let upstream = Upstream { servers, millis };
-            let mut run = Run::new(upstream, settings(algorithm, servers), 11);
-            run.go(40.0);
-            run.set_millis(millis * 3.0);
-            run.go(80.0);
-            run.set_millis(millis);
-            run.go(120.0);
-            let slow = run.settled_after(40.0, servers.into());
-            let back = run.settled_after(80.0, servers.into());
-            let (least, _) = run.extremes(40.0, 120.0);
-            println!(
-                "{:<12} {servers:>4}: x3 {slow:>5.1} s, back {back:>5.1} s, least {least:.0}",
-                algorithm.as_str()
-            );
-            wrong.unless(slow <= 20.0 && back <= 20.0, || {
-                format!("{algorithm:?} {servers}: {slow} s, {back} s")
-            });
-            wrong.unless(least >= 0.4 * f64::from(servers), || {
-                format!("{algorithm:?} {servers}: {least}")
-            });
+            for seed in 11..11 + FEW_SEEDS {
+                let upstream = Upstream { servers, millis };
+                let mut run = Run::new(upstream, settings(algorithm, servers), seed);
+                run.go(40.0);
+                run.set_millis(millis * 3.0);
+                run.go(80.0);
+                run.set_millis(millis);
+                run.go(120.0);
+                let slow = run.settled_after(40.0, servers.into());
+                let back = run.settled_after(80.0, servers.into());
+                let least = run.extremes(40.0, 120.0).0 / f64::from(servers);
+                slows.push(slow);
+                backs.push(back);
+                lowest = lowest.min(least);
+                wrong.unless(slow <= 20.0 && back <= 20.0, || {
+                    format!("{algorithm:?} {servers}, {seed}: {slow} s, {back} s")
+                });
+                wrong.unless(least >= 0.4, || format!("{algorithm:?} {servers}, {seed}: {least}"));
+            }
         }
+        println!(
+            "{:<12} x3: {}; back: {}; never below {lowest:.2} of the best",
+            algorithm.as_str(),
+            seconds(&mut slows),
+            seconds(&mut backs)
+        );
     }
 }
 
@@ -132,17 +167,29 @@ fn an_upstream_three_times_as_slow_and_back_is_no_overload() {
 fn an_upstream_that_loses_half_its_servers_gets_half_as_many() {
     let mut wrong = Wrong::default();
     for algorithm in LAWS {
-        let mut run =
-            Run::new(Upstream { servers: 100, millis: 30.0 }, settings(algorithm, 100), 5);
-        run.go(20.0);
-        run.set_servers(50);
-        run.go(60.0);
-        let half = run.settled_after(20.0, 50.0);
-        run.set_servers(100);
-        run.go(100.0);
-        let back = run.settled_after(60.0, 100.0);
-        println!("{:<12} half {half:>5.1} s, back {back:>5.1} s", algorithm.as_str());
-        wrong.unless(half <= 20.0 && back <= 20.0, || format!("{algorithm:?}: {half} s, {back} s"));
+        let (mut halves, mut backs) = (vec![], vec![]);
+        for seed in 5..5 + FEW_SEEDS {
+            let upstream = Upstream { servers: 100, millis: 30.0 };
+            let mut run = Run::new(upstream, settings(algorithm, 100), seed);
+            run.go(20.0);
+            run.set_servers(50);
+            run.go(60.0);
+            let half = run.settled_after(20.0, 50.0);
+            run.set_servers(100);
+            run.go(100.0);
+            let back = run.settled_after(60.0, 100.0);
+            halves.push(half);
+            backs.push(back);
+            wrong.unless(half <= 20.0 && back <= 20.0, || {
+                format!("{algorithm:?}, {seed}: {half} s, {back} s")
+            });
+        }
+        println!(
+            "{:<12} half the servers: {}; back: {}",
+            algorithm.as_str(),
+            seconds(&mut halves),
+            seconds(&mut backs)
+        );
     }
 }
 

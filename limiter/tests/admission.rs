@@ -7,7 +7,9 @@ mod support;
 use std::time::Duration;
 
 use floodgate_limiter::{Decision, Limiter, Limits, Rejection, TierId, Timestamp};
-use support::{acquire, admitted, answer, at, id, patient, rejected, three_tiers, tier, waiting};
+use support::{
+    Asks, acquire, admitted, answer, at, id, patient, rejected, three_tiers, tier, waiting,
+};
 
 #[test]
 fn a_limit_of_zero_is_closed_and_a_buffer_of_zero_answers_at_once() {
@@ -398,4 +400,33 @@ fn a_deadline_is_met_up_to_the_nanosecond_and_over_at_its_own() {
         Rejection::Deadline,
         "dropped at its turn"
     );
+}
+
+#[test]
+fn a_breaker_in_the_shadow_is_seen_and_refuses_nobody() {
+    let limits = |is_shadow| {
+        let mut lower = tier(60_000, 1, 0.5, 0.2);
+        lower.watermarks = lower.watermarks.with_shadow(is_shadow);
+        Limits::new(1, 4, vec![tier(60_000, 1, 1.0, 0.8), lower]).unwrap()
+    };
+    let limiter = Limiter::new(&limits(true));
+    let _permit = admitted(&limiter, 1, at(0));
+    let mut waiters: Vec<_> = (0..2).map(|_| waiting(&limiter, 1, at(0))).collect();
+    let seen = limiter.status(at(0));
+    assert_eq!((seen.tiers[1].open, seen.tiers[1].shadow, seen.tiers[1].trips), (true, true, 1));
+    assert!(limiter.would_refuse(id(1)) && !limiter.would_refuse(id(0)));
+    assert!(!limiter.would_refuse((1, 1).class()), "breakers let the preferred pass");
+    waiters.push(waiting(&limiter, 1, at(0)));
+    // Memory that runs out is a pressure on the same breaker.
+    limiter.set_external_pressure(1.0, at(0));
+    assert_eq!(limiter.check(id(1)), Err(Rejection::Watermark), "that of the first tier is live");
+    limiter.set_external_pressure(0.9, at(0));
+    limiter.set_external_pressure(0.0, at(0));
+    waiters.push(waiting(&limiter, 1, at(0)));
+    assert_eq!(rejected(&limiter, 1, at(0)), Rejection::BufferFull, "a full buffer is no breaker");
+    limiter.apply(&limits(false), at(0));
+    drop(waiters.pop());
+    assert_eq!(rejected(&limiter, 1, at(0)), Rejection::Watermark, "live at once");
+    assert!(!limiter.would_refuse(id(1)));
+    assert_eq!(limiter.status(at(0)).tiers[1].trips, 1, "the same trip");
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use floodgate_limiter::{Digest, Keys, Rate, RefusedKeys, Seed, Timestamp};
@@ -297,4 +299,64 @@ fn threads_together_admit_no_more_than_one_would() {
     assert!(admitted.iter().all(|&count| count <= 100), "{admitted:?}");
     assert!(admitted.iter().filter(|&&count| count == 100).count() >= 40, "{admitted:?}");
     assert!(keys.status().keys <= 50);
+}
+
+/// Places for eight times as many and more: everybody moves to a larger table.
+#[test]
+fn who_owes_something_owes_it_as_well_where_there_is_room_for_many_more() {
+    let seed = Seed::new();
+    let digest = |n: u64| seed.digest(&n.to_be_bytes());
+    let few = Keys::new(rate(1, 4), 1_000);
+    // More than have a place: some are in company.
+    for n in 0..1_500 {
+        for _ in 0..=n % 4 {
+            let _taken = few.take(digest(n), at(0));
+        }
+    }
+    let before: Vec<_> = (0..1_500).map(|n| few.peek(digest(n), at(0))).collect();
+    let (status, more) = (few.status(), few.changed(rate(1, 4), 100_000, at(0)));
+    assert_eq!((more.status().keys, more.status().in_company), (status.keys, status.in_company));
+    for (n, known) in before.iter().enumerate() {
+        let digest = digest(n as u64);
+        assert_eq!(few.peek(digest, at(0)), *known, "by whoever still asks the former ones");
+        // In a larger company there may be who owes more, never less.
+        assert!(more.peek(digest, at(0)) == *known || (n >= 900 && known.is_ok()), "{n}");
+    }
+    // What is accounted for by one is by the other; whoever is new begins with what its company has used.
+    let _spent = spend(&few, digest(9_999), at(0));
+    assert!(more.take(digest(9_999), at(0)).is_err());
+    let most = more.changed(rate(1, 4), 10_000_000, at(0));
+    assert!(few.take(digest(9_999), at(0)).is_err() && most.take(digest(9_999), at(0)).is_err());
+    assert_eq!(spend(&most, digest(9_999), at(3_000)), 3);
+    assert_eq!(spend(&few, digest(9_999), at(3_000)) + spend(&more, digest(9_999), at(3_000)), 0);
+    assert_eq!(most.status().keys, status.keys + 1);
+}
+
+#[test]
+fn while_everybody_moves_nobody_gets_a_fresh_burst() {
+    const KEYS: u64 = 5_000;
+    const BURST: u32 = 8;
+    let seed = Seed::new();
+    for _ in 0..5 {
+        let keys = Keys::new(rate(1, BURST), KEYS as usize);
+        let admitted: Vec<AtomicU32> = (0..KEYS).map(|_| AtomicU32::new(0)).collect();
+        let takes = |keys: &Keys| {
+            for _ in 0..2 * BURST {
+                for n in 0..KEYS {
+                    if keys.take(seed.digest(&n.to_be_bytes()), at(0)).is_ok() {
+                        admitted[n as usize].fetch_add(1, Relaxed);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| takes(&keys));
+            scope.spawn(|| takes(&keys));
+            let more = keys.changed(rate(1, BURST), 1_000_000, at(0));
+            takes(&more);
+        });
+        for (n, count) in admitted.iter().enumerate() {
+            assert!(count.load(Relaxed) <= BURST, "{n}: {count:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use floodgate_limiter::{
-    Decision, Gcra, Limiter, Limits, MAX_RANKS, Permit, Rate, Ticket, Timestamp,
+    Decision, Gcra, Limiter, Limits, MAX_RANKS, Permit, Rate, Rejection, Ticket, Timestamp,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -215,6 +215,65 @@ proptest! {
                     }
                 });
             }
+        }
+    }
+
+    #[test]
+    fn a_shadow_refuses_nobody_and_says_who_would_be(
+        load in vec((0..3_usize, 0..40_u64, 0..3_u32), 20..200),
+        shadows in any::<[bool; 3]>(),
+    ) {
+        let limits = |shadows: [bool; 3]| {
+            let mut tiers =
+                vec![tier(60_000, 1, 0.9, 0.7), tier(60_000, 3, 0.6, 0.3), tier(60_000, 1, 0.5, 0.2)];
+            for (tier, shadow) in tiers.iter_mut().zip(shadows) {
+                tier.watermarks = tier.watermarks.with_shadow(shadow);
+            }
+            Limits::new(2, 12, tiers).unwrap()
+        };
+        let limiter = Limiter::new(&limits(shadows));
+        let mut permits: Vec<Permit> = vec![];
+        let mut tickets: Vec<Ticket> = vec![];
+        let mut now = 0;
+        for (tier, millis, releases) in load {
+            now += millis;
+            match acquire(&limiter, tier, at(now)) {
+                Decision::Admit(permit) => permits.push(permit),
+                Decision::Wait(ticket) => tickets.push(ticket),
+                Decision::Reject(_) => {}
+            }
+            for _ in 0..releases {
+                if let Some(permit) = permits.pop() {
+                    permit.release(at(now));
+                }
+            }
+            tickets.retain_mut(|ticket| match answer(ticket) {
+                None => true,
+                Some(answer) => {
+                    permits.extend(answer);
+                    false
+                }
+            });
+            let seen = limiter.status(at(now));
+            let refused = [0, 1, 2].map(|tier| limiter.check(id(tier)).err());
+            let would = [0, 1, 2].map(|tier| limiter.would_refuse(id(tier)));
+            prop_assert!(refused.map(|it| it.is_some()).is_sorted(), "{refused:?}");
+            for (index, why) in refused.iter().enumerate() {
+                prop_assert_eq!(seen.tiers[index].shadow, shadows[index]);
+                let all_in_shadow = shadows[..=index].iter().all(|it| *it);
+                prop_assert!(!all_in_shadow || *why != Some(Rejection::Watermark));
+                prop_assert!(!would[index] || shadows[..=index].iter().any(|it| *it) || why.is_some());
+            }
+            // Live at once, and the same breakers.
+            limiter.apply(&limits([false; 3]), at(now));
+            for index in 0..3 {
+                let live = limiter.check(id(index)).is_err();
+                prop_assert_eq!(live, refused[index].is_some() || would[index], "tier {}", index);
+                prop_assert!(!limiter.would_refuse(id(index)));
+            }
+            let after = limiter.status(at(now));
+            prop_assert!(after.tiers.iter().zip(&seen.tiers).all(|(a, b)| a.open == b.open));
+            limiter.apply(&limits(shadows), at(now));
         }
     }
 

@@ -197,8 +197,36 @@ fn an_estimate_goes_by_what_a_tier_is_guaranteed() {
     let _second: Vec<Ticket> = (0..3).map(|_| waiting(&limiter, 1, at(100))).collect();
     let estimates: Vec<u128> =
         [0, 1, 2].map(|tier| limiter.estimated_wait(support::id(tier)).as_millis()).into();
-    // 80 turns of 8 permits; 4 of 2; the third begins when the first is through, and shares 8 with the second.
-    assert_eq!(estimates, [1_000, 200, 987 + 25]);
+    // 80 turns of 8 permits; the next two that come back, then two turns of two; the third begins when the first is through,
+    // and shares 8 with the second.
+    assert_eq!(estimates, [1_000, 20 + 100, 987 + 25]);
+}
+
+#[test]
+fn who_is_below_its_guarantee_is_not_refused_as_late_however_short_it_waits() {
+    let tiers = vec![tier(3_600_000, 1, 1.0, 0.5), tier(50, 1, 1.0, 0.5), tier(50, 1, 1.0, 0.5)];
+    let limits = Limits::new(10, 1_000, tiers).unwrap().guaranteed(&[0.0, 0.2, 0.2]);
+    let limiter = Limiter::new(&limits);
+    admitted(&limiter, 0, at(0)).release(at(100));
+    let mut permits: Vec<Permit> = (0..10).map(|_| admitted(&limiter, 0, at(20))).collect();
+    let _first: Vec<Ticket> = (0..79).map(|_| waiting(&limiter, 0, at(100))).collect();
+    // Of two permits a turn takes 50 ms, but the next of ten comes back in 10 ms, and that is its own.
+    let mut tickets: Vec<(usize, Ticket)> =
+        [1, 2, 1].map(|tier| (tier, waiting(&limiter, tier, at(100)))).into();
+    let estimate = |tier: usize| limiter.estimated_wait(support::id(tier)).as_millis();
+    // Two to those before it, one of its own that waits, and it.
+    assert_eq!(estimate(2), 40);
+    for tier in [1, 1, 2] {
+        permits.pop().unwrap().release(at(120));
+        let (served, permit) = served(&mut tickets).unwrap();
+        assert_eq!(served, tier);
+        // It stays.
+        permits.insert(0, permit);
+    }
+    // The second has all it is guaranteed: half a service for each turn, which is too long.
+    assert_eq!(estimate(1), 50);
+    assert_eq!(rejected(&limiter, 1, at(120)), Rejection::QueueTimeout);
+    drop(waiting(&limiter, 2, at(120)));
 }
 
 /// Some seconds of arrivals, in steps of a millisecond: each tier either floods or is silent.

@@ -8,6 +8,11 @@ built=${CARGO_TARGET_DIR:-$root/target}
 # Programs that are built already may be named instead.
 FLOODGATE=${FLOODGATE:-}
 LOADTEST=${LOADTEST:-}
+# The gateway's configuration; how both are started, to be pinned to cores of their own; what the gateway has.
+config=sale
+on_gateway=
+on_load=
+has=grants,latch,once
 # Folder of the report.
 report=$built/loadtest/$name
 factors=
@@ -103,8 +108,8 @@ find_origin() {
 start_gateway() {
     sed -e 's/^listen .*/listen = "127.0.0.1:0"/' -e 's/^admin .*/admin = "127.0.0.1:0"/' \
         -e "s/^servers .*/servers = [\"$origin\"]/" \
-        "$root/loadtest/scenarios/gateway/sale.toml" >"$work/sale.toml"
-    "$FLOODGATE" run --config "$work/sale.toml" --print-addresses >"$work/gateway" 2>"$work/log" &
+        "$root/loadtest/scenarios/gateway/$config.toml" >"$work/$config.toml"
+    $on_gateway "$FLOODGATE" run --config "$work/$config.toml" --print-addresses >"$work/gateway" 2>"$work/log" &
     gateway=$!
     pids="$pids $gateway"
     target=$(wait_for "$work/gateway" 's/^listening \([^ ]*\) admin .*/\1/p')
@@ -120,7 +125,7 @@ run_scenario() {
     fi
     find_origin
     start_gateway
-    judge run "$1" --target "$target" --origin "$origin" --admin "$admin" --has grants,latch,once \
+    judge run "$1" --target "$target" --origin "$origin" --admin "$admin" --has "$has" \
         --gateway-pid "$gateway" --name floodgate --report "$report" ${honour:+--honour "$honour"}
 }
 
@@ -128,7 +133,7 @@ run_scenario() {
 # while it waits.
 judge() {
     others=$pids
-    "$LOADTEST" "$@" &
+    $on_load "$LOADTEST" "$@" &
     pids="$others $!"
     code=0
     wait "$!" || code=$?

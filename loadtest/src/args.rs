@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     /// Share of customers, 0 to 1, who come back when Retry-After says so, instead of the scenario's.
     #[arg(long)]
     pub(crate) honour: Option<f64>,
-    /// What the target can do, so that what needs it is judged: durable, grants, latch, once.
+    /// What the target can do, so that what needs it is judged: durable, grants, latch, once, tenants.
     #[arg(long, value_delimiter = ',')]
     pub(crate) has: Vec<Need>,
     /// Where the origin listens instead of the scenario's address; port 0 lets the system choose.
@@ -111,6 +111,9 @@ pub(crate) struct ReportArgs {
 pub(crate) struct FloorArgs {
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// Threads that refuse, each with a listener of its own, up to 64.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
 }
 
 #[derive(Debug, Parser)]

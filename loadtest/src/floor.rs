@@ -1,6 +1,6 @@
 //! The floor: the least that refusing over HTTP/1.1 can cost on this machine.
 //!
-//! One thread, level-triggered epoll, [`httparse`], and one canned answer. There is no limit, no
+//! A thread for each listener, level-triggered epoll, [`httparse`], and one canned answer. There is no limit, no
 //! tier, no metric, no time-out: whatever a gateway costs above this is the price of being one.
 //!
 //! ```text
@@ -74,9 +74,25 @@ struct Broken;
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    open(addr, false)
+}
+
+/// `count` of them on one address, among which the kernel divides the connections.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn listen_shared(addr: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let first = open(addr, true)?;
+    let addr = first.local_addr()?;
+    let others = (1..count).map(|_| open(addr, true));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+fn open(addr: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let domain = socket2::Domain::for_address(addr);
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -277,6 +293,14 @@ mod tests {
         let length = head.parse(ANSWER).unwrap().unwrap();
         let announced = head.headers.iter().find(|header| header.name == "content-length").unwrap();
         assert_eq!(announced.value, (ANSWER.len() - length).to_string().as_bytes());
+    }
+
+    #[test]
+    fn several_listeners_have_the_port_that_the_system_chose() {
+        let listeners = listen_shared(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 3).unwrap();
+        let ports: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
+        assert_eq!(ports, [ports[0]; 3]);
+        assert_ne!(ports[0], 0);
     }
 
     #[test]

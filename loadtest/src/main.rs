@@ -39,9 +39,18 @@ fn main() -> ExitCode {
 /// Refuses until the process is killed.
 fn run_floor(args: &FloorArgs) -> Result<ExitCode, String> {
     let unusable = |error| format!("the floor cannot run on {} ({error})", args.listen);
-    let listener = floor::listen(args.listen).map_err(unusable)?;
-    println!("floor listens on {}", listener.local_addr().map_err(unusable)?);
-    floor::serve(listener, &AtomicBool::new(false)).map_err(unusable)?;
+    let mut listeners =
+        floor::listen_shared(args.listen, args.workers.into()).map_err(unusable)?.into_iter();
+    let Some(first) = listeners.next() else { return Ok(ExitCode::SUCCESS) };
+    println!("floor listens on {}", first.local_addr().map_err(unusable)?);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for listener in listeners {
+            scope.spawn(|| floor::serve(listener, &stop));
+        }
+        floor::serve(first, &stop)
+    })
+    .map_err(unusable)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -292,6 +292,9 @@ impl Flood {
     fn plan(&self, target: SocketAddr, seed: u64, duration: Duration) -> Plan {
         let body = vec![b'x'; self.body_bytes];
         let template = Template::new(&self.name, &self.method, &self.path).body(body);
+        let with =
+            |template: Template, (name, value): &(String, String)| template.header(name, value);
+        let template = self.headers.iter().fold(template, with);
         let phase = Phase::new(&self.name, duration, self.rate_per_s, [1]);
         let phase = phase.curve(self.curve.clone());
         let phase = if self.poisson { phase.poisson() } else { phase };

@@ -129,6 +129,8 @@ pub struct Flood {
     pub curve: Curve,
     /// Random arrivals instead of evenly spaced ones.
     pub poisson: bool,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
     /// Bytes of the body.
     pub body_bytes: usize,
     /// Patience for an answer.

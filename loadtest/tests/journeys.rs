@@ -62,6 +62,7 @@ fn plan(origin: &OriginHandle, rate_per_s: f64) -> JourneyPlan {
         bots: None,
         max_live: 10_000,
         carry: Vec::new(),
+        headers: Vec::new(),
     }
 }
 

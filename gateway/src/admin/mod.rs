@@ -2,10 +2,13 @@
 //! not silence it, and with few connections, so that it does not disturb the storm.
 
 mod answer;
+mod circuits;
 mod config;
 mod explain;
 mod keys;
 mod latch;
+mod machine;
+mod objectives;
 mod query;
 mod shadow;
 mod status;
@@ -15,7 +18,7 @@ mod token;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -30,9 +33,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::allocator;
 use crate::control::{Control, Watch};
+use crate::machine::Look;
 use crate::memory::Kernel;
 use crate::shared::Shared;
-use crate::{clock, metrics};
+use crate::{clock, metrics, objective};
 
 use answer::{Answer, problem};
 use config::Asker;
@@ -52,7 +56,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the memory of the process is looked at: a few reads of the kernel's files, which a thread that serves
 /// customers had better not wait for.
 const MEMORY_LOOK: Duration = Duration::from_millis(100);
-/// How often the exporter's histograms are emptied, lest they keep every sample.
+/// How often the exporter's histograms are emptied, lest they keep every sample, and the machine is looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
 
 /// What the admin listener knows.
@@ -99,12 +103,20 @@ impl Admin {
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut memory_look = tokio::time::interval(MEMORY_LOOK);
         memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut history = tokio::time::interval(objective::STEP);
+        history.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kernel = Kernel::new();
+        let mut look = Look::new();
         loop {
             tokio::select! {
                 _ = upkeep.tick() => {
                     self.prometheus.run_upkeep();
                     allocator::give_back();
+                    look.look(&self.shared.machine, Instant::now());
+                }
+                _ = history.tick() => {
+                    let snapshot = self.shared.snapshot.load_full();
+                    self.shared.history.record(&snapshot, clock::now());
                 }
                 _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
@@ -203,7 +215,7 @@ impl Admin {
                 _ => &["confirm_within", "mode", "persist"],
             },
             "/api/config/rollback" => &["to"],
-            "/api/latch" | "/api/keys/top" => &["limit"],
+            "/api/latch" | "/api/keys/top" | "/api/violations" => &["limit"],
             _ if path.starts_with(latch::ONE) && method == Method::PUT => &["state"],
             _ => &[],
         };
@@ -221,6 +233,7 @@ impl Admin {
         match (path, method.as_str()) {
             ("/metrics", "GET") => self.metrics(),
             ("/api/status", "GET") => Answer::json(status::status(&self.shared, clock::now())),
+            ("/api/circuits", "GET") => Answer::json(circuits::show(&self.shared, clock::now())),
             ("/api/config", "GET") => config::show(control),
             ("/api/config", "PUT") => match query.get("mode") {
                 None | Some("live") => config::put(control, watch, query, asker, body),
@@ -233,6 +246,8 @@ impl Admin {
             ("/api/config/rollback", "POST") => config::roll_back(control, watch, query, asker),
             ("/api/config/confirm", "POST") => config::confirm(control, asker),
             ("/api/keys/top", "GET") => keys::top(&self.shared, query, clock::now()),
+            ("/api/latency", "GET") => objectives::latency(&self.shared, clock::now()),
+            ("/api/violations", "GET") => objectives::violations(&self.shared, query, clock::now()),
             ("/api/latch", "GET") => latch::list(&self.shared, query, clock::now()),
             ("/api/shadow", "GET") => shadow::show(&self.shared),
             ("/api/shadow", "DELETE") => shadow::end(control, asker),
@@ -241,7 +256,14 @@ impl Admin {
                 explain::show(&self.shared, &path[EXPLAIN.len()..])
             }
             (
-                "/metrics" | "/api/status" | "/api/config/history" | "/api/keys/top" | "/api/latch",
+                "/metrics"
+                | "/api/status"
+                | "/api/circuits"
+                | "/api/config/history"
+                | "/api/keys/top"
+                | "/api/latch"
+                | "/api/latency"
+                | "/api/violations",
                 _,
             ) => Answer::method_not_allowed("GET"),
             ("/api/config", _) => Answer::method_not_allowed("GET, PUT"),
@@ -253,8 +275,8 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/config, /api/config/history, /api/keys/top, /api/latch, \
-                 /api/shadow or /api/explain/{id}",
+                "try /metrics, /healthz, /readyz, /api/status, /api/circuits, /api/config, /api/config/history, /api/keys/top, \
+                 /api/latch, /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
             ),
         }
     }

@@ -1,11 +1,13 @@
 //! `/api/status`: the live numbers as JSON.
 
-use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
+use floodgate_limiter::{AdaptiveStatus, CircuitState, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{keys, latch, tenants};
+use super::{keys, latch, machine, objectives, tenants};
+use crate::circuits::{self, Circuits};
 use crate::grant::token::Invalid;
 use crate::journey::JourneyStatus;
+use crate::retry::{Retries, Why};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -35,7 +37,11 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "limit": shared.memory.limit(),
             "pressure": shared.memory.pressure(),
         },
+        "process": machine::process(shared),
+        "workers": machine::workers(&shared.machine),
+        "access_log": machine::access_log(shared),
         "upstreams": upstreams,
+        "objectives": objectives::status(shared, &snapshot, now),
         "journeys": journeys,
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),
@@ -61,7 +67,8 @@ fn one_journey(seen: &JourneyStatus) -> Value {
     json!({
         "sticky": seen.sticky,
         "keys": seen.keys.as_ref().map(|(source, number)| {
-            json!({ "source": source.to_string(), "number": number })
+            let problem = &seen.keys_problem;
+            json!({ "source": source.to_string(), "number": number, "problem": problem })
         }),
         "rate": entry.rate,
         "capacity": entry.capacity,
@@ -96,19 +103,46 @@ fn adaptive(found: &AdaptiveStatus, now: Timestamp) -> Value {
     })
 }
 
+/// What was sent again, and what the budget has left: of the last ten seconds.
+fn retries(retries: &Retries, now: Timestamp) -> Value {
+    let budget = retries.status(now);
+    let made: Map<_, _> = Why::NAMES
+        .iter()
+        .zip(retries.made())
+        .map(|(why, count)| ((*why).to_owned(), count.into()))
+        .collect();
+    json!({
+        "made": made,
+        "refused": retries.refused(),
+        "admitted_lately": budget.admitted,
+        "made_lately": budget.retries,
+        "left": budget.left,
+    })
+}
+
+/// A circuit that is only a shadow admits everything: it is closed here.
+fn shown(circuit: Option<CircuitState>) -> &'static str {
+    circuit.map_or("off", CircuitState::as_str)
+}
+
 fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Value {
     let status = upstream.limiter.status(now);
     let tiers: Map<_, _> = status
         .tiers
         .iter()
         .zip(&snapshot.tiers)
-        .map(|(row, tier)| {
+        .enumerate()
+        .map(|(index, (row, tier))| {
+            let circuits = upstream.circuits.as_ref();
+            let circuit = circuits.and_then(|circuits| circuits.state_of_tier(index));
             let state = if row.open { "open" } else { "closed" };
             let row = json!({
                 "queued": row.waiting,
                 "in_flight": row.in_flight,
                 "guaranteed": row.guaranteed,
                 "breaker": state,
+                "breaker_shadow": row.shadow,
+                "circuit": shown(circuit),
                 "trips": row.trips,
                 "pressure": row.pressure,
                 "estimated_wait_ms": row.estimated_wait.as_secs_f64() * 1e3,
@@ -124,6 +158,7 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
                 "address": server.address.to_string(),
                 "in_flight": server.in_flight(),
                 "ejected": server.is_ejected(now),
+                "circuit": shown(upstream.circuits.is_some().then(|| circuits::effective(&server.circuit))),
             })
         })
         .collect();
@@ -137,8 +172,8 @@ fn one_upstream(snapshot: &Snapshot, upstream: &Upstream, now: Timestamp) -> Val
         "queue_delay_ms": status.queue_delay.as_secs_f64() * 1e3,
         "mean_service_ms": status.mean_service.as_secs_f64() * 1e3,
         "upgraded": upstream.upgraded.taken(),
-        // Failing upstreams are not yet told from slow ones.
-        "circuit": "closed",
+        "retries": retries(&upstream.retries, now),
+        "circuit": shown(upstream.circuits.as_ref().map(Circuits::state)),
         "tiers": tiers,
         "servers": servers,
     })

@@ -18,6 +18,7 @@ pub(super) fn tokens(jwt: &Jwt) -> Value {
         "keys": {
             "source": keyring.source().to_string(),
             "algorithms": keys.algorithms().map(|it| it.as_str()).collect::<Vec<_>>(),
+            "problem": keyring.problem(),
         },
         "good": sums.good,
         "bad": bad,

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use floodgate_config::{Config, Problems};
 
+use crate::access_log::AccessLog;
 use crate::clock;
 use crate::descriptors;
 use crate::grant::keyring::Reload;
@@ -341,6 +342,7 @@ impl Control {
             .unwrap_or_else(|_| self.shared.connections.limit());
         self.shared.connections.set_limits(connections, config.server.max_connections_per_client);
         self.shared.snapshot.store(Arc::new(snapshot));
+        AccessLog::begin(&self.shared);
         generation
     }
 

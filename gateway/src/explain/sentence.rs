@@ -35,6 +35,10 @@ pub(crate) const fn advice(reason: Reason) -> Advice {
             "The grant is spent: it has made all its calls, or the upstream has ended it.",
             "Raise `calls` of the journey if an honest checkout needs more, with its retries.",
         ),
+        Reason::CircuitOpen => (
+            "So many requests of its tier, or to every server, had failed or were slow that nothing but a few probes was asked for a while.",
+            "See to the `servers` of the upstream first; if what opened it is no failure, see `failures`, `failure_rate` and `slow_after` of its `circuit`, or try it with `shadow`.",
+        ),
         Reason::Closed => (
             "The upstream is closed by the configuration.",
             "Set `max_in_flight` of the upstream to more than 0 to open it.",

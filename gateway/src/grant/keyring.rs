@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -66,6 +67,8 @@ pub(crate) enum Reload {
 pub(crate) struct Keyring<K = Keys> {
     source: KeySource,
     live: ArcSwap<K>,
+    /// Of the live keys; no two of a process are the same.
+    version: AtomicU64,
     /// The problem that was told last, while it lasts.
     told: Mutex<Option<String>>,
 }
@@ -138,7 +141,8 @@ impl<K: KeyText> Keyring<K> {
     pub(crate) fn open(source: KeySource) -> Result<(Self, Option<String>), String> {
         let Loaded { keys, warning } = Loaded::<K>::from_source(&source)?;
         let live = ArcSwap::from_pointee(keys);
-        Ok((Self { source, live, told: Mutex::default() }, warning))
+        let version = AtomicU64::new(next_version());
+        Ok((Self { source, live, version, told: Mutex::default() }, warning))
     }
 
     /// Where they came from.
@@ -146,9 +150,20 @@ impl<K: KeyText> Keyring<K> {
         &self.source
     }
 
+    /// What is wrong with them where they stand, if anything is, so that others are live: one sentence.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The live ones.
     pub(crate) fn keys(&self) -> Guard<Arc<K>> {
         self.live.load()
+    }
+
+    /// Tells the live ones from any others by one load, where [`keys`](Self::keys) takes two exchanges. Whoever asks
+    /// for this first and then for the keys has those, or newer ones.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Reads them again; cheap enough to be asked once a second. A drawn key stays, and so do the live
@@ -168,6 +183,7 @@ impl<K: KeyText> Keyring<K> {
                     return Ok(Reload::Same);
                 }
                 self.live.store(Arc::new(keys));
+                self.version.store(next_version(), Ordering::Release);
                 Ok(Reload::Changed { warning })
             }
             Err(problem) if told.as_ref() == Some(&problem) => Ok(Reload::Same),
@@ -177,6 +193,11 @@ impl<K: KeyText> Keyring<K> {
             }
         }
     }
+}
+
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -234,7 +255,9 @@ mod tests {
         file(&dir, &format!("# the same\n{old}\n"));
         assert_eq!(ring.reload(), Ok(Reload::Same));
         file(&dir, &format!("{new}\n{old}\n"));
+        let version = ring.version();
         assert!(matches!(ring.reload(), Ok(Reload::Changed { .. })));
+        assert_ne!(ring.version(), version);
         assert_eq!(**ring.keys(), Keys::parse(&format!("{new}\n{old}")).unwrap());
         assert_eq!(ring.reload(), Ok(Reload::Same));
     }
@@ -249,9 +272,11 @@ mod tests {
             assert!(ring.reload().is_err());
             assert_eq!(ring.reload(), Ok(Reload::Same));
             assert_eq!(**ring.keys(), Keys::parse(&key).unwrap());
+            assert!(ring.problem().unwrap().contains("grant.keys: "));
         }
         file(&dir, &key);
         assert_eq!(ring.reload(), Ok(Reload::Same));
+        assert_eq!(ring.problem(), None);
         file(&dir, "abc");
         assert!(ring.reload().is_err(), "what is broken anew is told anew");
     }

@@ -31,6 +31,7 @@ use crate::grant::keys::Keys;
 use crate::grant::nonce::Nonces;
 use crate::grant::token::{Grant, Invalid};
 use crate::jwt::Verified;
+use crate::tenant::Tenants;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use redeemed::Redeemed;
@@ -367,15 +368,17 @@ impl Journey {
     }
 
     /// Lets entry control see what the upstreams have done.
-    pub(crate) fn tick(&self, upstreams: &[Arc<Upstream>], now: Timestamp) {
+    pub(crate) fn tick(&self, upstreams: &[Arc<Upstream>], tenants: &Tenants, now: Timestamp) {
         // Somebody else is at it.
         let Ok(mut loads) = self.loads.try_lock() else { return };
         loads.clear();
-        loads.extend(
-            self.upstreams.iter().map(|&(index, steps)| (&upstreams[index], steps)).map(
-                |(it, steps)| Load { upstream: it.number, totals: it.limiter.totals(), steps },
-            ),
-        );
+        loads.extend(self.upstreams.iter().map(|&(index, steps)| {
+            let it = &upstreams[index];
+            let mut totals = it.limiter.totals();
+            // Who holds a grant may wait for its tenant's own permits before those of all: that is no less too many.
+            totals.ranked_wait_nanos += tenants.ranked_wait_nanos(index);
+            Load { upstream: it.number, totals, steps }
+        }));
         self.entry.tick(&loads, now);
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct JourneyStatus {
     pub sticky: &'static str,
     /// Where the keys come from, and how many there are; `None` where nothing is signed.
     pub keys: Option<(KeySource, usize)>,
+    /// What is wrong with them where they stand, so that those of before are live.
+    pub keys_problem: Option<String>,
     /// Who gets a grant.
     pub entry: EntryStatus,
     /// Grants that were given.
@@ -39,6 +41,7 @@ impl Journey {
         JourneyStatus {
             sticky: self.sticky.as_str(),
             keys: (self.sticky == Sticky::Grant).then(keys),
+            keys_problem: self.keyring.problem(),
             given: entry.given,
             finished: counted.finished + entry.finished,
             ended: counted.ended,

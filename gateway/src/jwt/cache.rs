@@ -1,7 +1,8 @@
 //! Tokens that were seen, in memory of a fixed size.
 //!
 //! Sets of eight places. In a full set one goes that nobody has asked for again; where all have been asked for,
-//! that is forgotten and one goes at random (not recently used): nothing is ever moved and a look costs one set.
+//! that is forgotten and one goes at random (not recently used): nothing is ever moved. A look costs two lines of memory: the
+//! tags of a set share one, and a place has one of its own.
 
 use super::digest::Digest;
 
@@ -12,15 +13,25 @@ const WAYS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Cache<V> {
     /// Empty until the first is put in.
-    entries: Vec<Option<Entry<V>>>,
+    sets: Vec<Set<V>>,
     /// How many sets there are to be: a power of two.
-    sets: usize,
+    count: usize,
+}
+
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Set<V> {
+    /// Each on a line of its own, if a value takes 24 bytes.
+    places: [Option<Entry<V>>; WAYS],
+    /// Part of the digest of each place that is taken; it says where to look, and nothing else.
+    tags: [u32; WAYS],
+    /// A bit for each place: it has been asked for again.
+    wanted: u8,
 }
 
 #[derive(Debug)]
 struct Entry<V> {
     digest: Digest,
-    is_wanted: bool,
     value: V,
 }
 
@@ -29,57 +40,73 @@ struct Entry<V> {
 impl<V> Cache<V> {
     /// With room for at least so many.
     pub(super) fn new(capacity: usize) -> Self {
-        let sets = capacity.div_ceil(WAYS).next_power_of_two();
-        Self { entries: Vec::new(), sets }
+        let count = capacity.div_ceil(WAYS).next_power_of_two();
+        Self { sets: Vec::new(), count }
     }
 
     /// How many are in it.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.entries.iter().flatten().count()
+        self.sets.iter().flat_map(|set| set.places.iter().flatten()).count()
     }
 
     /// What is known of the token of this digest.
     pub(super) fn get(&mut self, digest: Digest) -> Option<&V> {
-        let entry = self.set(digest).iter_mut().flatten().find(|entry| entry.digest == digest)?;
-        entry.is_wanted = true;
-        Some(&entry.value)
+        let set = self.sets.get_mut(digest.place() % self.count)?;
+        let way = set.find(digest)?;
+        // Written once: what is only read stays where it is.
+        if set.wanted >> way & 1 == 0 {
+            set.wanted |= 1 << way;
+        }
+        set.places[way].as_ref().map(|entry| &entry.value)
     }
 
     /// Remembers `value` of the token of this digest, in the place of another if it must be.
     pub(super) fn put(&mut self, digest: Digest, value: V) {
-        if self.entries.is_empty() {
-            self.entries.resize_with(self.sets * WAYS, || None);
+        if self.sets.is_empty() {
+            self.sets.resize_with(self.count, Set::default);
         }
         // Whichever comes first: with a seeded digest no one can aim.
-        let begin = digest.place() / self.sets;
-        let set = self.set(digest);
-        let same = |entry: &Entry<V>| entry.digest == digest;
-        let at = set
-            .iter()
-            .position(|entry| entry.as_ref().is_some_and(same))
-            .or_else(|| set.iter().position(Option::is_none));
-        let at = at.unwrap_or_else(|| {
-            let is_wanted = |way: &usize| set[*way].as_ref().is_some_and(|entry| entry.is_wanted);
-            let unwanted = (0..WAYS).map(|step| (begin + step) % WAYS).find(|way| !is_wanted(way));
-            unwanted.unwrap_or_else(|| {
-                set.iter_mut().flatten().for_each(|entry| entry.is_wanted = false);
-                begin % WAYS
+        let (at, begin) = (digest.place() % self.count, digest.place() / self.count % WAYS);
+        let Some(set) = self.sets.get_mut(at) else { return };
+        let way = set.find(digest).or_else(|| set.places.iter().position(Option::is_none));
+        let way = way.unwrap_or_else(|| {
+            let from_there = (0..WAYS).map(|step| (begin + step) % WAYS);
+            let mut unwanted = from_there.filter(|way| set.wanted >> way & 1 == 0);
+            unwanted.next().unwrap_or_else(|| {
+                set.wanted = 0;
+                begin
             })
         });
-        set[at] = Some(Entry { digest, is_wanted: false, value });
+        set.tags[way] = digest.tag();
+        set.wanted &= !(1 << way);
+        set.places[way] = Some(Entry { digest, value });
     }
 
     /// Forgets all but what is as `is_kept` has it.
     pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&V) -> bool) {
-        for entry in &mut self.entries {
-            *entry = entry.take().filter(|entry| is_kept(&entry.value));
+        for place in self.sets.iter_mut().flat_map(|set| &mut set.places) {
+            *place = place.take().filter(|entry| is_kept(&entry.value));
         }
     }
+}
 
-    fn set(&mut self, digest: Digest) -> &mut [Option<Entry<V>>] {
-        let begin = (digest.place() % self.sets) * WAYS;
-        self.entries.get_mut(begin..begin + WAYS).unwrap_or_default()
+// === impl Set ===
+
+impl<V> Set<V> {
+    /// The place of this digest.
+    fn find(&self, digest: Digest) -> Option<usize> {
+        let tag = digest.tag();
+        let mut places = self.tags.iter().zip(&self.places);
+        places.position(|(other, place)| {
+            *other == tag && place.as_ref().is_some_and(|entry| entry.digest == digest)
+        })
+    }
+}
+
+impl<V> Default for Set<V> {
+    fn default() -> Self {
+        Self { places: [const { None }; WAYS], tags: [0; WAYS], wanted: 0 }
     }
 }
 
@@ -87,6 +114,12 @@ impl<V> Cache<V> {
 mod tests {
     use super::*;
     use crate::jwt::digest::Seed;
+
+    #[test]
+    fn a_place_is_a_line_of_memory() {
+        assert_eq!(size_of::<Option<Entry<(u64, u64, std::rc::Rc<()>)>>>(), 64);
+        assert_eq!(std::mem::offset_of!(Set<()>, places), 0);
+    }
 
     fn digests(count: u32) -> Vec<Digest> {
         let seed = Seed::random().unwrap();

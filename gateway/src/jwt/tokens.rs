@@ -43,10 +43,20 @@ struct Memory {
     seed: Seed,
     rules: Arc<Rules>,
     keys: Arc<TokenKeys>,
+    /// Of the keys, as far as they are known.
+    version: u64,
     capacity: usize,
-    good: Cache<Rc<Verified>>,
+    good: Cache<Good>,
     bad: Cache<Bad>,
     budget: Budget,
+}
+
+/// A token that was verified. When it is good stands beside what it says, which is read by those who ask for it.
+#[derive(Debug)]
+struct Good {
+    begins_ms: u64,
+    ends_ms: u64,
+    verified: Rc<Verified>,
 }
 
 /// A token that is none.
@@ -166,9 +176,11 @@ fn refuse(shard: &TokenShard, why: InvalidToken) -> Reason {
 
 impl Memory {
     fn new(jwt: &Jwt) -> Result<Self, String> {
+        let version = jwt.keyring.version();
         Ok(Self {
             seed: Seed::random()?,
             rules: Arc::clone(&jwt.rules),
+            version,
             keys: Arc::clone(&jwt.keyring.keys()),
             capacity: jwt.cache,
             good: Cache::new(jwt.cache),
@@ -190,7 +202,9 @@ impl Memory {
             return Err(refuse(shard, InvalidToken::Malformed));
         };
         match self.good.get(digest) {
-            Some(verified) if verified.is_good_at(now_ms) => return Ok(Rc::clone(verified)),
+            Some(good) if good.begins_ms <= now_ms && now_ms < good.ends_ms => {
+                return Ok(Rc::clone(&good.verified));
+            }
             // It ends once, and is then as bad as any.
             Some(_) => return Err(Reason::InvalidToken),
             None => {}
@@ -206,8 +220,10 @@ impl Memory {
         match finding.result {
             Ok(verified) => {
                 shard.good.increment();
+                let (begins_ms, ends_ms) = (verified.begins_ms, verified.ends_ms);
                 let verified = Rc::new(verified);
-                self.good.put(digest, Rc::clone(&verified));
+                let good = Good { begins_ms, ends_ms, verified: Rc::clone(&verified) };
+                self.good.put(digest, good);
                 Ok(verified)
             }
             Err(why) => {
@@ -232,11 +248,12 @@ impl Memory {
             self.good = Cache::new(jwt.cache);
             self.bad = Cache::new(BAD);
         }
-        let keys = jwt.keyring.keys();
-        if !Arc::ptr_eq(&self.keys, &keys) {
-            self.keys = Arc::clone(&keys);
+        let version = jwt.keyring.version();
+        if self.version != version {
+            self.version = version;
+            self.keys = Arc::clone(&jwt.keyring.keys());
             let keys = &self.keys;
-            self.good.retain(|verified| keys.has(verified.key));
+            self.good.retain(|good| keys.has(good.verified.key));
             // The new key may be the one that was missing.
             self.bad = Cache::new(BAD);
         }

@@ -83,11 +83,6 @@ impl Verified {
         let at = self.rules.claims.iter().position(|name| name == claim)?;
         self.claims[at].as_deref()
     }
-
-    /// Whether it is good at `now_ms`.
-    pub(super) const fn is_good_at(&self, now_ms: u64) -> bool {
-        self.begins_ms <= now_ms && now_ms < self.ends_ms
-    }
 }
 
 impl fmt::Debug for Verified {

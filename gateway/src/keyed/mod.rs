@@ -34,6 +34,9 @@ pub(crate) use status::{LimitStatus, Scope, ShareStatus, status, top};
 /// Most limits of a route, by the configuration.
 const LIMITS: usize = 8;
 
+/// The first bit of the rules in what is seen, behind those of limits and shares.
+const RULES: usize = LIMITS + 2;
+
 /// What is bounded per key on a route.
 #[derive(Debug)]
 pub(crate) struct Keyed {
@@ -57,10 +60,25 @@ pub(crate) struct Asked<'a> {
     pub limited: Option<Limited>,
 }
 
-/// What was found about the keys of a request. It is counted once, however often it is looked at.
+/// A rule of a route, its tier or its upstream that may be in the shadow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rule {
+    /// The watermarks of its tier, or of one above it.
+    Watermark,
+    /// The rate of its route.
+    RouteRate,
+    /// That of the tier it is served in.
+    TierRate,
+    /// That of its upstream.
+    UpstreamRate,
+}
+
+/// What was found about the keys of a request, and what rules in the shadow say of it. It is counted once, however often it
+/// is looked at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
-    /// Limits and shares that it is over, refused or not: a bit for each limit, then for each share.
+    /// Limits and shares that it is over, refused or not: a bit for each limit, then for each share; then one for each rule in
+    /// the shadow that would refuse it.
     over: u16,
     /// Those whose key it does not have.
     missing: u16,
@@ -169,9 +187,6 @@ impl Keyed {
 
     /// Counts what was `seen` of a request.
     pub(crate) fn count(&self, core: usize, seen: Seen) {
-        if seen.over | seen.missing == 0 {
-            return;
-        }
         for (index, limit) in self.limits.iter().enumerate() {
             limit.stats[core].count(index, seen, limit.meant.shadow);
         }
@@ -222,11 +237,49 @@ impl Keyed {
     }
 }
 
+// === impl Rule ===
+
+impl Rule {
+    /// All of them, in the order of [`Rule::index`].
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Watermark, Self::RouteRate, Self::TierRate, Self::UpstreamRate];
+
+    /// Position in [`Rule::ALL`], for tables.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// As it stands in metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Watermark => "watermark",
+            Self::RouteRate => "route_rate",
+            Self::TierRate => "tier_rate",
+            Self::UpstreamRate => "upstream_rate",
+        }
+    }
+}
+
 // === impl Seen ===
 
 impl Seen {
     /// Nothing.
     pub(crate) const NOTHING: Self = Self { over: 0, missing: 0 };
+
+    /// Whether there is nothing to count.
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.over | self.missing == 0
+    }
+
+    /// A rule in the shadow would refuse it.
+    pub(crate) const fn note_shadow(&mut self, rule: Rule) {
+        self.over |= 1 << (RULES + rule.index());
+    }
+
+    /// The rules in the shadow that would refuse it.
+    pub(crate) fn in_shadow(self) -> impl Iterator<Item = Rule> {
+        Rule::ALL.into_iter().filter(move |rule| self.over >> (RULES + rule.index()) & 1 == 1)
+    }
 
     fn note(&mut self, index: usize, looked: &Looked) {
         self.over |= u16::from(looked.over.is_some()) << index;

@@ -11,6 +11,6 @@ mod render;
 mod shards;
 
 pub(crate) use counter::Counter;
-pub(crate) use histogram::{Histogram, Totals};
+pub(crate) use histogram::{Histogram, Increase, Totals};
 pub(crate) use render::{render, render_shadow};
 pub(crate) use shards::{RouteShard, RouteStats, Sums, TierShard, TierStats};

@@ -1,10 +1,15 @@
 //! Per-core counters of routes and tiers, and their sums.
 
+use floodgate_config::Stage;
+
 use super::pace::Pace;
 use super::{Counter, Histogram, Totals};
+use crate::keyed::Rule;
+use crate::objective::Cause;
 use crate::reason::Reason;
 
 const REASONS: usize = Reason::ALL.len();
+const RULES: usize = Rule::ALL.len();
 
 /// One core's counters of one route, on cache lines of their own.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub(crate) struct RouteShard {
     pub rejected: [Counter; REASONS],
     /// Why admitted ones failed, by [`Reason::index`]; the client's leaving is in none.
     pub failures: [Counter; REASONS],
+    /// Not refused by a rule that is in the shadow and would have, by [`Rule::index`].
+    pub would_refuse: [Counter; RULES],
 }
 
 /// One core's latencies of one tier.
@@ -42,8 +49,12 @@ pub(crate) struct TierShard {
     pub queue_wait: Histogram,
     /// Permit to last byte.
     pub upstream: Histogram,
-    /// Head to last byte of completed requests.
+    /// All stages of completed requests together.
     pub total: Histogram,
+    /// Each stage of completed requests, in the order of [`Stage::ALL`].
+    pub stages: [Histogram; Stage::ALL.len()],
+    /// Requests for which the objective was missed, by [`Cause::index`] and the stage to blame.
+    pub missed: [[Counter; Stage::ALL.len()]; Cause::NAMES.len()],
 }
 
 /// A route's counters, a shard per core.
@@ -68,6 +79,7 @@ pub(crate) struct Sums {
     pub deadlines_ignored: u64,
     pub rejected: [u64; REASONS],
     pub failures: [u64; REASONS],
+    pub would_refuse: [u64; RULES],
 }
 
 // === impl RouteShard ===
@@ -86,6 +98,7 @@ impl Default for RouteShard {
             pace: Pace::new(),
             rejected: [const { Counter::new() }; REASONS],
             failures: [const { Counter::new() }; REASONS],
+            would_refuse: [const { Counter::new() }; RULES],
         }
     }
 }
@@ -95,6 +108,18 @@ impl RouteShard {
     pub(crate) fn turn_away(&self, reason: Reason) {
         self.arrivals.increment();
         self.rejected[reason.index()].increment();
+    }
+}
+
+// === impl TierShard ===
+
+impl TierShard {
+    /// A request was completed that `took` so many nanoseconds in each stage, all of them together `total`.
+    pub(crate) fn complete(&self, took: &[u64; Stage::ALL.len()], total: u64) {
+        for (histogram, &nanos) in self.stages.iter().zip(took) {
+            histogram.record_nanos(nanos);
+        }
+        self.total.record_nanos(total);
     }
 }
 
@@ -109,6 +134,11 @@ impl RouteStats {
     /// The shard of one core.
     pub(crate) fn shard(&self, core: usize) -> &RouteShard {
         &self.0[core]
+    }
+
+    /// Refusals for one reason, of all cores together.
+    pub(crate) fn rejected(&self, reason: Reason) -> u64 {
+        self.0.iter().map(|shard| shard.rejected[reason.index()].value()).sum()
     }
 
     /// All cores together. Counters are read one after the other: ends before beginnings, so that a
@@ -128,6 +158,9 @@ impl RouteStats {
             deadlines_ignored: sum(|shard| &shard.deadlines_ignored),
             rejected: table(|shard| &shard.rejected),
             failures: table(|shard| &shard.failures),
+            would_refuse: std::array::from_fn(|at| {
+                self.0.iter().map(|shard| shard.would_refuse[at].value()).sum()
+            }),
             abandoned: sum(|shard| &shard.abandoned),
             admitted: sum(|shard| &shard.admitted),
             arrivals: sum(|shard| &shard.arrivals),
@@ -146,6 +179,22 @@ impl TierStats {
     /// The shard of one core.
     pub(crate) fn shard(&self, core: usize) -> &TierShard {
         &self.0[core]
+    }
+
+    /// Requests of all cores for which the objective was missed, by [`Cause::index`] and the stage to blame.
+    pub(crate) fn missed(&self) -> [[u64; Stage::ALL.len()]; Cause::NAMES.len()] {
+        std::array::from_fn(|cause| {
+            std::array::from_fn(|stage| {
+                self.0.iter().map(|shard| shard.missed[cause][stage].value()).sum()
+            })
+        })
+    }
+
+    /// All cores' samples of one stage.
+    pub(crate) fn stage(&self, stage: Stage) -> Totals {
+        let mut totals = Totals::default();
+        self.0.iter().for_each(|shard| totals.add(&shard.stages[stage.index()]));
+        totals
     }
 
     /// All cores' samples of one histogram.

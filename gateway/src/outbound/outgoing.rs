@@ -5,12 +5,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use floodgate_config::Retry;
 use http::{HeaderMap, Method, request};
 
 use super::connection::Connection;
 use crate::headers::{self, Hop, OutgoingFraming};
 use crate::plain::PlainHead;
 use crate::request_body::RequestBody;
+use crate::retry;
 
 /// Most heads are smaller.
 const HEAD: usize = 1024;
@@ -20,6 +22,8 @@ const HEAD: usize = 1024;
 pub(crate) struct Outgoing {
     /// The head and, if it is here, the body; kept until there is an answer.
     first: Vec<u8>,
+    /// Where the head ends in it.
+    head: usize,
     written: usize,
     /// What still comes from the client.
     rest: Option<Box<Rest>>,
@@ -29,8 +33,10 @@ pub(crate) struct Outgoing {
     pub may_switch: bool,
     /// Its client wants the answer sooner than its tier does: that it is late says nothing of the upstream.
     pub hurries: bool,
-    /// It may be sent twice: safe, and without a body.
-    is_repeatable: bool,
+    /// Whether its route wants it to be sent again.
+    pub retry: Retry,
+    /// It could be sent twice: the method is idempotent, and all of the body is here.
+    repeats: bool,
     /// The fields' table, emptied, if there was one: the answer's fields need one.
     pub table: HeaderMap,
 }
@@ -63,11 +69,12 @@ impl Outgoing {
     pub(crate) fn new(head: &mut request::Parts, hop: &Hop<'_>, body: RequestBody) -> Self {
         let framing = framing(&head.headers, &body);
         let is_chunked = framing == OutgoingFraming::Chunked;
-        let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let is_repeatable = is_safe && body.is_empty();
+        let is_whole = matches!(body, RequestBody::Whole(_));
+        let repeats = is_whole && retry::is_idempotent(&head.method);
         let is_head = head.method == Method::HEAD;
         let mut first = Vec::with_capacity(HEAD);
         headers::write_to_upstream(&mut first, head, hop, framing);
+        let end = first.len();
         let mut rest = None;
         match body {
             RequestBody::Whole(bytes) => match bytes {
@@ -86,17 +93,16 @@ impl Outgoing {
         let mut table = std::mem::take(&mut head.headers);
         table.clear();
         let may_switch = hop.upgrade.is_some();
-        let hurries = false;
-        Self { first, written: 0, rest, is_head, may_switch, hurries, is_repeatable, table }
+        Self { first, head: end, rest, is_head, may_switch, repeats, table, ..Self::default() }
     }
 
     /// A request with this head, which is plain, and this body, to be answered within `left`.
     pub(crate) fn plain(head: PlainHead, body: &[u8], left: Duration) -> Self {
-        let is_repeatable = head.is_safe && body.is_empty();
         let mut first = head.bytes;
         headers::write_end(&mut first, left);
+        let end = first.len();
         first.extend_from_slice(body);
-        Self { first, is_repeatable, ..Self::default() }
+        Self { first, head: end, repeats: head.is_idempotent, ..Self::default() }
     }
 
     /// The memory that it was written into, for something else.
@@ -118,12 +124,25 @@ impl Outgoing {
         }
     }
 
-    /// Makes it ready to be sent on another connection. `false` if it may have been seen and must not
-    /// be sent twice; `is_silent` says that nothing of an answer has come.
-    pub(crate) fn rewind(&mut self, is_silent: bool) -> bool {
-        let may = self.written == 0 || (is_silent && self.is_repeatable);
+    /// Nothing of it is sent.
+    pub(crate) const fn is_unsent(&self) -> bool {
+        self.written == 0
+    }
+
+    /// It could be sent twice.
+    pub(crate) const fn repeats(&self) -> bool {
+        self.repeats
+    }
+
+    /// Makes it ready to be sent on another connection, to be answered within `left`.
+    pub(crate) fn rewind(&mut self, left: Duration) {
         self.written = 0;
-        may
+        self.head = headers::rewrite_end(&mut self.first, self.head, left);
+    }
+
+    /// What has been sent of it was enough: it is answered.
+    pub(crate) const fn set_sent(&mut self) {
+        self.written = self.first.len();
     }
 
     /// Writes what there is. Ready when all is sent or nothing more can be.

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use floodgate_config::{Config, NO_TENANT, TenantSource};
-use floodgate_limiter::{Gcra, TierId, Timestamp};
+use floodgate_limiter::{Class, Gcra, TierId, Timestamp};
 
 use crate::fields::Fields;
 use crate::jwt::Verified;
@@ -180,13 +180,13 @@ impl Tenants {
         &self,
         tenancy: &mut Tenancy,
         upstream: usize,
-        tier: TierId,
+        class: Class,
         now: Timestamp,
     ) -> Result<(), Reason> {
         let Some(tenant) = self.get(*tenancy) else { return Ok(()) };
         let rule = if tenant.rate.as_ref().is_some_and(|rate| rate.peek(now).is_err()) {
             Rule::Rate
-        } else if tenant.share(upstream).is_some_and(|share| share.is_exhausted(tier)) {
+        } else if tenant.share(upstream).is_some_and(|share| share.is_exhausted(class)) {
             Rule::Share
         } else {
             return Ok(());
@@ -253,6 +253,12 @@ impl Tenants {
         } else if let Some(rule) = tenancy.rule {
             shard.would_refuse[rule.index()].increment();
         }
+    }
+
+    /// How long requests that go before others have waited for their tenants' own permits of an upstream.
+    pub(crate) fn ranked_wait_nanos(&self, upstream: usize) -> u64 {
+        let shares = self.list.iter().filter_map(|tenant| tenant.share(upstream));
+        shares.fold(0, |sum, share| sum.saturating_add(share.ranked_wait_nanos()))
     }
 
     /// Lets the shares follow what `upstreams` can take now.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use floodgate_limiter::{
-    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierId, TierLimits,
-    Timestamp,
+    Class, Decision, Limiter, Limits, MAX_IN_FLIGHT, Permit, Rejection, TierLimits, Timestamp,
 };
 
 use crate::clock;
@@ -106,11 +105,11 @@ impl Share {
     }
 
     /// Whether nobody is let in who comes now; in the shadow, whether nobody would be who finds no permit.
-    pub(super) fn is_exhausted(&self, tier: TierId) -> bool {
+    pub(super) fn is_exhausted(&self, class: Class) -> bool {
         if self.is_shadow {
             return self.limiter.in_flight() >= self.permits.load(Relaxed);
         }
-        self.limiter.check(tier).is_err()
+        self.limiter.check(class).is_err()
     }
 
     /// One of its permits at `now` or after waiting for it, for an answer by `deadline`; and when that was.
@@ -144,6 +143,11 @@ impl Share {
     pub(crate) fn take_place(&self) -> Result<Place, Reason> {
         let places = if self.is_shadow { u32::MAX } else { self.places };
         self.waiting.take(places).ok_or(Reason::TenantLimit)
+    }
+
+    /// How long requests that go before others have waited for one of its permits.
+    pub(super) fn ranked_wait_nanos(&self) -> u64 {
+        self.limiter.totals().ranked_wait_nanos
     }
 
     pub(super) fn drain(&self, now: Timestamp) {

@@ -190,7 +190,7 @@ impl Model {
         let script = items.iter().flat_map(|item| item.wire.iter().copied()).collect();
         let worker = worker_with(RULES);
         Self {
-            turnstile: Turnstile::new(PEER),
+            turnstile: Turnstile::new(PEER, 0),
             alarm: Rc::new(worker.wheel.alarm()),
             wire: Line(Rc::default()),
             place: Place::Turnstile,

@@ -109,7 +109,7 @@ impl Visit {
     fn new(worker: &Rc<Worker>) -> Self {
         Self {
             worker: Rc::clone(worker),
-            turnstile: Turnstile::new(PEER),
+            turnstile: Turnstile::new(PEER, 0),
             alarm: worker.wheel.alarm(),
             wire: Wire { room: usize::MAX, ..Wire::default() },
         }
@@ -324,7 +324,7 @@ fn figures_of_a_storm() {
                 let worker = Rc::clone(&worker);
                 let mut socket = Timed { socket, came: Cell::default(), micros: Rc::clone(&kept) };
                 tokio::task::spawn_local(async move {
-                    let (mut turnstile, alarm) = (Turnstile::new(PEER), worker.wheel.alarm());
+                    let (mut turnstile, alarm) = (Turnstile::new(PEER, 0), worker.wheel.alarm());
                     let exit =
                         std::future::poll_fn(|cx| turnstile.poll(&worker, &mut socket, &alarm, cx));
                     let _exit = exit.await;

@@ -10,6 +10,7 @@ mod order;
 mod permits;
 mod rate;
 mod refusal;
+mod shadow;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;

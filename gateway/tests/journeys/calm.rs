@@ -5,19 +5,22 @@ use std::time::{Duration, Instant};
 use crate::shop::{
     BY_NAME, HEADER, RETURN, Shop, ask, busy, cookie, get, retry_after_ms, user, wire,
 };
-use crate::support::{Answer, Running};
+use crate::support::{Answer, Client, Running};
 use crate::upstream::Upstream;
 
 /// A shop whose permits are all taken and for whose entry somebody waits already: everybody is refused.
 struct Full {
     gateway: Running,
     upstream: Upstream,
-    _held: Vec<crate::support::Client>,
+    _held: Vec<Client>,
 }
 
 async fn full(journey: &str) -> Full {
     let upstream = Upstream::start().await;
-    let gateway = Shop::new(journey).upstream("max_in_flight = 1\nbuffer = 32").start(&upstream);
+    let gateway = Shop::new(journey)
+        .upstream("max_in_flight = 1\nbuffer = 4096")
+        .more("[explain]\nheader = true\n")
+        .start(&upstream);
     let mut held = busy(&gateway, &upstream, 1).await;
     held.push(gateway.waiting("/enter/first", 1).await);
     Full { gateway, upstream, _held: held }
@@ -136,27 +139,58 @@ async fn who_comes_when_told_goes_before_newcomers() {
     // The time it was told is part of what is tried.
     tokio::time::sleep_until((begin + wait).into()).await;
     let _busy = busy(&gateway, &upstream, 1).await;
-    // Newcomers come until one is refused; whoever kept to the time is let in all the same.
+    // Newcomers come until one is refused, by the tokens or, where those are earned faster than they come, by how
+    // many can be under way; whoever kept to the time is let in all the same.
     let mut waiting = Vec::new();
     let refused = loop {
-        assert!(waiting.len() < 200, "newcomers are let in without end");
-        let name = format!("new{}", waiting.len());
-        let mut client = gateway.client().await;
-        client.send(wire("GET", "/enter/new", &user(&name), "")).await;
-        tokio::select! {
-            answer = client.answer() => break answer,
-            () = gateway.queued(waiting.len() as u64 + 1) => waiting.push(client),
+        assert!(waiting.len() < 2_000, "newcomers are let in without end");
+        let client = newcomer(&gateway, "/enter/new", &format!("new{}", waiting.len())).await;
+        match decided(&gateway, client, waiting.len() as u64 + 1).await {
+            Ok(answer) => break answer,
+            Err(client) => waiting.push(client),
         }
     };
     told(&refused);
-    let places = waiting.len() as u64;
-    let mut anna = gateway.client().await;
-    anna.send(wire("GET", "/enter/told", &user("anna"), "")).await;
-    gateway.queued(places + 1).await;
-    // To have kept to the time counts once, though that one is still waiting.
-    told(&get(&gateway, "/enter/again", &user("anna")).await);
+    let anna = newcomer(&gateway, "/enter/told", "anna").await;
+    let places = waiting.len() as u64 + 1;
+    let Err(mut anna) = decided(&gateway, anna, places).await else { panic!("refused") };
+    // To have kept to the time counts once, though that one is still waiting. By now there may be room for newcomers again.
+    let again = newcomer(&gateway, "/enter/again", "anna").await;
+    let again = decided(&gateway, again, places + 1).await;
     upstream.goes_on();
     let answer = anna.answer().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header(HEADER).is_some());
+    assert_eq!(part(&gateway, &answer).await, "on_time");
+    let again = match again {
+        Ok(refused) => {
+            told(&refused);
+            refused
+        }
+        Err(mut client) => client.answer().await,
+    };
+    assert_ne!(part(&gateway, &again).await, "on_time");
+}
+
+/// A connection on which a customer of this name has asked.
+async fn newcomer(gateway: &Running, path: &str, name: &str) -> Client {
+    let mut client = gateway.client().await;
+    client.send(wire("GET", path, &user(name), "")).await;
+    client
+}
+
+/// The answer that comes before so many wait, or the connection of who is the last of them.
+async fn decided(gateway: &Running, mut client: Client, waiting: u64) -> Result<Answer, Client> {
+    tokio::select! {
+        answer = client.answer() => Ok(answer),
+        () = gateway.queued(waiting) => Err(client),
+    }
+}
+
+/// What the one who was answered so was taken for.
+async fn part(gateway: &Running, answer: &Answer) -> String {
+    let decision = answer.header("x-floodgate-decision").unwrap();
+    let id = decision.strip_prefix("id=").unwrap().split(';').next().unwrap();
+    let told = gateway.get(&format!("/api/explain/{id}")).await.json();
+    told["journey"]["part"].as_str().unwrap().to_owned()
 }

@@ -130,8 +130,9 @@ async fn what_an_entry_takes_that_is_refused_at_the_gate_is_given_back() {
     let upstream = Upstream::start().await;
     let shop = Shop::new(BY_NAME);
     let text = shop.text(&upstream);
-    // Looked at before its body comes, and refused when it has.
-    let slow = text.replace("name = \"enter\"\n", "name = \"enter\"\nrate = \"1/s\"\n");
+    // Looked at before its body comes, and refused when it has: twenty can pass, and in an hour twenty more.
+    let rate = "name = \"enter\"\nrate = \"20/h\"\nburst = 20\n";
+    let slow = text.replace("name = \"enter\"\n", rate);
     let gateway = crate::support::Running::start(&slow);
     let mut waiting: Vec<Client> = Vec::new();
     for n in 0..60 {
@@ -152,8 +153,9 @@ async fn what_an_entry_takes_that_is_refused_at_the_gate_is_given_back() {
         verdicts.push((answer.status, answer.reason().to_owned()));
     }
     let refused = verdicts.iter().filter(|(_, reason)| reason == "rate").count();
-    assert!(refused >= 40, "{verdicts:?}");
-    assert_eq!(refused + verdicts.iter().filter(|(status, _)| *status == 200).count(), 60);
+    // Two may be sent on before their bodies are here, and give way if those do not come soon.
+    let passed = verdicts.iter().filter(|(status, _)| [200, 408].contains(status)).count();
+    assert_eq!((refused, passed), (40, 20), "{verdicts:?}");
     // Had they kept it, nobody could begin any more.
     apply(&gateway, &text).await;
     begun(&gateway, "last").await;

@@ -152,7 +152,8 @@ fn addresses(lines: &mpsc::Receiver<String>) -> Option<(SocketAddr, SocketAddr)>
     }
 }
 
-/// Routes of the cases: `/c` is plain, every other first segment has one peculiarity.
+/// Routes of the cases: `/c` is plain, every other first segment has one peculiarity. No circuits: the cases ask upstreams to fail, one
+/// after the other.
 fn configuration(origin: SocketAddr, nobody: SocketAddr, setup: Setup) -> String {
     let server = match setup {
         Setup::Impatient => {
@@ -171,14 +172,17 @@ workers = 1
 servers = ["{origin}"]
 max_in_flight = 64
 buffer = 64
+circuit = false
 
 [upstreams.single]
 servers = ["{origin}"]
 max_in_flight = 1
 buffer = 8
+circuit = false
 
 [upstreams.nobody]
 servers = ["{nobody}"]
+circuit = false
 
 [[tiers]]
 name = "l1"

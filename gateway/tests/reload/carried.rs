@@ -24,6 +24,32 @@ async fn permits_in_flight_count_against_the_new_limit() {
 }
 
 #[tokio::test]
+async fn what_was_promised_to_a_tier_stays_counted_by_its_name() {
+    let origin = origin();
+    let gateway = Live::start(&text(&origin, ""));
+    for path in ["/l1", "/l2", "/l2?x-origin-behaviour=garbage"] {
+        gateway.asking(path).await.answer().await;
+    }
+    let counted = async |tier: &str| {
+        let told = gateway.status().await["objectives"][tier]["availability"].take();
+        (told["good"].as_u64(), told["bad"].as_u64())
+    };
+    let both = async || [counted("l1").await, counted("l2").await];
+    let expected = [(Some(1), Some(0)), (Some(1), Some(1))];
+    assert_eq!(both().await, expected);
+    let changed = text(&origin, "").replace(
+        "name = \"l2\"\nmax_wait",
+        "name = \"l2\"\nobjective.availability = 0.5\nmax_wait",
+    );
+    gateway.change(&changed).await;
+    assert_eq!(both().await, expected);
+    let told = gateway.status().await["objectives"]["l2"]["availability"].take();
+    assert_eq!((&told["target"], &told["budget_left"]), (&0.5.into(), &0.0.into()), "{told:#}");
+    let told = gateway.get("/api/violations").await.json();
+    assert_eq!(told["violations"].as_array().map(Vec::len), Some(1), "{told:#}");
+}
+
+#[tokio::test]
 async fn a_raised_limit_admits_who_waits_at_once() {
     let origin = origin();
     let gateway = Live::start(&text(&origin, "max_in_flight = 1\nbuffer = 4"));

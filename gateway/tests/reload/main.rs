@@ -5,6 +5,7 @@
 mod access;
 mod adaptive;
 mod carried;
+mod circuits;
 mod history;
 mod journeys;
 mod limits;

@@ -108,6 +108,37 @@ async fn a_pause_in_reading_is_no_idleness() {
 }
 
 #[tokio::test]
+async fn how_long_clients_read_is_not_how_long_the_upstream_takes() {
+    const PAUSE: Duration = Duration::from_millis(600);
+    // As many as end a window of the limit that is found.
+    const READERS: usize = 10;
+    let origin = Origin::builder().start().unwrap();
+    let found = "max_in_flight = { min = 2, max = 64, start = 12, algorithm = \"vegas\" }";
+    let gateway = Running::start(&patient(found, "").text(&[origin.addr()]));
+    let mut clients = Vec::new();
+    for _ in 0..READERS {
+        let mut client = Client::connect_narrow(gateway.listen).await;
+        client.get(&format!("/?x-origin-body-bytes={}", LARGE / 2)).await;
+        clients.push(client);
+    }
+    // Not to wait for anything: this is what makes the readers slow.
+    tokio::time::sleep(PAUSE).await;
+    let mut readers = JoinSet::new();
+    for mut client in clients {
+        readers.spawn(async move { client.answer().await });
+    }
+    while let Some(answer) = readers.join_next().await {
+        assert_eq!(answer.unwrap().body.len(), LARGE / 2);
+    }
+    let seen = gateway.reach("a window", |status| status["adaptive"]["latency_ms"] != 0.0).await;
+    let seen = &seen["upstreams"]["checkout"];
+    let millis = |value: &serde_json::Value| value.as_f64().unwrap();
+    let (held, own) = (millis(&seen["mean_service_ms"]), millis(&seen["adaptive"]["latency_ms"]));
+    assert!(held >= 500.0, "permits were held for {held} ms");
+    assert!(own < held / 2.0, "the upstream is said to take {own} of {held} ms");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_never_read_does_not_end_as_if_it_were_whole() {
     let origin = Origin::builder().start().unwrap();
     let settings = patient("", "idle_timeout = \"100ms\"\nbody_timeout = \"300ms\"");

@@ -49,6 +49,12 @@ impl Client {
         Self { stream, came: Vec::new() }
     }
 
+    /// A connection, if somebody listens.
+    pub(crate) async fn try_connect(addr: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(addr).await.ok()?;
+        Some(Self { stream, came: Vec::new() })
+    }
+
     /// With a receive buffer so small that little of an answer fits into it.
     pub(crate) async fn connect_narrow(addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();

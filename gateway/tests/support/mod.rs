@@ -17,6 +17,7 @@ use std::time::Duration;
 use floodgate_gateway::gateway::Gateway;
 use floodgate_loadtest::origin::{OriginHandle, OriginStats};
 use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream};
 
 pub(crate) use admin::{Admin, Metrics};
 pub(crate) use client::{Answer, Client, ask, post};
@@ -49,6 +50,11 @@ impl Running {
         let gateway = Gateway::start(config).unwrap();
         let (listen, admin) = (gateway.listen(), Admin(gateway.admin()));
         Self { gateway: Some(gateway), listen, admin }
+    }
+
+    /// Where its admin listener is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.0
     }
 
     /// Has it look at its files now.
@@ -115,6 +121,23 @@ impl Nobody {
     pub(crate) fn addr(&self) -> SocketAddr {
         self.0.local_addr().unwrap().as_socket().unwrap()
     }
+}
+
+/// A server that takes no connection and refuses none: its queue is full.
+pub(crate) async fn black_hole() -> (Socket, Vec<TcpStream>, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut queue = Vec::new();
+    for _ in 0..16 {
+        let connect = TcpSocket::new_v4().unwrap().connect(addr);
+        match tokio::time::timeout(Duration::from_millis(200), connect).await {
+            Ok(stream) => queue.push(stream.unwrap()),
+            Err(_) => return (socket, queue, addr),
+        }
+    }
+    panic!("the queue does not fill");
 }
 
 /// Waits until the origin's counts are as wanted.

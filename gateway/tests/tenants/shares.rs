@@ -105,6 +105,37 @@ async fn beyond_its_places_a_tenant_is_refused_and_who_leaves_frees_one() {
 }
 
 #[tokio::test]
+async fn who_holds_a_grant_finds_a_place_where_its_tenant_has_none_for_others() {
+    let upstream = Upstream::start().await;
+    let sale = "[[journeys]]\nname = \"sale\"\nsteps = [\"enter\", \"cart\"]\nidentity = \"claim:sub\"\n\
+                [[routes]]\nname = \"enter\"\npath = \"/enter\"\ntier = \"l1\"\n\
+                [[routes]]\nname = \"cart\"\npath = \"/cart\"\ntier = \"l1\"\n";
+    let gateway = House::new("[tenants.acme]\nshare = 0.5\n")
+        .upstream("max_in_flight = 4\nbuffer = 8")
+        .more(sale)
+        .start(&upstream);
+    let acme = member("acme");
+    let entered = get(&gateway, "/enter", &acme).await;
+    let grant = entered.header("x-floodgate-grant").expect("a grant").to_owned();
+    let mut held = holding(&gateway, &upstream, &acme, 2).await;
+    let mut waiting = Vec::new();
+    for place in 1..=4 {
+        waiting.push(asking(&gateway, "/l1/wait", &acme).await);
+        reaches(&gateway, 2, place).await;
+    }
+    assert_eq!(get(&gateway, "/l1/wait", &acme).await.verdict(), (429, "tenant_limit"));
+    let fields = format!("{acme}x-floodgate-grant: {grant}\r\n");
+    let mut holder = asking(&gateway, "/cart", &fields).await;
+    // The last to come makes room.
+    assert_eq!(waiting.pop().unwrap().answer().await.verdict(), (429, "tenant_limit"));
+    upstream.goes_on();
+    assert_eq!(holder.answer().await.status, 200);
+    for client in held.iter_mut().chain(&mut waiting) {
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn of_the_buffer_of_all_a_tenant_takes_no_more_than_its_share() {
     let upstream = Upstream::start().await;
     let gateway = House::new("[tenants.acme]\nshare = 1.0\nbuffer_share = 0.5\n")

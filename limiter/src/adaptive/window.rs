@@ -60,10 +60,30 @@ impl Window {
             return None;
         }
         let nanos = seen.totals.service_nanos.saturating_sub(before.service_nanos);
+        let idle = seen.totals.idle_nanos.saturating_sub(before.idle_nanos);
+        let nanos = nanos.saturating_sub(idle);
         let latency = nanos as f64 / 1e9 / services.max(1) as f64;
         let in_flight = self.in_flight / self.looks;
         self.begin(seen, now);
         let is_enough = services >= SERVICES && latency > 0.0;
         Some(is_enough.then_some(Measured { services: services as f64, latency, in_flight }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_the_upstream_was_idle_is_none_of_its_latency() {
+        let at = |millis: u64| Timestamp::from_nanos(millis * 1_000_000);
+        let mut seen = Seen { in_flight: 10, ..Seen::default() };
+        let mut window = Window::default();
+        window.begin(&seen, at(0));
+        seen.totals.services = 10;
+        seen.totals.service_nanos = 10 * 500_000_000;
+        seen.totals.idle_nanos = 10 * 480_000_000;
+        let measured = window.tick(&seen, 0.0, at(100)).unwrap().unwrap();
+        assert!((measured.latency - 0.02).abs() < 1e-9, "{measured:?}");
     }
 }

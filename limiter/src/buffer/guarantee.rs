@@ -90,7 +90,8 @@ impl Buffer {
     /// nobody is let in by a guarantee then.
     pub(super) fn is_guaranteed_a_place(&self, index: usize) -> bool {
         let tier = &self.tiers[index];
-        tier.queue.len() < tier.guarantee.places && !tier.is_pressed_from_outside()
+        let is_pressed = tier.is_pressed_from_outside() && !tier.is_shadow();
+        tier.queue.len() < tier.guarantee.places && !is_pressed
     }
 
     /// Whether a newcomer of tier `index` finds no place unless somebody makes room.
@@ -137,8 +138,21 @@ impl Buffer {
         lower
     }
 
-    /// Expected wait of a newcomer of tier `index` and `rank`: the first tier is served with what the others are not
-    /// guaranteed; the others with that, and by weight with what the first leaves when it is served.
+    /// Takes over how many permits each tier does not have of those that it is guaranteed.
+    pub(super) fn see_owed(&mut self, shares: &Shares) {
+        if !self.has_guarantees {
+            return;
+        }
+        for tier in &mut self.tiers {
+            tier.owed = match tier.guarantee.permits {
+                0 => 0,
+                permits => permits.saturating_sub(shares.in_flight(tier.counter)),
+            };
+        }
+    }
+
+    /// Expected wait of a newcomer of tier `index` and `rank`: who is below its guarantee gets the next permits that come
+    /// back, whosever they are; behind that it is served by turns.
     #[inline(never)]
     pub(super) fn guaranteed_estimate(
         &self,
@@ -146,29 +160,45 @@ impl Buffer {
         rank: Rank,
         service: Service,
     ) -> Duration {
-        let [first, lower @ ..] = self.tiers.as_slice() else { return Duration::ZERO };
+        let own = &self.tiers[index];
+        let turns = own.queue.at_or_above(rank) + 1;
+        let mut rounds = self.rounds(index, rank, turns, service);
+        let owed = own.owed.min(turns);
+        if owed > 0 {
+            let earlier = self.tiers[..index].iter();
+            let before: u32 = earlier.map(|tier| tier.owed.min(tier.queue.len())).sum();
+            let next = f64::from(before + owed) / f64::from(service.limit.of(rank).max(1));
+            rounds = rounds.min(next + self.rounds(index, rank, turns - owed, service));
+        }
+        // From a float by saturation.
+        Duration::from_nanos((rounds * saturating_nanos(service.mean) as f64) as u64)
+    }
+
+    /// In how many service times tier `index` has had so many turns: the first tier is served with what the others are not
+    /// guaranteed; the others with that, and by weight with what the first leaves when it is served.
+    fn rounds(&self, index: usize, rank: Rank, turns: u32, service: Service) -> f64 {
+        let [first, lower @ ..] = self.tiers.as_slice() else { return 0.0 };
+        if turns == 0 {
+            return 0.0;
+        }
         let own = &self.tiers[index];
         let permits = f64::from(service.limit.of(rank));
         let is_served = |tier: &&Tier| !tier.queue.is_empty() || std::ptr::eq(*tier, own);
         let served = || lower.iter().filter(is_served);
         let guaranteed: u32 = served().map(|tier| tier.guarantee.permits).sum();
         let left = (permits - f64::from(guaranteed)).max(0.0);
-        let turns = f64::from(own.queue.at_or_above(rank)) + 1.0;
+        let turns = f64::from(turns);
         let least = f64::from(own.guarantee.permits);
-        let rounds = if index == 0 {
-            turns / left.max(least).max(1.0)
-        } else {
-            // In rounds of one service each: how long the first tier takes, and what this one gets meanwhile.
-            let firsts = f64::from(first.queue.len()) / left.max(1.0);
-            if turns <= least * firsts {
-                turns / least
-            } else {
-                let weights: f64 = served().map(|tier| f64::from(tier.limits.weight.get())).sum();
-                let share = left * f64::from(own.limits.weight.get()) / weights;
-                firsts + (turns - least * firsts) / (least + share).max(1.0 / weights)
-            }
-        };
-        // From a float by saturation.
-        Duration::from_nanos((rounds * saturating_nanos(service.mean) as f64) as u64)
+        if index == 0 {
+            return turns / left.max(least).max(1.0);
+        }
+        // In rounds of one service each: how long the first tier takes, and what this one gets meanwhile.
+        let firsts = f64::from(first.queue.len()) / left.max(1.0);
+        if turns <= least * firsts {
+            return turns / least;
+        }
+        let weights: f64 = served().map(|tier| f64::from(tier.limits.weight.get())).sum();
+        let share = left * f64::from(own.limits.weight.get()) / weights;
+        firsts + (turns - least * firsts) / (least + share).max(1.0 / weights)
     }
 }

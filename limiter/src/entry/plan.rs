@@ -394,6 +394,7 @@ fn since(latest: Totals, earlier: Totals) -> Totals {
         service_nanos: latest.service_nanos.saturating_sub(earlier.service_nanos),
         ranked: latest.ranked.saturating_sub(earlier.ranked),
         ranked_wait_nanos: latest.ranked_wait_nanos.saturating_sub(earlier.ranked_wait_nanos),
+        idle_nanos: latest.idle_nanos.saturating_sub(earlier.idle_nanos),
         limit: latest.limit,
     }
 }

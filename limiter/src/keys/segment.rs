@@ -84,6 +84,27 @@ impl Segment {
         &self.companies[(key.high() >> 32) as usize & (self.companies.len() - 1)]
     }
 
+    /// Takes over what is known of the companies of `other`, whose keys may be in any that their digests allow for. Nobody
+    /// is in this one yet.
+    pub(super) fn join(&self, other: &Self, quota: &Quota) {
+        // Both are powers of two: the lower bits that both go by are the same.
+        let (own, others) = (self.companies.len(), other.companies.len());
+        for at in 0..own.max(others) {
+            self.companies[at % own].write_later(other.companies[at % others].read(), quota);
+        }
+    }
+
+    pub(super) fn add_in_company(&self, count: u64) {
+        self.in_company.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Nobody has a place any more.
+    pub(super) fn clear(&self) {
+        let mut ring = self.lock();
+        *ring = Ring { capacity: ring.capacity, ..Ring::default() };
+        self.note_len(&ring);
+    }
+
     pub(super) fn note_len(&self, ring: &Ring) {
         self.len.store(ring.places.len(), Ordering::Relaxed);
     }

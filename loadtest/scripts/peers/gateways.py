@@ -44,14 +44,15 @@ OVERLOAD = {
 }
 ADAPTIVE = {**OVERLOAD, "ADAPTIVE": "true", "MAX_DEFAULT": 16_384, "MAX_HIGH": 16_384}
 
-ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-beside", "floodgate-two"]
+ORDER = ["floor", "none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate", "floodgate-beside", "floodgate-two",
+         "floor-beside", "floor-two"]
 JOBS = {
     "refuse": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "limits": {"nginx", "floodgate"},
     "proxy": {"none", "nginx", "haproxy", "envoy", "floodgate"},
     "idle": {"floor", "nginx", "haproxy", "envoy", "floodgate"},
     "overload": {"none", "nginx", "haproxy", "envoy", "envoy-adaptive", "floodgate"},
-    "workers": {"floodgate", "floodgate-beside", "floodgate-two"},
+    "workers": {"floor", "floor-beside", "floor-two", "floodgate", "floodgate-beside", "floodgate-two"},
     "flood": {"floodgate"},
 }
 
@@ -102,7 +103,7 @@ class Gateway:
         os.makedirs(work, exist_ok=True)
         values = {
             **settings,
-            "WORKERS": 2 if name == "floodgate-two" else 1,
+            "WORKERS": 2 if name.endswith("-two") else 1,
             "LISTEN": f"127.0.0.1:{self.port}",
             "LISTEN_HOST": "127.0.0.1",
             "LISTEN_PORT": self.port,
@@ -112,8 +113,8 @@ class Gateway:
             "WORK": work,
         }
         argv = _command(name, tools, work, values)
-        core = {"floodgate-beside": process.LOAD_CORE, "floodgate-two": process.BOTH_CORES}.get(
-            name, process.GATEWAY_CORE)
+        core = {"beside": process.LOAD_CORE, "two": process.BOTH_CORES}.get(
+            name.partition("-")[2], process.GATEWAY_CORE)
         self._process = process.Process(argv, core, f"{work}/{name}.log")
         self._process.wait_for_port(self.port)
 
@@ -148,7 +149,7 @@ def overloaded_origin():
 def _command(name, tools, work, values):
     kind = name.partition("-")[0]
     if kind == "floor":
-        return [tools.loadtest, "floor", "--listen", values["LISTEN"]]
+        return [tools.loadtest, "floor", "--listen", values["LISTEN"], "--workers", str(values["WORKERS"])]
     file = {
         "envoy": "envoy.yaml",
         "floodgate": "floodgate.toml",

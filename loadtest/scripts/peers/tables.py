@@ -13,6 +13,8 @@ NAMES = {
     "floodgate-beside": "**Floodgate**, one worker on the generator's core",
     "floodgate-two": "**Floodgate**, two workers, one on either core",
     "floor": "the floor (bare epoll, canned bytes)",
+    "floor-beside": "the floor, one thread on the generator's core",
+    "floor-two": "the floor, two threads, one on either core",
     "haproxy": "HAProxy",
     "none": "no gateway",
     "nginx": "nginx",
@@ -195,12 +197,13 @@ def _overload(results):
 
 
 def _workers(results):
-    rows = [_cpu_row(results, "workers", name, (64,), "floodgate")[:2]
+    rows = [_cpu_row(results, "workers", name, (64,), name.partition("-")[0])[:2]
             for name in results.gateways("workers")]
     return "\n\n".join([
         "### One worker and two: CPU time per refusal",
         "µs of CPU, and the multiple of one worker on a core of its own. Of two workers one shares its "
-        "core with the generator: what that costs one worker alone stands between.",
+        "core with the generator: what that costs one worker alone stands between, and what all of it costs "
+        "threads that share nothing and only refuse, above.",
         _table(["", "64 connections"], rows),
     ])
 

@@ -253,6 +253,9 @@ impl Shopper {
         if step.keyed {
             head += &format!("idempotency-key: {}-{}\r\n", self.name, step.name);
         }
+        for (name, value) in &venue.plan.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
         self.kept.write(&mut head);
         if step.body_bytes > 0 || matches!(step.method.as_str(), "PATCH" | "POST" | "PUT") {
             head += &format!("content-length: {}\r\n", step.body_bytes);

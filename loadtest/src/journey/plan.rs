@@ -55,6 +55,8 @@ pub struct JourneyPlan {
     pub max_live: usize,
     /// Answer headers that a client sends back on its next requests, beside cookies.
     pub carry: Vec<String>,
+    /// Headers of every request, bots' too.
+    pub headers: Vec<(String, String)>,
 }
 
 /// One call of a checkout.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    record::{Record, TierRecord},
-    scenario::{Expect, Measure},
+    record::{Percentiles, Record, SecondRow, TierRecord},
+    scenario::{Expect, Measure, Scenario},
 };
 
 use super::findings::Findings;
@@ -13,6 +13,9 @@ use super::findings::Findings;
 const WINDOW: Duration = Duration::from_secs(1);
 /// Share of the rate before a fault that counts as back.
 const BACK: f64 = 0.95;
+/// Parts of the highest rate of all floods up to which there is none, and from which on there is one.
+const QUIET: f64 = 0.01;
+const LOUD: f64 = 0.5;
 
 /// The value of a measure; not a number when there is nothing to measure.
 pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -> f64 {
@@ -43,6 +46,8 @@ pub(super) fn value(expect: &Expect, record: &Record, findings: &Findings<'_>) -
             some(figures.count, figures.p99.as_secs_f64() * 1e3)
         }
         Measure::Oversold => shop.map_or(f64::NAN, |shop| shop.oversold as f64),
+        Measure::P50Beside => beside(expect.tier, &record.seconds, scenario, |it| it.p50_ms),
+        Measure::P99Beside => beside(expect.tier, &record.seconds, scenario, |it| it.p99_ms),
         Measure::PeakConcurrency => {
             record.origin.as_ref().map_or(f64::NAN, |origin| origin.peak_concurrency as f64)
         }
@@ -71,6 +76,40 @@ fn some(count: u64, value: f64) -> f64 {
     if count > 0 { value } else { f64::NAN }
 }
 
+/// A percentile of a tier in the median second with floods of other tiers, over that in the median second without.
+/// Seconds in which floods come or go, and those behind them, are neither.
+fn beside(
+    tier: usize,
+    seconds: &[SecondRow],
+    scenario: &Scenario,
+    percentile: fn(&Percentiles) -> f64,
+) -> f64 {
+    let others: Vec<_> = scenario.floods.iter().filter(|flood| flood.tier != tier).collect();
+    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
+    let after = scenario.duration.as_secs();
+    for row in seconds.iter().filter(|row| (1..after).contains(&row.second.into())) {
+        let at = f64::from(row.second);
+        let levels = [-0.99, -0.5, 0.0, 0.5, 0.99].map(|by| {
+            others.iter().map(|flood| flood.rate_per_s * flood.curve.value(at + by)).sum::<f64>()
+        });
+        let success = &row.tiers[tier].success;
+        let most =
+            others.iter().map(|f| f.rate_per_s * f.curve.peak(scenario.duration)).sum::<f64>();
+        if success.count > 0 && levels.iter().all(|level| *level <= QUIET * most) {
+            quiet.push(percentile(success));
+        } else if success.count > 0 && levels.iter().all(|level| *level >= LOUD * most) {
+            loud.push(percentile(success));
+        }
+    }
+    median(loud) / median(quiet)
+}
+
+/// Not a number if there are fewer than three.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    if values.len() < 3 { f64::NAN } else { values[values.len() / 2] }
+}
+
 fn share(tier: &TierRecord, count: u64) -> f64 {
     some(tier.counts.offered, count as f64 / tier.counts.offered.max(1) as f64)
 }
@@ -97,4 +136,31 @@ fn recovery(findings: &Findings<'_>) -> f64 {
         at += crate::journey::BUCKET;
     }
     f64::INFINITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TierSecond;
+
+    #[test]
+    fn beside_a_flood_is_held_against_without_it_and_what_changes_counts_for_neither() {
+        let scenario = Scenario::built_in("neighbour").unwrap();
+        let flood = &scenario.floods[1];
+        let row = |second: u32| {
+            let level = |at: f64| flood.curve.value(f64::from(second) + at);
+            let p50_ms = match (level(-0.9), level(0.9)) {
+                (0.0, 0.0) => 10.0,
+                (1.0, 1.0) => 12.0,
+                _ => 500.0,
+            };
+            let success = Percentiles { count: 50, p50_ms, ..Percentiles::default() };
+            let tiers = vec![TierSecond { success, ..TierSecond::default() }; 2];
+            SecondRow { second, tiers, ..SecondRow::default() }
+        };
+        let seconds: Vec<_> = (0..42).map(row).collect();
+        let found = beside(0, &seconds, &scenario, |it| it.p50_ms);
+        assert!((found - 1.2).abs() < 1e-9, "{found}");
+        assert!(beside(0, &seconds[..8], &scenario, |it| it.p50_ms).is_nan(), "too few to tell");
+    }
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use super::Scenario;
 
 /// Name and text.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 19] = [
     ("smoke", include_str!("../../scenarios/smoke.toml")),
     ("sla", include_str!("../../scenarios/sla.toml")),
     ("storm", include_str!("../../scenarios/storm.toml")),
     ("clicks", include_str!("../../scenarios/clicks.toml")),
+    ("neighbour", include_str!("../../scenarios/neighbour.toml")),
+    ("hot-key", include_str!("../../scenarios/hot-key.toml")),
     ("sweep", include_str!("../../scenarios/sweep.toml")),
     ("sweep-bots", include_str!("../../scenarios/sweep-bots.toml")),
     ("t1-step", include_str!("../../scenarios/t1-step.toml")),
@@ -27,7 +29,7 @@ const FILES: [(&str, &str); 17] = [
 
 impl Scenario {
     /// Their names.
-    pub const NAMES: [&str; 17] = {
+    pub const NAMES: [&str; 19] = {
         let mut names = [""; FILES.len()];
         let mut index = 0;
         while index < FILES.len() {
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_judged_yet_says_why() {
-        for name in ["t8-cold-start", "t10-tenant-noise", "t11-node-loss"] {
+        for name in ["t8-cold-start", "t9-handshakes", "t11-node-loss"] {
             let scenario = Scenario::built_in(name).unwrap();
             assert!(scenario.needs.iter().all(|need| !need.reason().is_empty()), "{name}");
             assert!(!scenario.needs.is_empty(), "{name}");

@@ -31,6 +31,8 @@ pub struct Customers {
     pub skus: Vec<(String, u32)>,
     /// Answer headers that clients send back.
     pub carry: Vec<String>,
+    /// Headers of every request, bots' too.
+    pub headers: Vec<(String, String)>,
     /// What a checkout consists of.
     pub steps: Vec<Step>,
     /// Share of requests on a new connection.
@@ -133,6 +135,7 @@ impl Scenario {
             bots,
             max_live: customers.max_live,
             carry: customers.carry.clone(),
+            headers: customers.headers.clone(),
         })
     }
 }

@@ -58,6 +58,11 @@ pub enum Measure {
     OtherSkusP99Ms,
     /// Units sold beyond the stock.
     Oversold,
+    /// Median latency of a tier's successes while floods of other tiers come, over that while none does: the
+    /// median second of each.
+    P50Beside,
+    /// 99th percentile of the same.
+    P99Beside,
     /// Most requests that the origin had at once.
     PeakConcurrency,
     /// Seconds from the end of the last fault until checkouts were back at 95 %.
@@ -84,7 +89,7 @@ pub enum Measure {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Charges,
         Self::CompletedPerS,
         Self::Completion,
@@ -97,6 +102,8 @@ impl Measure {
         Self::OrdersAfterSoldOut,
         Self::OtherSkusP99Ms,
         Self::Oversold,
+        Self::P50Beside,
+        Self::P99Beside,
         Self::PeakConcurrency,
         Self::RecoveryS,
         Self::RefusalP50Ms,
@@ -125,6 +132,8 @@ impl Measure {
             Self::OrdersAfterSoldOut => "orders_after_sold_out",
             Self::OtherSkusP99Ms => "other_skus_p99_ms",
             Self::Oversold => "oversold",
+            Self::P50Beside => "p50_beside",
+            Self::P99Beside => "p99_beside",
             Self::PeakConcurrency => "peak_concurrency",
             Self::RecoveryS => "recovery_s",
             Self::RefusalP50Ms => "refusal_p50_ms",
@@ -146,6 +155,8 @@ impl Measure {
             Self::FailedShare
                 | Self::GoodputPerS
                 | Self::InTimeShare
+                | Self::P50Beside
+                | Self::P99Beside
                 | Self::RefusalP50Ms
                 | Self::RefusalP99Ms
                 | Self::SuccessP50Ms

@@ -61,7 +61,7 @@ impl Need {
             Self::Latch => "the target has to refuse by itself what is sold out",
             Self::Once => "the target has to pass repeated orders and payments on once",
             Self::Restart => "the target has to be restarted, and this program does not start it",
-            Self::Tenants => "the target has to know tenants, and this program sends no claims",
+            Self::Tenants => "the target has to keep tenants apart",
             Self::Tls => "this program does not speak TLS",
         }
     }
@@ -69,7 +69,7 @@ impl Need {
     /// Whether `--has` can provide it: the target may have it, this program lacks nothing.
     #[must_use]
     pub const fn is_of_target(self) -> bool {
-        matches!(self, Self::Durable | Self::Grants | Self::Latch | Self::Once)
+        matches!(self, Self::Durable | Self::Grants | Self::Latch | Self::Once | Self::Tenants)
     }
 
     pub(super) fn parse(name: &str) -> Option<Self> {

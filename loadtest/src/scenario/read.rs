@@ -311,6 +311,21 @@ needs = ["grants"]
     }
 
     #[test]
+    fn headers_are_names_and_values() {
+        let with = |headers: &str| {
+            let text =
+                GOOD.replace("honour = 0.3", &format!("honour = 0.3\nheaders = [{headers}]"));
+            Scenario::parse("x", &text, Path::new(""))
+        };
+        let customers = with("\"x-org: shop\", \"accept:*/*\"").unwrap().customers.unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(customers.headers, [pair("x-org", "shop"), pair("accept", "*/*")]);
+        for odd in ["\"shop\"", "\": shop\"", "\"x org: shop\"", "\"x: a\\r\\nb: c\""] {
+            assert!(with(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
     fn clicks_are_a_mean_or_exact_and_not_both() {
         let with = |clicks: &str| {
             let text = GOOD.replace("honour = 0.3", clicks);

@@ -25,6 +25,7 @@ pub(super) fn flood(reader: &mut Reader<'_>, mut section: Section<'_>, frame: &F
         rate_per_s: rate(reader, &mut section, frame.capacity),
         curve: curve(reader, &mut section, frame),
         poisson: section.flag(reader, "poisson").unwrap_or(true),
+        headers: headers(reader, &mut section),
         body_bytes: section.count(reader, "body", 0..1 << 20).unwrap_or(0),
         timeout: section
             .duration(reader, "timeout", Plan::MAX_TIMEOUT)
@@ -66,6 +67,23 @@ pub(super) fn request(reader: &mut Reader<'_>, section: &mut Section<'_>) -> (St
             ("GET".to_owned(), "/".to_owned())
         }
     }
+}
+
+/// `headers`, each as `Name: value`.
+pub(super) fn headers(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for (text, at) in section.texts(reader, "headers").unwrap_or_default() {
+        let is_token = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        match text.split_once(':').filter(|(name, _)| is_token(name)) {
+            Some((name, value)) if !value.contains(char::is_control) => {
+                headers.push((name.to_owned(), value.trim().to_owned()));
+            }
+            _ => reader.error(at, format!("{text:.60?} is no header"), "write \"name: value\""),
+        }
+    }
+    headers
 }
 
 pub(super) fn curve(

@@ -13,7 +13,7 @@ use super::{
         reader::{Reader, Section, meant},
     },
     Frame, HOUR, TIME,
-    offer::{curve, rate, request},
+    offer::{curve, headers, rate, request},
     skus, tier,
 };
 
@@ -69,6 +69,7 @@ pub(super) fn customers(
         max_live: section.count(reader, "max_live", 1..100_000).unwrap_or(15_000),
         skus,
         carry: carry.into_iter().map(|(name, _)| name.to_owned()).collect(),
+        headers: headers(reader, &mut section),
         steps,
         fresh_share: section.number(reader, "fresh", 0.0..1.0).unwrap_or(0.0),
     };
