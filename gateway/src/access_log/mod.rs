@@ -15,10 +15,10 @@ mod pick;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::shared::Shared;
 
@@ -34,7 +34,7 @@ const ROOM: usize = 2_048;
 pub(crate) struct AccessLog {
     /// The way to the writer, from when the log is first on.
     lines: OnceLock<SyncSender<Line>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Writer>>,
     /// Lines that were written.
     written: AtomicU64,
     /// Lines for which the channel had no room.
@@ -44,6 +44,13 @@ pub(crate) struct AccessLog {
     /// The file is to be opened anew.
     reopen: AtomicBool,
     stop: AtomicBool,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+struct Writer {
+    thread: JoinHandle<()>,
+    ended: Receiver<()>,
 }
 
 /// What became of the lines so far.
@@ -66,20 +73,22 @@ impl AccessLog {
         let log = &shared.access_log;
         let mut writer = log.writer();
         if let Some(writer) = &*writer {
-            return writer.thread().unpark();
+            return writer.wake();
         }
         let is_off = shared.snapshot.load().config.access_log.to.is_none();
         if is_off || log.stop.load(Relaxed) {
             return;
         }
         let (lines, queued) = sync_channel(ROOM);
+        let (ends, ended) = channel();
         let told = Arc::clone(shared);
-        let spawned = std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || writer::run(&told, &queued));
+        let spawned = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            let _ends: Sender<()> = ends;
+            writer::run(&told, &queued);
+        });
         match spawned {
             Ok(thread) => {
-                *writer = Some(thread);
+                *writer = Some(Writer { thread, ended });
                 // It is not there yet, or there would be a writer.
                 let _fresh = log.lines.set(lines);
             }
@@ -90,7 +99,7 @@ impl AccessLog {
     /// Has the file opened anew: somebody may have moved it away.
     pub(crate) fn reopen(&self) {
         self.reopen.store(true, Relaxed);
-        self.writer().as_ref().inspect(|writer| writer.thread().unpark());
+        self.writer().as_ref().inspect(|writer| writer.wake());
     }
 
     /// What became of the lines so far.
@@ -108,17 +117,15 @@ impl AccessLog {
     pub(crate) fn finish(&self, patience: Duration) {
         self.stop.store(true, Relaxed);
         let Some(writer) = self.writer().take() else { return };
-        writer.thread().unpark();
-        let begun = Instant::now();
-        while !writer.is_finished() && begun.elapsed() < patience {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if writer.is_finished() && writer.join().is_err() {
+        writer.wake();
+        // Nothing is ever sent: it ends with the thread.
+        let is_over = writer.ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if is_over && writer.thread.join().is_err() {
             tracing::error!("the thread of the access log had panicked");
         }
     }
 
-    fn writer(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,6 +141,15 @@ impl AccessLog {
             // Shared by the workers, and so dear; but only of those that are picked, when there are too many.
             self.no_room.fetch_add(1, Relaxed);
         }
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Has it look now.
+    fn wake(&self) {
+        self.thread.thread().unpark();
     }
 }
 
