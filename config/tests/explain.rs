@@ -14,7 +14,7 @@ watermarks = { high = 0.95, low = 0.8 }
 [[tiers]]
 max_wait = "100ms"
 objective.budgets.queue = "80ms"
-
+circuit.probes = 5
 [[routes]]
 name = "order"
 rate = "5000/s"
@@ -182,11 +182,11 @@ fn an_explanation_reads_well() {
     let lines: Vec<&str> = explained.lines().collect();
     assert_eq!(
         lines[0],
-        "server.listen                              0.0.0.0:8080           default"
+        "server.listen                              0.0.0.0:8080                             default"
     );
     assert_eq!(
         lines[15],
-        "upstreams.checkout.servers                 [\"127.0.0.1:9000\"]     sale.toml:2"
+        "upstreams.checkout.servers                 [\"127.0.0.1:9000\"]                       sale.toml:2"
     );
     let told = explained.split_once("\nupstream ").unwrap().1;
     assert_eq!(

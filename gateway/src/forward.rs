@@ -85,8 +85,8 @@ struct Unanswered {
     reason: Reason,
     /// What the circuits are told, if it is not the client's doing.
     ending: Option<Ending>,
-    /// With whom it was, if it was with anybody.
-    lease: Option<Lease>,
+    /// With whom it was, if it was with anybody. In a box: few requests fail, and each carries the room for it.
+    lease: Option<Box<Lease>>,
 }
 
 /// Why one attempt failed.
@@ -185,7 +185,7 @@ pub(crate) async fn forward(
     })
 }
 
-/// Sends until a server has answered well or no other may be asked.
+/// Sends until a server has answered well or no other may be asked. What few requests need has boxes of its own.
 async fn send(
     exchange: &Exchange,
     upstream: &Arc<Upstream>,
@@ -195,23 +195,43 @@ async fn send(
     due: Instant,
 ) -> Result<(Box<Answer>, Lease), Unanswered> {
     let mut tries = Tries::new(upstream, outgoing.retry);
-    let mut lease = obtain(exchange, &mut tries, outgoing, tier, Some(now), due).await?;
-    let mut asked = now;
+    let mut lease = match kept(exchange, &tries, tier, now) {
+        Some(lease) => lease,
+        None => Box::pin(obtain(exchange, &mut tries, outgoing, tier, now, due)).await?,
+    };
+    probes::forward(upstream.number, lease.server().id, lease.reused);
+    match attempt(&mut lease, outgoing, due).await {
+        Ok(answer) if !(outgoing.is_sent() && tries.is_poor(answer.head.status)) => {
+            Ok((answer, lease))
+        }
+        first => Box::pin(go_on(exchange, tries, outgoing, tier, (first, lease), now, due)).await,
+    }
+}
+
+/// Looks for another server after the `first` attempt, which was made at `asked` and is not good.
+async fn go_on(
+    exchange: &Exchange,
+    mut tries: Tries<'_>,
+    outgoing: &mut Outgoing,
+    tier: TierId,
+    first: (Result<Box<Answer>, Failure>, Lease),
+    mut asked: Timestamp,
+    due: Instant,
+) -> Result<(Box<Answer>, Lease), Unanswered> {
+    let upstream = tries.upstream();
+    let (mut ended, mut lease) = first;
     // What there is to say if no other server has a better answer.
     let mut poor = None;
     let failed = loop {
-        probes::forward(upstream.number, lease.server().id, lease.reused);
         // The one place where it is known how a server has done that another one is asked after.
-        let failed = match attempt(&mut lease, outgoing, due).await {
+        let failed = match ended {
             Ok(answer) => {
                 let status = answer.head.status;
                 let goes_on = outgoing.is_sent()
                     && tries.is_poor(status)
                     && tries.again(Why::Status, lease.server(), outgoing, clock::now());
                 if !goes_on {
-                    if let Some((poor, lease)) = poor {
-                        give_up(poor, lease);
-                    }
+                    poor.into_iter().for_each(give_up);
                     return Ok((answer, lease));
                 }
                 lease.judge_server(Ending::Answered(status), asked);
@@ -237,11 +257,13 @@ async fn send(
         };
         asked = clock::now();
         outgoing.rewind(due.saturating_duration_since(Instant::now()));
-        match obtain(exchange, &mut tries, outgoing, tier, None, due).await {
-            Ok(next) => lease = next,
+        lease = match obtain(exchange, &mut tries, outgoing, tier, asked, due).await {
+            Ok(lease) => lease,
             Err(late) if late.reason == Reason::UpstreamTimeout => return Err(late),
             Err(_) => break failed,
-        }
+        };
+        probes::forward(upstream.number, lease.server().id, lease.reused);
+        ended = attempt(&mut lease, outgoing, due).await;
     };
     let Some((answer, lease)) = poor else { return Err(failed) };
     failed.judge_server(asked);
@@ -252,45 +274,48 @@ async fn send(
 }
 
 /// An answer that nobody gets: its connection may carry the next request if all of it is here.
-fn give_up(mut answer: Box<Answer>, lease: Lease) {
+fn give_up((mut answer, lease): (Box<Answer>, Lease)) {
     let is_whole = answer.body.take_whole(&mut answer.behind).is_some();
     if is_whole && answer.keeps_alive && answer.behind.is_empty() {
         lease.give_back(clock::now());
     }
 }
 
-/// A connection to the best server: one that is good at `pooled`, if there may be one, else fresh.
+/// A connection to the best server that is kept and good, if there is one.
+fn kept(exchange: &Exchange, tries: &Tries<'_>, tier: TierId, now: Timestamp) -> Option<Lease> {
+    let upstream = tries.upstream();
+    exchange.stages().enter(Stage::Connect, now);
+    let server = tries.server(now)?;
+    let mut visit = upstream.visit(server, tier, now);
+    let lease = exchange.client().worker.pool.take(upstream, &mut visit, now)?;
+    exchange.ask(server);
+    exchange.stages().skip_to(Stage::FirstByte);
+    Some(lease)
+}
+
+/// A new connection to the best server, from `now` on.
 async fn obtain(
     exchange: &Exchange,
     tries: &mut Tries<'_>,
     outgoing: &Outgoing,
     tier: TierId,
-    pooled: Option<Timestamp>,
+    mut now: Timestamp,
     due: Instant,
 ) -> Result<Lease, Unanswered> {
     let upstream = tries.upstream();
     let pool = &exchange.client().worker.pool;
     let stages = exchange.stages();
     let mut nobody = Unanswered::neutral(Reason::CircuitOpen);
-    let mut now = pooled.unwrap_or_else(clock::now);
     stages.enter(Stage::Connect, now);
     loop {
         let Some(server) = tries.server(now) else { return Err(nobody) };
         exchange.ask(server);
-        let mut visit = upstream.visit(server, tier, now);
-        if pooled.is_some()
-            && let Some(lease) = pool.take(upstream, &mut visit, now)
-        {
-            stages.skip_to(Stage::FirstByte);
-            return Ok(lease);
-        }
-        let Some(visit) = visit else {
+        let Some(visit) = upstream.visit(server, tier, now) else {
             // Others were faster to be its probes.
             tries.pass_over(server);
             continue;
         };
-        let connect = pool.connect(upstream, visit);
-        let connected = Box::pin(tokio::time::timeout_at(due, connect)).await;
+        let connected = tokio::time::timeout_at(due, pool.connect(upstream, visit)).await;
         now = clock::now();
         // Of a failure the server has been told.
         nobody = Unanswered::without(Reason::UpstreamError, Ending::Connect);
@@ -337,7 +362,7 @@ async fn attempt(
 
 impl Unanswered {
     fn by(reason: Reason, ending: Ending, lease: Lease) -> Self {
-        Self { reason, ending: Some(ending), lease: Some(lease) }
+        Self { reason, ending: Some(ending), lease: Some(Box::new(lease)) }
     }
 
     /// With a server that has been told already, or with none.

@@ -66,7 +66,10 @@ impl Attempt<'_> {
             return;
         }
         let now = clock::now();
-        if let Some(circuits) = &self.upstream.circuits {
+        // Attempts that ran side by side count once here, too: one blip is no series of failures.
+        if let Some(circuits) = &self.upstream.circuits
+            && self.server.counts(self.began)
+        {
             circuits.judge_server(visit, Ending::Connect, Duration::ZERO, now);
         }
         if self.server.refused(self.began, now) {

@@ -42,6 +42,8 @@ pub(crate) struct Tries<'a> {
     /// Servers that failed it.
     tried: Vec<usize>,
     made: u32,
+    /// A kept connection turned out to be closed.
+    is_renewed: bool,
 }
 
 /// Whether a request with this method can be made twice as well as once.
@@ -106,6 +108,11 @@ impl Retries {
         self.budget.status(now)
     }
 
+    /// A request goes out again on another connection, which costs nothing of the budget.
+    fn renewed(&self) {
+        self.made[Why::Stale.index()].fetch_add(1, Relaxed);
+    }
+
     fn take(&self, why: Why, now: Timestamp) -> bool {
         let granted = self.budget.take(now);
         let counter = if granted { &self.made[why.index()] } else { &self.refused };
@@ -119,7 +126,7 @@ impl Retries {
 impl<'a> Tries<'a> {
     /// Of a request of a route that says `retry`.
     pub(crate) const fn new(upstream: &'a Arc<Upstream>, retry: Retry) -> Self {
-        Self { upstream, retry, tried: Vec::new(), made: 0 }
+        Self { upstream, retry, tried: Vec::new(), made: 0, is_renewed: false }
     }
 
     /// Whose servers they are.
@@ -159,6 +166,13 @@ impl<'a> Tries<'a> {
             Retry::Unsent => is_unsent,
             Retry::Idempotent => is_unsent || outgoing.repeats(),
         };
+        // That a kept connection has been closed meanwhile is nobody's failure: once it costs nothing, or a server that closes
+        // often would make requests fail that it never saw.
+        if may && why == Why::Stale && !self.is_renewed {
+            self.is_renewed = true;
+            self.upstream.retries.renewed();
+            return true;
+        }
         let is_listed = match why {
             _ if is_unsent => retry_on.contains(&RetryOn::Connect),
             Why::Connect | Why::Stale | Why::Broken => retry_on.contains(&RetryOn::Broken),

@@ -258,10 +258,15 @@ impl Server {
         self.failures.swap(0, Relaxed) > 0
     }
 
+    /// Whether a connection that was begun at `began` tells something that is not known yet.
+    pub(crate) fn counts(&self, began: Timestamp) -> bool {
+        began.as_nanos() >= self.ejected_at.load(Relaxed)
+    }
+
     /// It refused a connection that was begun at `began`, or did not answer in time: it is left out for
     /// a while. Attempts that ran side by side count once. True if this is news.
     pub(crate) fn refused(&self, began: Timestamp, now: Timestamp) -> bool {
-        if began.as_nanos() < self.ejected_at.load(Relaxed) {
+        if !self.counts(began) {
             return false;
         }
         self.ejected_at.store(now.as_nanos(), Relaxed);

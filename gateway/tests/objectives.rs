@@ -288,7 +288,7 @@ async fn refusals_count_unless_they_are_not_to() {
 
 #[tokio::test]
 async fn the_last_thousand_violations_are_kept_and_as_many_told_as_are_asked_for() {
-    let (gateway, _origin) = start("");
+    let (gateway, _origin) = start("circuit = false");
     let mut client = gateway.client().await;
     for number in 1..=1_003 {
         let (line, _) = trace(number);

@@ -113,7 +113,6 @@ impl AccessLog {
 
     /// Has what is in the channel written, and waits for that no longer than `patience`: a pipe that nobody reads
     /// must not keep the process from its end.
-    #[expect(clippy::disallowed_methods, reason = "a thread cannot be joined with a time limit")]
     pub(crate) fn finish(&self, patience: Duration) {
         self.stop.store(true, Relaxed);
         let Some(writer) = self.writer().take() else { return };

@@ -2,8 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use crate::support::{Nobody, Running, Settings, ask, one_tier};
 use crate::{LONG, by_hyper, circuit, start, verdicts};
+
+/// Whether a request of its own connection is refused. A truncated answer is broken off, which may take its head along.
+async fn is_refused(gateway: &Running, path: &str) -> bool {
+    let mut client = TcpStream::connect(gateway.listen).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut came = Vec::new();
+    let _broken_off = client.read_to_end(&mut came).await;
+    String::from_utf8_lossy(&came).contains("x-floodgate-reason: circuit_open")
+}
 
 #[tokio::test]
 async fn a_dead_server_is_found_out_within_twenty_calls_and_not_asked_again() {
@@ -13,16 +26,8 @@ async fn a_dead_server_is_found_out_within_twenty_calls_and_not_asked_again() {
         let path = format!("/l1?x-origin-behaviour={behaviour}");
         let mut sent = 0;
         loop {
-            let mut client = gateway.client().await;
-            client.get(&path).await;
-            // A truncated answer ends in the middle.
-            let answer = client.head().await;
-            if answer.status == 503 {
-                assert_eq!(answer.reason(), "circuit_open");
+            if is_refused(&gateway, &path).await {
                 break;
-            }
-            if answer.status == 200 {
-                drop(client.rest().await);
             }
             sent += 1;
             assert!(sent <= 20, "{behaviour}: {sent} calls");

@@ -26,7 +26,7 @@ struct Logged {
 fn text(servers: &[std::net::SocketAddr], to: &str, keys: &str) -> String {
     let log = format!("[access_log]\nto = \"{to}\"\n{keys}\n");
     let shut = "[[routes]]\nname = \"shut\"\npath = \"/shut\"\ntier = \"l2\"\nrate = \"0/s\"\n";
-    let settings = Settings::upstream("max_in_flight = 8");
+    let settings = Settings::upstream("max_in_flight = 8\ncircuit = false");
     settings.rest(format!("{THREE_TIERS}{shut}{log}")).text(servers)
 }
 

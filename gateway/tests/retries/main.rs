@@ -27,7 +27,9 @@ const WAYS: [&str; 2] = ["", "max-forwards: 9\r\n"];
 /// One tier in which nothing ends by time, before these servers, the first of which gets the first request.
 fn gateway(upstream: &str, route: &str, servers: &[&Failing]) -> Running {
     let tier = one_tier("max_wait = \"20s\"\ndeadline = \"20s\"");
-    let settings = Settings::upstream(upstream).rest(format!("{tier}{route}\n"));
+    // What is sent again is not to depend on whether a circuit has opened.
+    let settings = Settings::upstream(&format!("{upstream}\ncircuit = false"))
+        .rest(format!("{tier}{route}\n"));
     let addrs: Vec<_> = servers.iter().map(|server| server.addr).collect();
     Running::start(&settings.text(&addrs))
 }
