@@ -22,7 +22,7 @@ use crate::reason::Reason;
 use crate::request_body::Fault;
 use crate::response_body::{BodyError, ResponseBody};
 use crate::retry::{Tries, Why};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, Visit};
 
 /// What came back.
 pub(crate) enum Forwarded {
@@ -196,8 +196,10 @@ async fn send(
 ) -> Result<(Box<Answer>, Lease), Unanswered> {
     let mut tries = Tries::new(upstream, outgoing.retry);
     let mut lease = match kept(exchange, &tries, tier, now) {
-        Some(lease) => lease,
-        None => Box::pin(obtain(exchange, &mut tries, outgoing, tier, now, due)).await?,
+        Ok(lease) => lease,
+        Err(visit) => {
+            Box::pin(obtain(exchange, &mut tries, outgoing, (tier, visit), now, due)).await?
+        }
     };
     probes::forward(upstream.number, lease.server().id, lease.reused);
     match attempt(&mut lease, outgoing, due).await {
@@ -257,7 +259,7 @@ async fn go_on(
         };
         asked = clock::now();
         outgoing.rewind(due.saturating_duration_since(Instant::now()));
-        lease = match obtain(exchange, &mut tries, outgoing, tier, asked, due).await {
+        lease = match obtain(exchange, &mut tries, outgoing, (tier, None), asked, due).await {
             Ok(lease) => lease,
             Err(late) if late.reason == Reason::UpstreamTimeout => return Err(late),
             Err(_) => break failed,
@@ -281,24 +283,35 @@ fn give_up((mut answer, lease): (Box<Answer>, Lease)) {
     }
 }
 
-/// A connection to the best server that is kept and good, if there is one.
-fn kept(exchange: &Exchange, tries: &Tries<'_>, tier: TierId, now: Timestamp) -> Option<Lease> {
+/// A connection to the best server that is kept and good.
+///
+/// # Errors
+/// There is none: it is the turn of this server, if of any.
+fn kept(
+    exchange: &Exchange,
+    tries: &Tries<'_>,
+    tier: TierId,
+    now: Timestamp,
+) -> Result<Lease, Option<Visit>> {
     let upstream = tries.upstream();
     exchange.stages().enter(Stage::Connect, now);
-    let server = tries.server(now)?;
-    let mut visit = upstream.visit(server, tier, now);
-    let lease = exchange.client().worker.pool.take(upstream, &mut visit, now)?;
-    exchange.ask(server);
-    exchange.stages().skip_to(Stage::FirstByte);
-    Some(lease)
+    let mut visit = tries.server(now).and_then(|server| {
+        exchange.ask(server);
+        upstream.visit(server, tier, now)
+    });
+    let lease = exchange.client().worker.pool.take(upstream, &mut visit, now);
+    if lease.is_some() {
+        exchange.stages().skip_to(Stage::FirstByte);
+    }
+    lease.ok_or(visit)
 }
 
-/// A new connection to the best server, from `now` on.
+/// A new connection from `now` on: to the server of `visit`, if there is one, or to the best.
 async fn obtain(
     exchange: &Exchange,
     tries: &mut Tries<'_>,
     outgoing: &Outgoing,
-    tier: TierId,
+    (tier, mut visit): (TierId, Option<Visit>),
     mut now: Timestamp,
     due: Instant,
 ) -> Result<Lease, Unanswered> {
@@ -308,13 +321,20 @@ async fn obtain(
     let mut nobody = Unanswered::neutral(Reason::CircuitOpen);
     stages.enter(Stage::Connect, now);
     loop {
-        let Some(server) = tries.server(now) else { return Err(nobody) };
-        exchange.ask(server);
-        let Some(visit) = upstream.visit(server, tier, now) else {
-            // Others were faster to be its probes.
-            tries.pass_over(server);
-            continue;
+        let visit = match visit.take() {
+            Some(visit) => visit,
+            None => {
+                let Some(server) = tries.server(now) else { return Err(nobody) };
+                exchange.ask(server);
+                let Some(visit) = upstream.visit(server, tier, now) else {
+                    // Others were faster to be its probes.
+                    tries.pass_over(server);
+                    continue;
+                };
+                visit
+            }
         };
+        let server = &Arc::clone(visit.server());
         let connected = tokio::time::timeout_at(due, pool.connect(upstream, visit)).await;
         now = clock::now();
         // Of a failure the server has been told.
