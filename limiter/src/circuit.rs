@@ -288,12 +288,13 @@ impl Circuit {
     }
 
     /// Under the lock only. Takers and givers of probes may be overtaken: they see that the epoch is another one.
+    /// An exchange and no store: a place that is given back at the same moment is so before it, or sees it.
     fn set(&self, word: Word) {
-        self.word.store(word.0, Ordering::Relaxed);
+        self.word.swap(word.0, Ordering::AcqRel);
     }
 
     fn exchange(&self, old: Word, new: Word) -> bool {
-        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
         self.word.compare_exchange(old.0, new.0, success, failure).is_ok()
     }
 
