@@ -10,7 +10,7 @@ use floodgate_config::Config;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::admin::{Admin, Tokens};
+use crate::admin::{Admin, Live, Tokens};
 use crate::control::{Control, Start, Watch};
 use crate::grant::keys;
 use crate::metrics::names;
@@ -88,6 +88,7 @@ impl Gateway {
             tokens,
             control: Arc::clone(&control),
             watch: watch.clone(),
+            live: Arc::new(Live::default()),
         };
         threads.push(spawn("admin".to_owned(), move || api.run(admin_listener, stopped))?);
         tracing::info!(%listen, %admin, cores, max_connections, "listening");

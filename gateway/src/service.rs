@@ -106,9 +106,7 @@ pub(crate) async fn run(
     if let Some(errand) = errand {
         errand.answered(arrival, &mut response, is_upstreams, receipt, asked);
     }
-    if asks_for_timing
-        && let Some(timing) = arrival.exchange.stages().server_timing(clock::now())
-    {
+    if asks_for_timing && let Some(timing) = arrival.exchange.stages().server_timing(clock::now()) {
         response.headers_mut().append(SERVER_TIMING, timing);
     }
     if let Some(case) = case {

@@ -1,11 +1,13 @@
 //! `/api/status`: the live numbers as JSON.
 
+use std::sync::Arc;
+
 use floodgate_limiter::{AdaptiveStatus, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{keys, latch, objectives, tenants};
 use crate::grant::token::Invalid;
-use crate::journey::JourneyStatus;
+use crate::journey::{Journey, JourneyStatus};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -13,31 +15,13 @@ use crate::upstream::Upstream;
 /// Everything an operator looks at first.
 pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
     let snapshot = shared.snapshot.load_full();
-    let upstreams: Map<_, _> = snapshot
-        .upstreams
-        .iter()
-        .map(|upstream| (upstream.name.clone(), one_upstream(&snapshot, upstream, now)))
-        .collect();
-    let journeys: Map<_, _> = snapshot
-        .journeys
-        .iter()
-        .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
-        .collect();
     let purchases = snapshot.purchases.status();
     let (limits, shares) = keys::status(&snapshot);
-    json!({
-        "generation": snapshot.generation,
-        "draining": shared.is_draining(),
-        "active_requests": shared.active(),
-        "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
-        "memory": {
-            "used": shared.memory.used(),
-            "limit": shared.memory.limit(),
-            "pressure": shared.memory.pressure(),
-        },
-        "upstreams": upstreams,
+    let mut status = gateway(shared, &snapshot);
+    let rest = json!({
+        "upstreams": upstreams(&snapshot, now),
         "objectives": objectives::status(shared, &snapshot, now),
-        "journeys": journeys,
+        "journeys": journeys(&snapshot),
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),
         "limits": limits,
@@ -49,7 +33,39 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "bytes": purchases.used,
             "evicted": purchases.evicted,
         },
+    });
+    if let (Value::Object(status), Value::Object(rest)) = (&mut status, rest) {
+        status.extend(rest);
+    }
+    status
+}
+
+/// The process as a whole.
+pub(super) fn gateway(shared: &Shared, snapshot: &Snapshot) -> Value {
+    json!({
+        "generation": snapshot.generation,
+        "draining": shared.is_draining(),
+        "active_requests": shared.active(),
+        "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
+        "memory": {
+            "used": shared.memory.used(),
+            "limit": shared.memory.limit(),
+            "pressure": shared.memory.pressure(),
+        },
     })
+}
+
+/// The upstreams by name.
+pub(super) fn upstreams(snapshot: &Snapshot, now: Timestamp) -> Value {
+    let one =
+        |upstream: &Arc<Upstream>| (upstream.name.clone(), one_upstream(snapshot, upstream, now));
+    Value::Object(snapshot.upstreams.iter().map(one).collect())
+}
+
+/// The journeys by name.
+pub(super) fn journeys(snapshot: &Snapshot) -> Value {
+    let one = |journey: &Journey| (journey.name.clone(), one_journey(&journey.status()));
+    Value::Object(snapshot.journeys.iter().map(one).collect())
 }
 
 fn one_journey(seen: &JourneyStatus) -> Value {

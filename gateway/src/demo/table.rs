@@ -7,12 +7,12 @@ use std::sync::Arc;
 use floodgate_limiter::Status;
 use floodgate_loadtest::load::{ClassSecond, Latency, Second};
 
-use super::books::Books;
 use super::figures::{count, millis};
 use super::paint::Paint;
 use super::scenario::{ORIGIN_LIMIT, Scenario};
 use super::stage::Stage;
 use crate::clock;
+use crate::metrics::Books;
 use crate::shared::Shared;
 
 const COLUMNS: [&str; 2] = [
@@ -39,7 +39,7 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     pub(super) fn new(scenario: &'a Scenario, stage: &'a Stage, paint: Paint) -> Self {
         let shared = Arc::clone(stage.gateway.shared());
-        let before = Books::read(&shared);
+        let before = Books::read(&shared.snapshot.load());
         Self { scenario, tiers: &stage.tiers, shared, paint, before, phase: None }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Table<'a> {
                 writeln!(out, "{}", self.paint.dim(line))?;
             }
         }
-        let books = Books::read(&self.shared);
+        let books = Books::read(&self.shared.snapshot.load());
         let snapshot = self.shared.snapshot.load_full();
         let Some(upstream) = snapshot.upstreams.first() else { return Ok(()) };
         let status = upstream.limiter.status(clock::now());
