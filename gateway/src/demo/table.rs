@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use floodgate_limiter::Status;
@@ -28,6 +29,8 @@ pub(super) struct Table<'a> {
     tiers: &'a [String],
     shared: Arc<Shared>,
     paint: Paint,
+    /// Where the dashboard is.
+    admin: SocketAddr,
     /// The gateway's counts at the end of the last second.
     before: Books,
     /// The phase that was shown last.
@@ -40,7 +43,8 @@ impl<'a> Table<'a> {
     pub(super) fn new(scenario: &'a Scenario, stage: &'a Stage, paint: Paint) -> Self {
         let shared = Arc::clone(stage.gateway.shared());
         let before = Books::read(&shared.snapshot.load());
-        Self { scenario, tiers: &stage.tiers, shared, paint, before, phase: None }
+        let admin = stage.gateway.admin();
+        Self { scenario, tiers: &stage.tiers, shared, paint, admin, before, phase: None }
     }
 
     /// What is about to be seen.
@@ -85,6 +89,7 @@ impl<'a> Table<'a> {
             out,
             "  from when the customer came; breaker, queue and requests in flight as they are at its end."
         )?;
+        writeln!(out, "  The same as a picture while it lasts: http://{}/", self.admin)?;
         out.flush()
     }
 

@@ -115,7 +115,11 @@ impl Browser {
     /// Waits until the expression is true; how long that took.
     pub(crate) fn until(&mut self, expression: &str) -> Duration {
         let begin = Instant::now();
-        while self.evaluate(&format!("Boolean({expression})")) != true {
+        // What it asks for may not be there yet.
+        let asked = format!(
+            "(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        );
+        while self.evaluate(&asked) != true {
             if begin.elapsed() > PATIENCE {
                 let shown = self.evaluate("document.body.innerText");
                 panic!("never {expression}: {shown}; {:#?}", self.complaints());

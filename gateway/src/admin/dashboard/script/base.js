@@ -23,9 +23,9 @@ function make(tag, props, ...kids) {
   if (classes.length) node.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(props || {})) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined) node.setAttribute(key, value);
+    else if (value != null) node.setAttribute(key, value);
   }
-  node.append(...kids.filter((kid) => kid !== null && kid !== undefined));
+  node.append(...kids.filter((kid) => kid != null));
   return node;
 }
 const part = (node, selector) => node.querySelector(selector);
@@ -51,24 +51,24 @@ function list(parent, items, key, fresh, update) {
 }
 const glyph = (name) => make("svg", { "aria-hidden": "true" }, make("use", { href: "#" + name }));
 const breaker = () => make("span.switch", {}, glyph("closed"), make("b"));
-function flip(node, name) {
+function flip(node, name, of = "") {
   set(node, "data-state", name);
-  set(part(node, "use"), "href", "#" + (name in { closed: 1, open: 1, half_open: 1 } ? name : "open"));
-  put(part(node, "b"), name === "open" ? "OPEN" : name.replace("_", "-"));
+  set(part(node, "use"), "href", "#" + name);
+  put(part(node, "b"), of + (name === "open" ? "OPEN" : name.replace("_", "-")));
 }
 
 // --- figures ---
 
 const thousands = new Intl.NumberFormat("en");
 function num(x) {
-  if (x === null || x === undefined || Number.isNaN(x)) return "–";
+  if (x == null || Number.isNaN(x)) return "–";
   if (x >= 1e6) return (x / 1e6).toFixed(1) + " M";
   if (x >= 1e5) return Math.round(x / 1e3) + " k";
   if (x >= 10 || x === Math.round(x)) return thousands.format(Math.round(x));
   return x < 0.05 ? "0" : x.toFixed(1);
 }
 function ms(x) {
-  if (x === null || x === undefined) return "–";
+  if (x == null) return "–";
   if (x < 0.005) return "0 ms";
   if (x >= 7.2e6) return num(x / 3.6e6) + " h";
   if (x >= 120000) return num(x / 60000) + " min";

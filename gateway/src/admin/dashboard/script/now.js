@@ -98,8 +98,7 @@ function pools() {
     make("div.pool", {}, make("header", {}, make("h3", {}, key), breaker(), make("span.dim")), make("div.tanks")),
   (node, [key, it]) => {
     const [, circuit, more] = part(node, "header").children;
-    flip(circuit, it.circuit || "closed");
-  put(part(circuit, "b"), "circuit " + part(circuit, "b").textContent);
+    flip(circuit, it.circuit || "closed", "circuit ");
     put(more, `${num(it.queued)} of ${num(it.buffer)} places taken, queue delay ${ms(it.queue_delay_ms)}`);
     list(part(node, ".tanks"), told.tiers, (tier) => tier.name, tank, (one, tier) => fill(one, tier, it.tiers[tier.name], key));
   });

@@ -127,25 +127,17 @@ function missed() {
   const rows = state.told.violations ?? [];
   const home = $("missed");
   if (!rows.length) return list(home, [0], () => "none", () => make("p.empty", {}, "Every request that was let in was served as promised."), () => {});
-  const tally = new Map();
-  list(home, rows, (it) => {
-    // Two in a millisecond are two.
-    const key = `${it.unix_ms - Math.round(it.ago_ms) % 1}${it.tier}${it.route}${it.total_ms}`;
-    tally.set(key, (tally.get(key) ?? 0) + 1);
-    return key + "#" + tally.get(key);
-  }, () => make("div.miss", {}, make("time"), make("span", {}, make("b"), " ", make("span.cause")), make("b"), make("span.what"), make("span.stages", { "aria-hidden": "true" })), (node, it) => {
+  list(home, rows, (it) => rows.indexOf(it), () => make("div.miss", {}, make("time"), make("span", {}, make("b"), " ", make("span.cause")), make("b"), make("span.what"),
+    make("span.stages", { "aria-hidden": "true" }, ...STAGES.map(() => make("i")))), (node, it) => {
     const [time, head, total, what, stages] = node.children;
     put(time, clock(it.unix_ms));
     put(head.firstChild, it.tier);
     put(part(head, ".cause"), it.reason.replace("_", " ") + ", by " + it.stage.replace("_", " "));
     put(total, ms(it.total_ms));
-    if (!stages.firstChild) {
-      for (const stage of STAGES) {
-        const bar = make("i" + (stage === it.stage ? ".blame" : ""));
-        bar.style.flexGrow = it.stages_ms[stage];
-        stages.append(bar);
-      }
-    }
+    STAGES.forEach((stage, at) => {
+      stages.children[at].style.flexGrow = it.stages_ms[stage];
+      set(stages.children[at], "class", stage === it.stage ? "blame" : "");
+    });
     put(what, [it.route, it.server ?? it.upstream, it.excess_ms > 0 ? `${it.stage.replace("_", " ")} ${ms(it.excess_ms)} over its budget` : null, it.trace_id ? "trace " + it.trace_id : null].filter(Boolean).join(" · "));
   });
 }

@@ -72,7 +72,7 @@ function watch(told) {
   state.breakers = seen;
   say(news);
 }
-let saidAt = 0;
+let saidAt = -Infinity;
 let unsaid = [];
 function say(news) {
   unsaid.push(...news);
