@@ -113,6 +113,7 @@ impl Browser {
     }
 
     /// Waits until the expression is true; how long that took.
+    #[expect(clippy::disallowed_methods, reason = "a page has to be asked again and again")]
     pub(crate) fn until(&mut self, expression: &str) -> Duration {
         let begin = Instant::now();
         // What it asks for may not be there yet.
