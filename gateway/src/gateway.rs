@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
-use crate::admin::{Admin, Tokens};
+use crate::admin::{Admin, Live, Tokens};
 use crate::control::{Control, Start, Watch};
 use crate::grant::keys;
 use crate::metrics::names;
@@ -92,6 +92,7 @@ impl Gateway {
             tokens,
             control: Arc::clone(&control),
             watch: watch.clone(),
+            live: Arc::new(Live::default()),
         };
         threads.push(spawn("admin".to_owned(), move || api.run(admin_listener, stopped))?);
         tracing::info!(%listen, %admin, cores, max_connections, "listening");

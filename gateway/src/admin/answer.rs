@@ -3,18 +3,29 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use serde_json::{Value, json};
 
+use super::dashboard::Events;
+
 /// An answer of the admin listener.
-pub(super) struct Answer(Response<Full<Bytes>>);
+pub(super) struct Answer(Response<Either<Full<Bytes>, Events>>);
 
 // === impl Answer ===
 
 impl Answer {
     /// 200 with a body of this type.
     pub(super) fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut response = Response::new(Full::new(body.into()));
+        Self::of(kind, Either::Left(Full::new(body.into())))
+    }
+
+    /// 200 with a body of this type that comes as it is made.
+    pub(super) fn stream(kind: &'static str, events: Events) -> Self {
+        Self::of(kind, Either::Right(events))
+    }
+
+    fn of(kind: &'static str, body: Either<Full<Bytes>, Events>) -> Self {
+        let mut response = Response::new(body);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Self(response)
@@ -54,11 +65,12 @@ impl Answer {
         .header(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(self) -> Response<Either<Full<Bytes>, Events>> {
         self.0
     }
 
-    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    /// The same with a field more.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers_mut().insert(name, value);
         self
     }

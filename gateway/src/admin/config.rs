@@ -155,6 +155,18 @@ pub(super) fn answer(control: &Control, outcome: Outcome) -> Answer {
     }
 }
 
+/// The live configuration without its text, for the dashboard.
+pub(super) fn live(control: &Control) -> Value {
+    let live = control.live();
+    json!({
+        "source": live.source,
+        "after_restart": live.after_restart,
+        "overridden_by": live.overrides,
+        "confirm_by": live.confirm_by.map(time),
+        "rejected": live.rejected.as_ref().map(rejected),
+    })
+}
+
 fn generation(generation: &Generation) -> Value {
     json!({
         "generation": generation.number,

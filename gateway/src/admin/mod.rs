@@ -4,11 +4,13 @@
 mod answer;
 mod circuits;
 mod config;
+mod dashboard;
 mod explain;
 mod keys;
 mod latch;
 mod machine;
 mod objectives;
+mod origin;
 mod query;
 mod shadow;
 mod status;
@@ -40,9 +42,11 @@ use crate::{clock, metrics, objective};
 
 use answer::{Answer, problem};
 use config::Asker;
+use dashboard::Source;
 use query::Query;
 use token::Role;
 
+pub(crate) use dashboard::Live;
 pub(crate) use token::Tokens;
 
 /// What the path of a decision begins with.
@@ -59,6 +63,12 @@ const MEMORY_LOOK: Duration = Duration::from_millis(100);
 /// How often the exporter's histograms are emptied, lest they keep every sample, and the machine is looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
 
+/// What a connection is given to take an answer or a part of it, before the kernel ends it: a phone that has gone to
+/// sleep shall not hold a place for a quarter of an hour.
+const SILENCE: Duration = Duration::from_secs(30);
+/// What watchers are given to hear that the gateway stops.
+const LAST_WORD: Duration = Duration::from_millis(50);
+
 /// What the admin listener knows.
 #[derive(Clone)]
 pub(crate) struct Admin {
@@ -72,6 +82,8 @@ pub(crate) struct Admin {
     pub control: Arc<Control>,
     /// Is told when a change waits for its confirmation.
     pub watch: Watch,
+    /// What dashboards are told.
+    pub live: Arc<Live>,
 }
 
 // === impl Admin ===
@@ -91,8 +103,11 @@ impl Admin {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let mut stop = stop;
             tokio::select! {
-                () = self.accept(listener) => {}
+                () = self.clone().accept(listener) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
+            }
+            if self.live.end() {
+                tokio::time::sleep(LAST_WORD).await;
             }
             Ok(())
         })
@@ -105,6 +120,8 @@ impl Admin {
         memory_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut history = tokio::time::interval(objective::STEP);
         history.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut second = tokio::time::interval(dashboard::STEP);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let kernel = Kernel::new();
         let mut look = Look::new();
         loop {
@@ -118,9 +135,11 @@ impl Admin {
                     let snapshot = self.shared.snapshot.load_full();
                     self.shared.history.record(&snapshot, clock::now());
                 }
+                _ = second.tick() => self.live.step(&self.source()),
                 _ = memory_look.tick() => self.look_at_memory(&kernel),
                 accepted = listener.accept() => match (accepted, Arc::clone(&places).try_acquire_owned()) {
                     (Ok((socket, from)), Ok(place)) => {
+                        give_up_on_the_silent(&socket);
                         let admin = self.clone();
                         tokio::spawn(async move {
                             admin.serve(socket, from).await;
@@ -169,6 +188,12 @@ impl Admin {
             }
             _ => {}
         }
+        if path == "/" {
+            return match head.method {
+                Method::GET | Method::HEAD => dashboard::page(),
+                _ => Answer::method_not_allowed("GET"),
+            };
+        }
         let Some(role) = self.tokens.role(&head.headers) else { return Answer::unauthorized() };
         let method = if head.method == Method::HEAD { Method::GET } else { head.method };
         if method != Method::GET && role < Role::Operator {
@@ -176,6 +201,13 @@ impl Admin {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "a viewer may look, and change nothing",
+            );
+        }
+        if method != Method::GET && self.tokens.are_none() && !origin::is_ours(&head.headers) {
+            return problem(
+                StatusCode::FORBIDDEN,
+                "cross_origin",
+                "a page of somebody else may change nothing here",
             );
         }
         let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
@@ -234,6 +266,7 @@ impl Admin {
             ("/metrics", "GET") => self.metrics(),
             ("/api/status", "GET") => Answer::json(status::status(&self.shared, clock::now())),
             ("/api/circuits", "GET") => Answer::json(circuits::show(&self.shared, clock::now())),
+            ("/api/events", "GET") => self.live.watch(&self.source(), asker.role),
             ("/api/config", "GET") => config::show(control),
             ("/api/config", "PUT") => match query.get("mode") {
                 None | Some("live") => config::put(control, watch, query, asker, body),
@@ -260,6 +293,7 @@ impl Admin {
                 | "/api/status"
                 | "/api/circuits"
                 | "/api/config/history"
+                | "/api/events"
                 | "/api/keys/top"
                 | "/api/latch"
                 | "/api/latency"
@@ -275,9 +309,19 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "try /metrics, /healthz, /readyz, /api/status, /api/circuits, /api/config, /api/config/history, /api/keys/top, \
-                 /api/latch, /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
+                "try /, /metrics, /healthz, /readyz, /api/status, /api/circuits, /api/events, /api/config, /api/config/history, \
+                 /api/keys/top, /api/latch, /api/latency, /api/violations, /api/shadow or /api/explain/{id}",
             ),
+        }
+    }
+
+    /// What the dashboard is told of, as it is now.
+    fn source(&self) -> Source<'_> {
+        Source {
+            shared: &self.shared,
+            control: &self.control,
+            snapshot: self.shared.snapshot.load_full(),
+            now: clock::now(),
         }
     }
 
@@ -288,6 +332,13 @@ impl Admin {
             metrics::render_shadow(&shadow.snapshot, &mut text);
         }
         Answer::new("text/plain; version=0.0.4; charset=utf-8", text)
+    }
+}
+
+/// Has the kernel end a connection whose other end does not answer any more. Where it cannot, it takes longer.
+fn give_up_on_the_silent(socket: &tokio::net::TcpStream) {
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(SILENCE)) {
+        tracing::debug!(%error, "no time limit for admin connections");
     }
 }
 

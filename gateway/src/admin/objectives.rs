@@ -56,10 +56,13 @@ pub(super) fn violations(shared: &Shared, query: &Query<'_>, now: Timestamp) -> 
         Ok(limit) => limit.map_or(MOST, |limit| usize::try_from(limit).unwrap_or(MOST)),
         Err(sentence) => return problem(StatusCode::BAD_REQUEST, "bad_request", &sentence),
     };
+    Answer::json(json!({ "violations": list(&shared.violations.last(limit), now) }))
+}
+
+/// These violations, at `now`.
+pub(super) fn list(violations: &[Violation], now: Timestamp) -> Value {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let last = shared.violations.last(limit);
-    let last: Value = last.iter().map(|one| violation(one, now, wall)).collect();
-    Answer::json(json!({ "violations": last }))
+    violations.iter().map(|one| violation(one, now, wall)).collect()
 }
 
 fn violation(violation: &Violation, now: Timestamp, wall: Duration) -> Value {
@@ -92,7 +95,8 @@ fn budget(budget: &Budget) -> Value {
     })
 }
 
-fn percentiles(totals: &Totals) -> Value {
+/// How long what is in `totals` took.
+pub(super) fn percentiles(totals: &Totals) -> Value {
     let count = totals.count();
     let at = |percentile| totals.percentile(percentile).map(|seconds| seconds * 1e3);
     json!({

@@ -1,12 +1,14 @@
 //! `/api/status`: the live numbers as JSON.
 
+use std::sync::Arc;
+
 use floodgate_limiter::{AdaptiveStatus, CircuitState, Rests, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{keys, latch, machine, objectives, tenants};
 use crate::circuits::{self, Circuits};
 use crate::grant::token::Invalid;
-use crate::journey::JourneyStatus;
+use crate::journey::{Journey, JourneyStatus};
 use crate::retry::{Retries, Why};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -15,34 +17,16 @@ use crate::upstream::Upstream;
 /// Everything an operator looks at first.
 pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
     let snapshot = shared.snapshot.load_full();
-    let upstreams: Map<_, _> = snapshot
-        .upstreams
-        .iter()
-        .map(|upstream| (upstream.name.clone(), one_upstream(&snapshot, upstream, now)))
-        .collect();
-    let journeys: Map<_, _> = snapshot
-        .journeys
-        .iter()
-        .map(|journey| (journey.name.clone(), one_journey(&journey.status())))
-        .collect();
     let purchases = snapshot.purchases.status();
     let (limits, shares) = keys::status(&snapshot);
-    json!({
-        "generation": snapshot.generation,
-        "draining": shared.is_draining(),
-        "active_requests": shared.active(),
-        "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
-        "memory": {
-            "used": shared.memory.used(),
-            "limit": shared.memory.limit(),
-            "pressure": shared.memory.pressure(),
-        },
+    let mut status = gateway(shared, &snapshot);
+    let rest = json!({
         "process": machine::process(shared),
         "workers": machine::workers(&shared.machine),
         "access_log": machine::access_log(shared),
-        "upstreams": upstreams,
+        "upstreams": upstreams(&snapshot, now),
         "objectives": objectives::status(shared, &snapshot, now),
-        "journeys": journeys,
+        "journeys": journeys(&snapshot),
         "jwt": snapshot.jwt.as_ref().map(tenants::tokens),
         "tenants": tenants::tenants(&snapshot, now),
         "limits": limits,
@@ -54,7 +38,39 @@ pub(super) fn status(shared: &Shared, now: Timestamp) -> Value {
             "bytes": purchases.used,
             "evicted": purchases.evicted,
         },
+    });
+    if let (Value::Object(status), Value::Object(rest)) = (&mut status, rest) {
+        status.extend(rest);
+    }
+    status
+}
+
+/// The process as a whole.
+pub(super) fn gateway(shared: &Shared, snapshot: &Snapshot) -> Value {
+    json!({
+        "generation": snapshot.generation,
+        "draining": shared.is_draining(),
+        "active_requests": shared.active(),
+        "connections": { "open": shared.connections.open(), "limit": shared.connections.limit() },
+        "memory": {
+            "used": shared.memory.used(),
+            "limit": shared.memory.limit(),
+            "pressure": shared.memory.pressure(),
+        },
     })
+}
+
+/// The upstreams by name.
+pub(super) fn upstreams(snapshot: &Snapshot, now: Timestamp) -> Value {
+    let one =
+        |upstream: &Arc<Upstream>| (upstream.name.clone(), one_upstream(snapshot, upstream, now));
+    Value::Object(snapshot.upstreams.iter().map(one).collect())
+}
+
+/// The journeys by name.
+pub(super) fn journeys(snapshot: &Snapshot) -> Value {
+    let one = |journey: &Journey| (journey.name.clone(), one_journey(&journey.status()));
+    Value::Object(snapshot.journeys.iter().map(one).collect())
 }
 
 fn one_journey(seen: &JourneyStatus) -> Value {

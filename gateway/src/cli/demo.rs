@@ -24,7 +24,7 @@ pub(super) fn demo(scenario: &Scenario, serve: bool) -> ExitCode {
     let (listen, admin) = (stage.gateway.listen(), stage.gateway.admin());
     say(&format!(
         "\nStill up until Ctrl-C: gateway {listen}, admin {admin}, origin {}. Try\n\n  \
-         curl -i http://{listen}/orders/1 -d ''\n  curl http://{admin}/metrics",
+         http://{admin}/ in a browser\n  curl -i http://{listen}/orders/1 -d ''\n  curl http://{admin}/metrics",
         stage.origin.addr()
     ));
     let stopped = signals::wait(stage.gateway, || {});

@@ -3,9 +3,9 @@
 use floodgate_loadtest::load::{ClassReport, Report, Verdict};
 use floodgate_loadtest::origin::OriginStats;
 
-use super::books::{Account, Books};
 use super::figures::count;
 use super::gate_watch::Seen;
+use crate::metrics::{Account, Books};
 use crate::reason::Reason;
 
 /// All that is known when the run is over.

@@ -7,7 +7,6 @@
 //!                        ├─ books ───────┴────> judge ─> summary
 //! ```
 
-mod books;
 mod figures;
 mod gate_watch;
 mod judge;
@@ -23,7 +22,7 @@ use std::time::Duration;
 use floodgate_loadtest::load;
 
 use crate::gateway::Gateway;
-use books::Books;
+use crate::metrics::Books;
 use gate_watch::GateWatch;
 use judge::{Evidence, judge};
 use table::Table;
@@ -67,7 +66,7 @@ pub fn run(
     let report = run.finish();
     settle(&stage.gateway);
     let evidence = Evidence {
-        books: Books::read(stage.gateway.shared()),
+        books: Books::read(&stage.gateway.shared().snapshot.load()),
         gate: watch.finish(),
         origin: stage.origin.stats(),
         report,

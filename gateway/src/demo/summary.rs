@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use floodgate_loadtest::load::{Latencies, Report};
 
-use super::books::Account;
 use super::figures::{count, millis, wrap};
 use super::judge::{self, Evidence, Finding};
 use super::paint::Paint;
 use super::scenario::{STORM, Scenario};
 use super::stage::Stage;
 use crate::clock;
+use crate::metrics::Account;
 use crate::reason::Reason;
 
 /// Share of successes from which on a tier counts as recovered.

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use floodgate_limiter::Status;
 use floodgate_loadtest::load::{ClassSecond, Latency, Second};
 
-use super::books::Books;
 use super::figures::{count, millis};
 use super::paint::Paint;
 use super::scenario::{ORIGIN_LIMIT, Scenario};
 use super::stage::Stage;
 use crate::clock;
+use crate::metrics::Books;
 use crate::shared::Shared;
 
 const COLUMNS: [&str; 2] = [
@@ -28,6 +29,8 @@ pub(super) struct Table<'a> {
     tiers: &'a [String],
     shared: Arc<Shared>,
     paint: Paint,
+    /// Where the dashboard is.
+    admin: SocketAddr,
     /// The gateway's counts at the end of the last second.
     before: Books,
     /// The phase that was shown last.
@@ -39,8 +42,9 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     pub(super) fn new(scenario: &'a Scenario, stage: &'a Stage, paint: Paint) -> Self {
         let shared = Arc::clone(stage.gateway.shared());
-        let before = Books::read(&shared);
-        Self { scenario, tiers: &stage.tiers, shared, paint, before, phase: None }
+        let before = Books::read(&shared.snapshot.load());
+        let admin = stage.gateway.admin();
+        Self { scenario, tiers: &stage.tiers, shared, paint, admin, before, phase: None }
     }
 
     /// What is about to be seen.
@@ -85,6 +89,7 @@ impl<'a> Table<'a> {
             out,
             "  from when the customer came; breaker, queue and requests in flight as they are at its end."
         )?;
+        writeln!(out, "  The same as a picture while it lasts: http://{}/", self.admin)?;
         out.flush()
     }
 
@@ -100,7 +105,7 @@ impl<'a> Table<'a> {
                 writeln!(out, "{}", self.paint.dim(line))?;
             }
         }
-        let books = Books::read(&self.shared);
+        let books = Books::read(&self.shared.snapshot.load());
         let snapshot = self.shared.snapshot.load_full();
         let Some(upstream) = snapshot.upstreams.first() else { return Ok(()) };
         let status = upstream.limiter.status(clock::now());

@@ -3,6 +3,7 @@
 //! Everything a request counts goes into its own core's shard: plain loads and stores, no line of
 //! memory that two cores write, no look-up by label. A scrape adds the shards up.
 
+mod books;
 mod counter;
 mod histogram;
 pub(crate) mod names;
@@ -10,6 +11,7 @@ mod pace;
 mod render;
 mod shards;
 
+pub(crate) use books::{Account, Books};
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{Histogram, Increase, Totals};
 pub(crate) use render::{render, render_shadow};

@@ -1,10 +1,15 @@
 //! A whole checkout in a real browser: the page's script calls the shop with `fetch`, and it is the browser
-//! that keeps the cookies and sends them.
+//! that keeps the cookies and sends them. And the dashboard as it is seen in one.
 //!
-//! Needs Chromium. `FLOODGATE_TEST_BROWSER` names another program than the one on the path; `none` leaves the test out.
+//! Needs Chromium. `FLOODGATE_TEST_BROWSER` names another program than the one on the path; `none` leaves the tests out.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
+mod dashboard;
+mod driver;
+#[path = "../reload/live.rs"]
+#[allow(dead_code, reason = "the tests of changes use the rest")]
+mod live;
 mod profile;
 mod shop;
 #[path = "../support/mod.rs"]

@@ -8,11 +8,14 @@ use tempfile::TempDir;
 
 const CANDIDATES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// A headless browser that shows one page. Dropping it ends it and all of its processes.
+/// A headless browser that shows one page. Dropping it ends it.
 pub(crate) struct Profile {
-    child: Child,
+    _processes: Processes,
     _directory: TempDir,
 }
+
+/// A browser and all the processes that it has begun. Dropping it ends them.
+pub(crate) struct Processes(Child);
 
 /// The program to test with; nothing if the test is to be left out.
 pub(crate) fn browser() -> Option<PathBuf> {
@@ -39,37 +42,57 @@ fn on_path() -> Option<PathBuf> {
 // === impl Profile ===
 
 impl Profile {
-    /// Opens `page` with no cookies. It talks to this machine only.
+    /// Opens `page` with no cookies.
     pub(crate) fn open(program: &Path, page: &str) -> Self {
-        use std::os::unix::process::CommandExt;
-
         let directory = tempfile::tempdir().unwrap();
-        let child = Command::new(program)
-            .args(["--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-            // Its sandbox wants namespaces, which a container seldom has; the page is our own.
-            .arg("--no-sandbox")
-            .args(["--disable-background-networking", "--disable-component-update"])
-            .args(["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])
+        let mut command = Command::new(program);
+        command
+            .args(arguments(directory.path()))
             // Without it the browser would end when it has loaded the page.
             .arg("--remote-debugging-port=0")
-            .arg(format!("--user-data-dir={}", directory.path().display()))
-            .arg(page)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        Self { child, _directory: directory }
+            .arg(page);
+        Self { _processes: Processes::begin(&mut command), _directory: directory }
     }
 }
 
-impl Drop for Profile {
+/// What every browser is started with: it talks to this machine only, and remembers what it does in `directory`.
+pub(crate) fn arguments(directory: &Path) -> Vec<String> {
+    let mut arguments = [
+        "--headless",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        // Its sandbox wants namespaces, which a container seldom has; the page is our own.
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-proxy-server",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--user-data-dir={}", directory.display()));
+    arguments
+}
+
+// === impl Processes ===
+
+impl Processes {
+    pub(crate) fn begin(command: &mut Command) -> Self {
+        use std::os::unix::process::CommandExt;
+
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let child = command.spawn();
+        Self(child.unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program())))
+    }
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        let group = format!("kill -KILL -{}", self.child.id());
+        let group = format!("kill -KILL -{}", self.0.id());
         Command::new("sh").args(["-c", &group]).status().ok();
         // Whatever came of that, the wait for it ends.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }

@@ -134,7 +134,12 @@ impl Live {
             assert!(begin.elapsed() < SOON, "it never heeds signals");
             tokio::time::sleep(LOOK).await;
         }
-        let command = format!("kill -HUP {}", self.child.id());
+        self.signal("HUP");
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 

@@ -22,6 +22,10 @@ pub(crate) struct Metrics(String);
 // === impl Admin ===
 
 impl Admin {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         ask(self.0, path).await
     }

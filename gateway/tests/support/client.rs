@@ -138,15 +138,21 @@ impl Client {
         self.rest().await.is_ok_and(|rest| rest.is_empty())
     }
 
+    /// The next chunk of a chunked body; `None` before the trailers.
+    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = String::from_utf8(self.until(b"\r\n").await).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        if size == 0 {
+            return None;
+        }
+        let chunk = self.exactly(size).await;
+        assert_eq!(self.exactly(2).await, b"\r\n");
+        Some(chunk)
+    }
+
     async fn chunks(&mut self, answer: &mut Answer) {
-        loop {
-            let line = String::from_utf8(self.until(b"\r\n").await).unwrap();
-            let size = usize::from_str_radix(line.trim(), 16).unwrap();
-            if size == 0 {
-                break;
-            }
-            answer.body.extend(self.exactly(size).await);
-            assert_eq!(self.exactly(2).await, b"\r\n");
+        while let Some(chunk) = self.chunk().await {
+            answer.body.extend(chunk);
         }
         loop {
             let line = String::from_utf8(self.until(b"\r\n").await).unwrap();

@@ -2,48 +2,54 @@
 
 use std::ops::{Add, Sub};
 
-use crate::metrics::Sums;
+use super::Sums;
 use crate::reason::Reason;
-use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
 const REASONS: usize = Reason::ALL.len();
 
 /// What happened to some requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) arrivals: u64,
-    pub(super) admitted: u64,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
-    pub(super) abandoned: u64,
+pub(crate) struct Account {
+    pub(crate) arrivals: u64,
+    pub(crate) admitted: u64,
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+    pub(crate) abandoned: u64,
     /// By [`Reason::index`].
-    pub(super) rejected: [u64; REASONS],
+    pub(crate) rejected: [u64; REASONS],
 }
 
 /// The gateway's own counts at one moment.
 #[derive(Clone, Debug)]
-pub(super) struct Books {
+pub(crate) struct Books {
     /// In order of priority.
-    pub(super) tiers: Vec<Account>,
+    pub(crate) tiers: Vec<Account>,
     /// Requests that belong to no route.
-    pub(super) unmatched: Account,
+    pub(crate) unmatched: Account,
 }
 
 // === impl Books ===
 
 impl Books {
-    pub(super) fn read(shared: &Shared) -> Self {
-        let snapshot = shared.snapshot.load();
+    /// With what earlier generations counted of tiers that there still are.
+    pub(crate) fn read(snapshot: &Snapshot) -> Self {
         let mut tiers = vec![Account::default(); snapshot.tiers.len()];
         for route in &snapshot.routes {
             let tier = &mut tiers[route.tier.index()];
             *tier = *tier + Account::from(route.stats.sums());
         }
+        for ((_, name), stats) in &snapshot.retired {
+            let tier = snapshot.tiers.iter().position(|tier| tier.name == *name);
+            if let Some(tier) = tier.map(|index| &mut tiers[index]) {
+                *tier = *tier + Account::from(stats.sums());
+            }
+        }
         Self { tiers, unmatched: Account::from(snapshot.unmatched.sums()) }
     }
 
     /// Everything.
-    pub(super) fn total(&self) -> Account {
+    pub(crate) fn total(&self) -> Account {
         self.tiers.iter().fold(self.unmatched, |sum, tier| sum + *tier)
     }
 }
@@ -66,17 +72,17 @@ impl Default for Account {
 
 impl Account {
     /// Refusals of all reasons.
-    pub(super) fn all_rejected(&self) -> u64 {
+    pub(crate) fn all_rejected(&self) -> u64 {
         self.rejected.iter().sum()
     }
 
     /// Refusals for `reason`.
-    pub(super) fn rejected_for(&self, reason: Reason) -> u64 {
+    pub(crate) fn rejected_for(&self, reason: Reason) -> u64 {
         self.rejected[reason.index()]
     }
 
     /// Whether every arrival has ended, in exactly one way.
-    pub(super) fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.arrivals == self.admitted + self.all_rejected() + self.abandoned
             && self.admitted == self.completed + self.failed
     }
